@@ -1,0 +1,35 @@
+/** Port: the control-plane hosts of one cluster. One implementation a platform, under `adapters/`. */
+import type { PluginInstance } from "../core/plugin-instance";
+import type { ConfigWrite } from "./decision";
+import type { CrosswiseProof, ServerObservation } from "./observation";
+
+/** What `Fleet.observe` sees; the run adds its proofs to make an `Observation`. */
+export interface FleetObservation {
+  readonly servers: readonly Omit<ServerObservation, "troubleSince">[];
+  readonly unlistedServers: readonly string[];
+  readonly discovery: string;
+}
+
+/**
+ * Every method is safe to repeat, and to repeat after a kill in its middle: files are replaced as a whole or not at all.
+ * Methods throw KmsEtcdError; `observe` does not throw for a server that can't be reached, it reports it.
+ */
+export interface Fleet {
+  observe(signal: AbortSignal): Promise<FleetObservation>;
+  /** `unix://` endpoint that the encryption configuration of every host gives to API servers for this plugin. */
+  endpoint(plugin: PluginInstance): string;
+  /** Encrypts on each host, decrypts on each, over the plugins' own sockets. A failed proof is returned, not thrown. */
+  probeCrosswise(plugin: PluginInstance, servers: readonly string[], signal: AbortSignal): Promise<CrosswiseProof>;
+  /** Puts the plugin's manifest on the host. Returns when it is there, not when the plugin answers. */
+  startPlugin(server: string, plugin: PluginInstance): Promise<void>;
+  /** Takes the manifest away. */
+  stopPlugin(server: string, plugin: string): Promise<void>;
+  /** Keeps the present file as a backup by its hash, then replaces it. Throws `conflict` when the hash is another. */
+  writeConfig(write: ConfigWrite): Promise<void>;
+  /** Puts the backup with `loadedHash` in the place of the file with `expectedHash`. Throws `not-found` without one. */
+  restoreConfig(server: string, expectedHash: string, loadedHash: string): Promise<void>;
+  /** Asks for a restart of the API server with the configuration that is on disk. Returns when asked, not when ready. */
+  restart(server: string): Promise<void>;
+  /** Closes connections. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,33 @@
+/** What the user wants: the write key that the cluster should have. Everything else is measured. */
+import type { PluginInstance } from "../core/plugin-instance";
+import type { RotationStage } from "../core/rotation-stage";
+
+export interface Goal {
+  /** Resources to encrypt, as EncryptionConfiguration names them ("secrets", "configmaps", "pandas.example.com"). */
+  readonly resources: readonly string[];
+  /** The plugin whose key encrypts, or `identity` to decrypt everything. */
+  readonly writer: PluginInstance | "identity";
+  /** Every declared key version's plugin, the writer's included: what a reader may be rebuilt from. */
+  readonly declared: readonly PluginInstance[];
+  /** Keep `identity` as the last reader after PRUNE, so that objects written in plaintext by other means stay readable. */
+  readonly allowPlaintextReads: boolean;
+  /** The last stage to carry out. */
+  readonly advanceTo: RotationStage;
+  /** The names of the servers that the user or platform lists; a live server that is not among them blocks. */
+  readonly servers: readonly string[];
+  readonly limits: Limits;
+}
+
+/** How long the engine waits, in milliseconds, before it gives up, puts the loaded file back, and says why. */
+export interface Limits {
+  /** A server with automatic reload has loaded a changed file. Default 150 s: two and a half of its one-minute polls. */
+  readonly reload: number;
+  /** A restarted server is ready again. Default 120 s. */
+  readonly restart: number;
+  /** A started plugin answers on its socket and reports itself healthy. Default 60 s. */
+  readonly plugin: number;
+  /** An unready or unreachable server comes back by itself. Default 120 s. */
+  readonly ready: number;
+}
+
+export const defaultLimits: Limits = { reload: 150_000, restart: 120_000, plugin: 60_000, ready: 120_000 };
