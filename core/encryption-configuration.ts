@@ -134,7 +134,11 @@ function readItem(entry: unknown, path: string): ProviderItem {
   const kinds = Object.keys(item);
   const kind = kinds[0];
   if (kinds.length !== 1 || kind === undefined) {
-    throw invalid(path, `names ${kinds.length} provider types`, "write exactly one of kms, identity, aesgcm, aescbc, secretbox");
+    throw invalid(
+      path,
+      `names ${kinds.length} provider types`,
+      "write exactly one of kms, identity, aesgcm, aescbc, secretbox",
+    );
   }
   switch (kind) {
     case "identity":
@@ -144,16 +148,22 @@ function readItem(entry: unknown, path: string): ProviderItem {
     case "aesgcm":
     case "aescbc":
     case "secretbox": {
-      const keys = asArray(asRecord(item[kind], `${path}.${kind}`)["keys"], `${path}.${kind}.keys`).map((key, index) => {
-        const at = `${path}.${kind}.keys[${index}]`;
-        const record = asRecord(key, at);
-        return { name: asText(record["name"], `${at}.name`), secret: asText(record["secret"], `${at}.secret`) };
-      });
+      const keys = asArray(asRecord(item[kind], `${path}.${kind}`)["keys"], `${path}.${kind}.keys`).map(
+        (key, index) => {
+          const at = `${path}.${kind}.keys[${index}]`;
+          const record = asRecord(key, at);
+          return { name: asText(record["name"], `${at}.name`), secret: asText(record["secret"], `${at}.secret`) };
+        },
+      );
       if (keys.length === 0) throw invalid(`${path}.${kind}.keys`, "is empty", "name at least one key");
       return { kind, keys };
     }
     default:
-      throw invalid(path, `names the unknown provider type "${kind}"`, "use kms, identity, aesgcm, aescbc or secretbox");
+      throw invalid(
+        path,
+        `names the unknown provider type "${kind}"`,
+        "use kms, identity, aesgcm, aescbc or secretbox",
+      );
   }
 }
 
@@ -163,11 +173,14 @@ function readKms(kms: Readonly<Record<string, unknown>>, path: string): KmsItem 
     throw invalid(`${path}.apiVersion`, `is ${JSON.stringify(apiVersion)}`, "write v1 or v2");
   }
   const name = asText(kms["name"], `${path}.name`);
-  if (apiVersion === "v2" && name.includes(":")) throw invalid(`${path}.name`, 'contains ":"', "choose a name without it");
+  if (apiVersion === "v2" && name.includes(":"))
+    throw invalid(`${path}.name`, 'contains ":"', "choose a name without it");
   const endpoint = asText(kms["endpoint"], `${path}.endpoint`);
-  if (!endpoint.startsWith("unix://")) throw invalid(`${path}.endpoint`, `is "${endpoint}"`, "write unix:///path/of/the.socket");
+  if (!endpoint.startsWith("unix://"))
+    throw invalid(`${path}.endpoint`, `is "${endpoint}"`, "write unix:///path/of/the.socket");
   const { timeout, cachesize } = kms;
-  if (apiVersion === "v2" && cachesize !== undefined) throw invalid(`${path}.cachesize`, "is for KMS v1 only", "remove it");
+  if (apiVersion === "v2" && cachesize !== undefined)
+    throw invalid(`${path}.cachesize`, "is for KMS v1 only", "remove it");
   if (cachesize !== undefined && (typeof cachesize !== "number" || !Number.isInteger(cachesize) || cachesize === 0)) {
     throw invalid(`${path}.cachesize`, `is ${JSON.stringify(cachesize)}`, "write a whole number other than 0");
   }

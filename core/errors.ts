@@ -34,6 +34,7 @@ export class KmsEtcdError extends Error {
 
 /** The text of anything that was thrown, with the remedy where there is one. */
 export function describeError(thrown: unknown): string {
-  if (thrown instanceof KmsEtcdError) return thrown.remedy === undefined ? thrown.message : `${thrown.message}; ${thrown.remedy}`;
+  if (thrown instanceof KmsEtcdError)
+    return thrown.remedy === undefined ? thrown.message : `${thrown.message}; ${thrown.remedy}`;
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

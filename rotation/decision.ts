@@ -7,7 +7,12 @@ import type { WriteKey } from "../core/write-key";
 export type Decision =
   | { readonly kind: "act"; readonly stage: RotationStage; readonly action: Action; readonly reason: string }
   /** Something that only looks: it changes nothing in the cluster, and its result is part of the next observation. */
-  | { readonly kind: "measure"; readonly stage: RotationStage; readonly measurement: Measurement; readonly reason: string }
+  | {
+      readonly kind: "measure";
+      readonly stage: RotationStage;
+      readonly measurement: Measurement;
+      readonly reason: string;
+    }
   /** Nothing to do but let the cluster get there; `server` and `reason` say who is waited for, and for what evidence. */
   | { readonly kind: "wait"; readonly stage: RotationStage; readonly reason: string }
   | { readonly kind: "blocked"; readonly stage: RotationStage; readonly reason: string; readonly remedy: string }

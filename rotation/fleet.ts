@@ -5,7 +5,7 @@ import type { CrosswiseProof, ServerObservation } from "./observation";
 
 /** What `Fleet.observe` sees; the run adds its proofs to make an `Observation`. */
 export interface FleetObservation {
-  readonly servers: readonly Omit<ServerObservation, "troubleSince">[];
+  readonly servers: readonly Omit<ServerObservation, "troubleSince" | "lastReadyHash">[];
   readonly unlistedServers: readonly string[];
   readonly discovery: string;
 }

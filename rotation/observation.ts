@@ -8,6 +8,8 @@ import type { WriteKey } from "../core/write-key";
 export interface Observation {
   /** When it was taken. */
   readonly now: number;
+  /** When this run began: a limit that counts from something older than the run still gives the run its full time. */
+  readonly runStartedAt: number;
   readonly servers: readonly ServerObservation[];
   /** Live API servers that `Goal.servers` does not list, by host name as their identity Lease has it. */
   readonly unlistedServers: readonly string[];
@@ -19,6 +21,13 @@ export interface Observation {
   readonly readThrough: readonly ReadThroughProof[];
   /** What went wrong in this run and must not be tried again in it. */
   readonly setbacks: readonly Setback[];
+  /** Rewrites done in this run, and what the last one could not rewrite. */
+  readonly rewrites: { readonly count: number; readonly failures: readonly ObjectFailure[] };
+  /**
+   * From when on, as far as this run knows, every server has been encrypting with the goal's key and no request that began
+   * before can still be under way. Undefined while some server encrypts with another key.
+   */
+  readonly settledAt: number | undefined;
 }
 
 export interface ServerObservation {
@@ -33,6 +42,10 @@ export interface ServerObservation {
   /** `hot`: started with automatic reload. `restart`: reads its configuration at start only. */
   readonly reload: "hot" | "restart";
   readonly processStartedAt: number;
+  /** When a restart was asked for that the process has not made yet; undefined when none is pending. */
+  readonly restartRequestedAt: number | undefined;
+  /** The hash it had loaded when it was last seen ready in this run: what a failed gate goes back to. */
+  readonly lastReadyHash: string | undefined;
   /** Longest time a request may run on it (--request-timeout; Kubernetes' default is one minute). */
   readonly requestTimeout: number;
   /** The file on the host; undefined where there is none yet. */

@@ -1,0 +1,68 @@
+/**
+ * The product's heart: what is the one next thing to do, given what is seen and what is wanted. Pure.
+ *
+ * The rules run in this order, and the first that decides wins:
+ *  1. every live server is listed                              5. a gate that failed in this run ends it
+ *  2. every plugin that a configuration names is on its host   6. Plugin: the new plugin answers, crosswise, on every host
+ *  3. every server is ready, every file is loaded              7. READ, WRITE, REWRITE, VERIFY, PRUNE
+ *  4. every server reads what data and other servers need      8. unused plugins stop
+ * So repair (1-5) comes before progress (6-8), whatever stage a killed run, a restored backup or another goal has left.
+ */
+import { describeError, KmsEtcdError } from "../core/errors";
+import { isAfter, RotationStage } from "../core/rotation-stage";
+import type { Decision } from "./decision";
+import type { Goal } from "./goal";
+import type { Observation } from "./observation";
+import * as fleet from "./rules/fleet-rules";
+import * as reader from "./rules/reader-rules";
+import { blocked, type Rule } from "./rules/rule";
+import * as writer from "./rules/writer-rules";
+import { type EndpointOf, situationOf } from "./situation";
+
+/** Rules that keep or make things readable. They run whatever `advanceTo` says. */
+const repairRules: readonly Rule[] = [
+  fleet.everyLiveServerIsListed,
+  fleet.everyNamedPluginIsThere,
+  fleet.everyServerIsReady,
+  fleet.everyFileIsLoaded,
+  reader.differencesAreMeasured,
+  reader.everyServerReadsWhatIsNeeded,
+  fleet.noServerStaysAway,
+  fleet.nothingFailedInThisRun,
+];
+
+/** Rules that move the cluster towards the goal, one stage after the other. */
+const progressRules: readonly Rule[] = [
+  reader.newPluginIsProven,
+  reader.newKeyIsReadable,
+  writer.newKeyWrites,
+  writer.everyObjectIsRewritten,
+  writer.theProofIsLateEnough,
+  writer.oldProvidersLeave,
+  writer.unusedPluginsStop,
+];
+
+export function decide(observed: Observation, goal: Goal, endpointOf: EndpointOf): Decision {
+  let situation: ReturnType<typeof situationOf>;
+  try {
+    situation = situationOf(observed, goal, endpointOf);
+  } catch (thrown) {
+    const remedy = thrown instanceof KmsEtcdError ? thrown.remedy : undefined;
+    return blocked(
+      RotationStage.Read,
+      thrown instanceof Error ? thrown.message : describeError(thrown),
+      remedy ?? "mend it, then run again",
+    );
+  }
+  for (const rule of repairRules) {
+    const decision = rule(situation);
+    if (decision !== undefined) return decision;
+  }
+  for (const rule of progressRules) {
+    const decision = rule(situation);
+    if (decision === undefined) continue;
+    // What lies behind `advanceTo` is not begun: being held there is the goal reached.
+    return isAfter(decision.stage, goal.advanceTo) ? { kind: "done", stage: goal.advanceTo } : decision;
+  }
+  return { kind: "done", stage: goal.advanceTo };
+}

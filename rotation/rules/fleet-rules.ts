@@ -1,0 +1,183 @@
+/**
+ * Rules about the servers themselves, before any stage: nothing moves while a server is unknown, away, or on its way to
+ * another configuration. They also repair: what failed goes back to what the server last ran with.
+ */
+import { type ProviderItem, providerIds } from "../../core/encryption-configuration";
+import { RotationStage } from "../../core/rotation-stage";
+import type { Decision } from "../decision";
+import type { ServerObservation } from "../observation";
+import { declaredPlugin, type Situation } from "../situation";
+import { slotProviders } from "../slots";
+import { blocked, names, type Rule, wait } from "./rule";
+
+/** Invariant 10: the server set is discovered. A live server that nobody listed would be left with the wrong keys. */
+export const everyLiveServerIsListed: Rule = ({ observed, goal }) => {
+  const missing = goal.servers.filter((name) => !observed.servers.some((server) => server.name === name));
+  if (missing.length > 0) {
+    return blocked(
+      RotationStage.Plugin,
+      `nothing was seen of the listed ${missing.join(", ")}`,
+      "check the server list and the network",
+    );
+  }
+  if (observed.unlistedServers.length === 0) return undefined;
+  return blocked(
+    RotationStage.Plugin,
+    `API server ${observed.unlistedServers.join(", ")} is live but not listed (${observed.discovery})`,
+    "add it to the list of servers, or shut it down and wait until its identity Lease in kube-system has expired",
+  );
+};
+
+/** Invariant 4: a configuration that names a provider needs its plugin on that host. Always safe, so it comes first. */
+export const everyNamedPluginIsThere: Rule = (situation) => {
+  for (const server of situation.observed.servers) {
+    for (const { slot } of situation.slots) {
+      const configs = [server.file?.config, server.loaded.config].filter((config) => config !== undefined);
+      const items: readonly ProviderItem[] = configs.flatMap((config) => slotProviders(config, slot));
+      for (const id of items.flatMap(providerIds)) {
+        const plugin = declaredPlugin(situation, slot, id);
+        if (plugin === undefined || server.plugins.some((seen) => seen.name === plugin.name)) continue;
+        return {
+          kind: "act",
+          stage: RotationStage.Plugin,
+          action: { kind: "startPlugin", server: server.name, plugin },
+          reason: `${server.name}'s configuration names ${id}, but its plugin is not on the host`,
+        };
+      }
+    }
+  }
+  return undefined;
+};
+
+/** Invariant 3: nothing is restarted or rewritten while a server is away. Past the limit, back to what it last ran with. */
+export const everyServerIsReady: Rule = (situation) => {
+  const { observed } = situation;
+  const troubled = observed.servers.filter((server) => trouble(server) !== undefined);
+  const within = troubled.filter((server) => !isPastLimit(situation, server));
+  const waitReason = (server: ServerObservation) => `${server.name}: ${trouble(server) ?? ""}`;
+  if (within.length > 0) return wait(RotationStage.Plugin, within.map(waitReason).join("; "));
+  for (const server of troubled) {
+    const { file, lastReadyHash } = server;
+    if (file === undefined || lastReadyHash === undefined || file.hash === lastReadyHash) continue;
+    return {
+      kind: "act",
+      stage: RotationStage.Read,
+      action: {
+        kind: "restoreLoaded",
+        server: server.name,
+        expectedHash: file.hash,
+        loadedHash: lastReadyHash,
+        because: `${server.name} did not become ready with ${file.hash}: ${trouble(server) ?? ""}`,
+      },
+      reason: `${server.name} goes back to the configuration it was last ready with`,
+    };
+  }
+  return undefined;
+};
+
+/** Comes after the reader repair, which is allowed to work on servers that are not ready (invariant 3's exception). */
+export const noServerStaysAway: Rule = ({ observed }) => {
+  const troubled = observed.servers.filter((server) => trouble(server) !== undefined);
+  if (troubled.length === 0) return undefined;
+  return blocked(
+    RotationStage.Plugin,
+    troubled.map((server) => `${server.name}: ${trouble(server) ?? ""}`).join("; "),
+    `bring ${names(troubled)} back, or take it out of the list of servers if it is gone for good; then run again`,
+  );
+};
+
+/** Every server runs the file that is on its disk; what does not load in time is taken back before anything else. */
+export const everyFileIsLoaded: Rule = (situation) => {
+  const reachable = situation.observed.servers.filter((server) => server.unreachable === undefined);
+  const pending = reachable.filter(
+    (server) => server.file === undefined || (server.file.hash !== server.loaded.hash && mayChange(situation, server)),
+  );
+  for (const server of pending) {
+    const decision = gateDecision(situation, server);
+    if (decision !== undefined) return decision;
+  }
+  if (pending.length === 0) return undefined;
+  return wait(RotationStage.Read, pending.map((server) => loadingReason(situation, server)).join("; "));
+};
+
+/** Invariant 3: a server that is ready does not restart while another one is not. */
+function mayChange({ observed }: Situation, server: ServerObservation): boolean {
+  if (server.reload === "hot" || server.restartRequestedAt !== undefined || trouble(server) !== undefined) return true;
+  return observed.servers.every((other) => trouble(other) === undefined);
+}
+
+/** A gate that failed in this run is not tried again in it: say what happened, and leave the rest as it is. */
+export const nothingFailedInThisRun: Rule = ({ observed }) => {
+  const setback = observed.setbacks[0];
+  if (setback === undefined) return undefined;
+  return blocked(
+    RotationStage.Read,
+    setback.reason,
+    "mend the cause and run again; everything stored stays readable meanwhile",
+  );
+};
+
+export function trouble(server: ServerObservation): string | undefined {
+  if (server.unreachable !== undefined) return `API server cannot be reached: ${server.unreachable}`;
+  if (server.notReady !== undefined) return `/readyz says no: ${server.notReady}`;
+  return undefined;
+}
+
+function isPastLimit({ observed, goal }: Situation, server: ServerObservation): boolean {
+  if (server.restartRequestedAt !== undefined) return observed.now - server.restartRequestedAt > goal.limits.restart;
+  return observed.now - (server.troubleSince ?? observed.now) > goal.limits.ready;
+}
+
+function gateDecision({ observed, goal }: Situation, server: ServerObservation): Decision | undefined {
+  const { file, loaded } = server;
+  if (file === undefined) {
+    return blocked(
+      RotationStage.Read,
+      `${server.name} has no encryption configuration file${loaded.hash === undefined ? "" : `, though it has loaded ${loaded.hash}`}`,
+      "start its API server with --encryption-provider-config, or put the file back: the backup directory has it by its hash",
+    );
+  }
+  if (server.reload === "restart") {
+    if (server.restartRequestedAt === undefined) {
+      return {
+        kind: "act",
+        stage: RotationStage.Read,
+        action: { kind: "restart", server: server.name },
+        reason: `${server.name} reads its configuration at start only`,
+      };
+    }
+    if (observed.now - server.restartRequestedAt <= goal.limits.restart) return undefined;
+    return blocked(
+      RotationStage.Read,
+      `${server.name} was asked to restart ${seconds(observed.now - server.restartRequestedAt)} ago and still runs its old process`,
+      "see whether the kubelet of that host works, then run again",
+    );
+  }
+  if (observed.now - file.writtenAt <= goal.limits.reload) return undefined;
+  const because = `${server.name} did not load ${file.hash} within ${seconds(goal.limits.reload)} (${loaded.basis} still says ${loaded.hash ?? "nothing"}; ${loaded.failures} failed reloads)`;
+  if (loaded.hash === undefined) {
+    return blocked(RotationStage.Read, because, `look at the log of ${server.name}'s API server, then run again`);
+  }
+  return {
+    kind: "act",
+    stage: RotationStage.Read,
+    action: { kind: "restoreLoaded", server: server.name, expectedHash: file.hash, loadedHash: loaded.hash, because },
+    reason: `${server.name} goes back to the file it has loaded`,
+  };
+}
+
+function loadingReason({ observed }: Situation, server: ServerObservation): string {
+  const age = seconds(observed.now - (server.restartRequestedAt ?? server.file?.writtenAt ?? observed.now));
+  const how = server.reload === "hot" ? "API servers look at the file once a minute" : "restarting";
+  const failures = server.loaded.failures > 0 ? `, ${server.loaded.failures} failed reloads` : "";
+  return `${server.name} to load ${short(server.file?.hash)} (${server.loaded.basis}: ${short(server.loaded.hash)}${failures}; ${how}; ${age})`;
+}
+
+function seconds(milliseconds: number): string {
+  return `${Math.max(0, Math.round(milliseconds / 1_000))} s`;
+}
+
+/** Enough of a hash to tell it from another by eye. */
+function short(hash: string | undefined): string {
+  return hash === undefined ? "none" : hash.slice(0, "sha256:".length + 8);
+}

@@ -1,0 +1,200 @@
+/**
+ * Rules that make things readable: the new plugin (stage Plugin), the new reader (READ), and, before both, the repair that
+ * gives back a reader which a server lacks although data or another server needs it.
+ */
+import { type ProviderItem, providerIds, readersOf, writerOf } from "../../core/encryption-configuration";
+import type { PluginInstance } from "../../core/plugin-instance";
+import { RotationStage } from "../../core/rotation-stage";
+import type { ProviderId } from "../../core/write-key";
+import type { Decision } from "../decision";
+import type { ServerObservation } from "../observation";
+import { validReadThrough, validStored } from "../proofs";
+import { declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
+import { addReaders, type Slot, withSlotProviders } from "../slots";
+import { trouble } from "./fleet-rules";
+import { blocked, type Rule, wait } from "./rule";
+
+/** Servers that can read different things, or a server that can't get ready: look at what is stored before judging. */
+export const differencesAreMeasured: Rule = (situation) => {
+  const { observed, slots, targets } = situation;
+  if (validStored(observed, targets) !== undefined || (observed.stored !== undefined && troubled(situation)))
+    return undefined;
+  const differ = slots.some(({ slot, writer }) => {
+    const others = (server: ServerObservation) => [...readersOf(listOf(server, slot))].filter((id) => id !== writer);
+    const sets = observed.servers.map((server) => others(server).sort().join(" "));
+    return new Set(sets).size > 1;
+  });
+  if (!differ && !troubled(situation)) return undefined;
+  return {
+    kind: "measure",
+    stage: RotationStage.Read,
+    measurement: { kind: "stored", targets },
+    reason: differ
+      ? "servers do not read the same providers"
+      : "a server does not get ready: stored data may need a reader it lacks",
+  };
+};
+
+/** What some server writes, or stored data needs, every server must read: also after a restore of an old etcd backup. */
+export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
+  for (const { slot } of situation.slots) {
+    const required = requiredReaders(situation, slot);
+    const lacking = situation.observed.servers.filter((server) => missing(server, slot, required).length > 0);
+    if (lacking.length === 0) continue;
+    const absent = new Set(lacking.flatMap((server) => missing(server, slot, required)));
+    for (const id of absent) {
+      if (itemFor(situation, slot, id) === undefined) {
+        return blocked(
+          RotationStage.Read,
+          `stored ${slot.resources.join(", ")} need ${id}, which no server's configuration has and no declared key provides`,
+          "declare the key that wrote them (oldestKeyVersion), or restore the configuration that named it",
+        );
+      }
+      const plugin = declaredPlugin(situation, slot, id);
+      const notYet = plugin && pluginDecision(situation, plugin, lacking);
+      if (notYet !== undefined) return notYet;
+    }
+    return addReadersDecision(
+      situation,
+      slot,
+      lacking,
+      [...required],
+      `${lacking.map((server) => server.name).join(", ")} must read ${[...absent].join(", ")}`,
+    );
+  }
+  return undefined;
+};
+
+/** Stage Plugin: the new plugin runs on every host, and each decrypts what each other encrypted (invariant 1). */
+export const newPluginIsProven: Rule = (situation) => {
+  const { goal, observed } = situation;
+  if (goal.writer === "identity") return undefined;
+  const plugin = goal.writer;
+  const notYet = pluginDecision(situation, plugin, observed.servers);
+  if (notYet !== undefined) return notYet;
+  const servers = observed.servers.map((server) => server.name);
+  const proof = observed.crosswise.find(
+    (candidate) => candidate.plugin === plugin.name && servers.every((name) => candidate.servers.includes(name)),
+  );
+  if (proof === undefined) {
+    return {
+      kind: "measure",
+      stage: RotationStage.Plugin,
+      measurement: { kind: "crosswise", plugin, servers },
+      reason: `what each host's ${plugin.name} encrypts, every other host's must decrypt`,
+    };
+  }
+  if (proof.failure === undefined) return undefined;
+  return blocked(
+    RotationStage.Plugin,
+    `the plugins for ${plugin.name} do not hold the same key: ${proof.failure}`,
+    "give every host the same key, then run again; no API server has been told to encrypt with it",
+  );
+};
+
+/** READ: every server can decrypt with the new key before any encrypts with it. */
+export const newKeyIsReadable: Rule = (situation) => {
+  for (const { slot, writer } of situation.slots) {
+    const lacking = situation.observed.servers.filter((server) => missing(server, slot, new Set([writer])).length > 0);
+    if (lacking.length === 0) continue;
+    return addReadersDecision(
+      situation,
+      slot,
+      lacking,
+      [writer],
+      `every server must read ${writer} before any writes it`,
+    );
+  }
+  return undefined;
+};
+
+function requiredReaders(situation: Situation, slot: Slot): ReadonlySet<ProviderId> {
+  const { observed } = situation;
+  const writers = observed.servers.map((server) => writerOf(listOf(server, slot)));
+  const unreadable = observed.servers.some((server) => (validReadThrough(observed, server)?.failures.length ?? 0) > 0);
+  const all = observed.servers.flatMap((server) => [...readersOf(listOf(server, slot))]);
+  if (unreadable) return new Set([...writers, ...all]);
+  const measured = validStored(observed, situation.targets) !== undefined;
+  return new Set([...writers, ...(measured ? neededProviders(situation, slot) : [])]);
+}
+
+function missing(server: ServerObservation, slot: Slot, required: ReadonlySet<ProviderId>): readonly ProviderId[] {
+  const readers = readersOf(listOf(server, slot));
+  return [...required].filter((id) => !readers.has(id));
+}
+
+/** With automatic reload all servers are written in one act; the others one by one, each restarted before the next. */
+function addReadersDecision(
+  situation: Situation,
+  slot: Slot,
+  lacking: readonly ServerObservation[],
+  required: readonly ProviderId[],
+  reason: string,
+): Decision {
+  return {
+    kind: "act",
+    stage: RotationStage.Read,
+    action: {
+      kind: "writeConfig",
+      writes: oneAct(lacking).map((server) => {
+        const absent = missing(server, slot, new Set(required));
+        const items: ProviderItem[] = [];
+        for (const id of absent) {
+          const item = itemFor(situation, slot, id);
+          if (item !== undefined && !items.some((known) => providerIds(known).includes(id))) items.push(item);
+        }
+        const config = server.file?.config ?? { blocks: [] };
+        return {
+          server: server.name,
+          expectedHash: server.file?.hash,
+          config: withSlotProviders(config, slot, addReaders(listOf(server, slot), items)),
+        };
+      }),
+    },
+    reason,
+  };
+}
+
+/** Which of `servers` may be written together: all that reload by themselves, or else the first one alone (invariant 3). */
+export function oneAct(servers: readonly ServerObservation[]): readonly ServerObservation[] {
+  const hot = servers.filter((server) => server.reload === "hot");
+  return hot.length > 0 ? hot : servers.slice(0, 1);
+}
+
+/** Start, wait for, or give up on `plugin` on each of `servers`; undefined once it answers on all of them. */
+function pluginDecision(
+  { observed, goal }: Situation,
+  plugin: PluginInstance,
+  servers: readonly ServerObservation[],
+): Decision | undefined {
+  const waiting: string[] = [];
+  for (const server of servers) {
+    const seen = server.plugins.find((candidate) => candidate.name === plugin.name);
+    if (seen === undefined) {
+      return {
+        kind: "act",
+        stage: RotationStage.Plugin,
+        action: { kind: "startPlugin", server: server.name, plugin },
+        reason: `${server.name} needs ${plugin.name}`,
+      };
+    }
+    if (seen.problem === undefined) continue;
+    const problem = `${plugin.name} on ${server.name}: ${seen.problem}`;
+    if (
+      observed.now - seen.startedAt > goal.limits.plugin &&
+      observed.now - observed.runStartedAt > goal.limits.plugin
+    ) {
+      return blocked(
+        RotationStage.Plugin,
+        problem,
+        `look at the log of ${plugin.name} on ${server.name}, mend the cause, then run again`,
+      );
+    }
+    waiting.push(problem);
+  }
+  return waiting.length === 0 ? undefined : wait(RotationStage.Plugin, waiting.join("; "));
+}
+
+function troubled({ observed }: Situation): boolean {
+  return observed.servers.some((server) => trouble(server) !== undefined);
+}

@@ -1,0 +1,177 @@
+/** WRITE, REWRITE, VERIFY and PRUNE: the new key takes over, and the old provider goes when nothing stored needs it. */
+import { providerIds, writerOf } from "../../core/encryption-configuration";
+import { RotationStage } from "../../core/rotation-stage";
+import type { Decision } from "../decision";
+import type { ServerObservation } from "../observation";
+import { staleTotal, validReadThrough, validStored } from "../proofs";
+import { type GoalSlot, identityItem, listOf, type Situation } from "../situation";
+import { promote, sameList, withSlotProviders } from "../slots";
+import { oneAct } from "./reader-rules";
+import { blocked, count, names, type Rule, wait } from "./rule";
+
+/** A rewrite that leaves objects behind is tried this often before the engine says so; what failed stays readable. */
+const rewriteAttempts = 3;
+/** Clean rewrites after which objects still turn up with another key: somebody else is writing them. */
+const cleanRewrites = 10;
+
+/** WRITE: only once every server has loaded the new reader; by now the rules before have seen to that. */
+export const newKeyWrites: Rule = (situation) => {
+  for (const { slot, writer } of situation.slots) {
+    const others = situation.observed.servers.filter((server) => writerOf(listOf(server, slot)) !== writer);
+    if (others.length === 0) continue;
+    return writeDecision(
+      situation,
+      RotationStage.Write,
+      oneAct(others),
+      `every server reads ${writer}; now it writes`,
+      (server, current) => (current.slot.name === slot.name ? promote(listOf(server, slot), writer) : undefined),
+    );
+  }
+  return undefined;
+};
+
+/** REWRITE until a measurement finds nothing stored with another key. */
+export const everyObjectIsRewritten: Rule = (situation) => {
+  const { observed, targets } = situation;
+  const proof = validStored(observed, targets);
+  if (proof === undefined) {
+    return {
+      kind: "measure",
+      stage: RotationStage.Rewrite,
+      measurement: { kind: "stored", targets },
+      reason: "what is stored, and with which key",
+    };
+  }
+  const unknown = proof.resources.reduce((sum, entry) => sum + entry.unknown, 0);
+  if (unknown > 0) {
+    return blocked(
+      RotationStage.Verify,
+      `${count(unknown, "stored value")} cannot be understood, so it is not known which key they need`,
+      "see which with `etcdctl get --prefix --keys-only`; rewrite or delete them, then run again",
+    );
+  }
+  const stale = staleTotal(proof, targets);
+  if (stale === 0) return undefined;
+  const { failures } = observed.rewrites;
+  if (failures.length > 0 && observed.rewrites.count >= rewriteAttempts) {
+    const reasons = [...new Set(failures.map((failure) => `${failure.resource}: ${failure.reason}`))].slice(0, 3);
+    return blocked(
+      RotationStage.Rewrite,
+      `${count(failures.length, "object")} could not be written again (${reasons.join("; ")})`,
+      "mend what refuses the write (often an admission webhook), then run again; old and new key both stay readable",
+    );
+  }
+  if (observed.rewrites.count >= cleanRewrites) {
+    return blocked(
+      RotationStage.Rewrite,
+      `${count(stale, "object")} still use another key after ${observed.rewrites.count} rewrites`,
+      "look for an API server that is not listed and still writes with the old key",
+    );
+  }
+  return {
+    kind: "act",
+    stage: RotationStage.Rewrite,
+    action: { kind: "rewrite", targets },
+    reason: `${count(stale, "object")} use another key`,
+  };
+};
+
+/**
+ * VERIFY: the measurement must have begun when no request from before the WRITE gate could still be under way, because
+ * such a request may store its object with the old key after the gate.
+ */
+export const theProofIsLateEnough: Rule = ({ observed, targets }) => {
+  const proof = validStored(observed, targets);
+  if (proof === undefined || (observed.settledAt !== undefined && proof.startedAt >= observed.settledAt))
+    return undefined;
+  if (observed.settledAt === undefined || observed.now < observed.settledAt) {
+    const left =
+      observed.settledAt === undefined ? "" : ` (${Math.ceil((observed.settledAt - observed.now) / 1_000)} s)`;
+    return wait(RotationStage.Verify, `requests from before the write gate to have ended${left}`);
+  }
+  return {
+    kind: "measure",
+    stage: RotationStage.Verify,
+    measurement: { kind: "stored", targets },
+    reason: "no request from before the write gate is left",
+  };
+};
+
+/** PRUNE on one server, a full pass through that server, then on the rest (invariant 10). */
+export const oldProvidersLeave: Rule = (situation) => {
+  const { observed, slots } = situation;
+  const isPruned = (server: ServerObservation) =>
+    slots.every((goalSlot) => sameList(listOf(server, goalSlot.slot), finalList(situation, goalSlot)));
+  const pruned = observed.servers.filter(isPruned);
+  const rest = observed.servers.filter((server) => !isPruned(server));
+  if (rest.length === 0) return undefined;
+  if (pruned.length > 0 && !pruned.some((server) => validReadThrough(observed, server) !== undefined)) {
+    const server = pruned[0] as ServerObservation;
+    return {
+      kind: "measure",
+      stage: RotationStage.Prune,
+      measurement: {
+        kind: "readThrough",
+        server: server.name,
+        resources: situation.targets.map((target) => target.resource),
+      },
+      reason: `${server.name} has let go of the old provider: every object is read through it before the others follow`,
+    };
+  }
+  const next = pruned.length === 0 ? rest.slice(0, 1) : oneAct(rest);
+  return writeDecision(
+    situation,
+    RotationStage.Prune,
+    next,
+    `nothing stored needs the old provider; ${names(next)} lets it go`,
+    (_, goalSlot) => finalList(situation, goalSlot),
+  );
+};
+
+/** Invariant 4: a plugin stops after the configurations let go. Only ours: what others put on the host stays. */
+export const unusedPluginsStop: Rule = (situation) => {
+  const { observed, goal } = situation;
+  for (const server of observed.servers) {
+    const inUse = endpointsOf(server);
+    for (const plugin of goal.declared) {
+      if (!server.plugins.some((seen) => seen.name === plugin.name) || inUse.has(situation.endpointOf(plugin)))
+        continue;
+      return {
+        kind: "act",
+        stage: RotationStage.Prune,
+        action: { kind: "stopPlugin", server: server.name, plugin: plugin.name },
+        reason: `no configuration on ${server.name} names ${plugin.name} any more`,
+      };
+    }
+  }
+  return undefined;
+};
+
+function finalList({ goal }: Situation, { item }: GoalSlot) {
+  return goal.allowPlaintextReads && item.kind !== "identity" ? [item, identityItem] : [item];
+}
+
+function endpointsOf(server: ServerObservation): ReadonlySet<string> {
+  const configs = [server.file?.config, server.loaded.config].filter((config) => config !== undefined);
+  const items = configs.flatMap((config) => config.blocks.flatMap((block) => block.providers));
+  return new Set(items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : [])));
+}
+
+function writeDecision(
+  { slots }: Situation,
+  stage: RotationStage,
+  servers: readonly ServerObservation[],
+  reason: string,
+  listFor: (server: ServerObservation, goalSlot: GoalSlot) => ReturnType<typeof promote> | undefined,
+): Decision {
+  const writes = servers.map((server) => {
+    let config = server.file?.config ?? { blocks: [] };
+    for (const goalSlot of slots) {
+      const list = listFor(server, goalSlot);
+      if (list !== undefined && list.flatMap(providerIds).length > 0)
+        config = withSlotProviders(config, goalSlot.slot, list);
+    }
+    return { server: server.name, expectedHash: server.file?.hash, config };
+  });
+  return { kind: "act", stage, action: { kind: "writeConfig", writes }, reason };
+}

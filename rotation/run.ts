@@ -1,0 +1,326 @@
+/**
+ * The loop: observe, decide, do one thing, observe again. It keeps nothing that the cluster could not tell it again, but for
+ * the proofs and the setbacks of this very run (invariant 7), so it may be killed anywhere and started with any goal.
+ */
+import { writerOf } from "../core/encryption-configuration";
+import { describeError, KmsEtcdError } from "../core/errors";
+import { isAfter, RotationStage } from "../core/rotation-stage";
+import { decide } from "./decide";
+import type { Action, Decision, Measurement } from "./decision";
+import { type Evidence, evidenceOf } from "./evidence";
+import type { Fleet, FleetObservation } from "./fleet";
+import type { Goal } from "./goal";
+import type {
+  CrosswiseProof,
+  ObjectFailure,
+  Observation,
+  ReadThroughProof,
+  ServerObservation,
+  Setback,
+  StoredProof,
+} from "./observation";
+import { serverState, serverStates } from "./proofs";
+import { settledSince } from "./settled";
+import { listOf, situationOf } from "./situation";
+import type { Progress, StoredObjects } from "./stored-objects";
+
+export interface RotationEvent {
+  readonly stage: RotationStage;
+  readonly kind: "stage-started" | "stage-finished" | "action" | "measurement" | "waiting" | "progress" | "warning";
+  readonly message: string;
+  readonly done?: number;
+  readonly total?: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** With `stage-finished`: how long the stage took, and how much of it was waiting for servers. */
+  readonly durationMs?: number;
+  readonly waitingMs?: number;
+}
+
+export interface RotationOutcome {
+  /** `paused`: `maxActions` have been done. `cancelled`: the signal was aborted, at a safe point. */
+  readonly kind: "done" | "blocked" | "cancelled" | "paused";
+  readonly stage: RotationStage;
+  readonly reason?: string;
+  readonly remedy?: string;
+  readonly evidence: Evidence;
+}
+
+/** Time, so that tests need none. */
+export interface Clock {
+  now(): number;
+  /** Resolves after the time, or as soon as the signal is aborted. */
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface RotationOptions {
+  readonly goal: Goal;
+  readonly fleet: Fleet;
+  readonly stored: StoredObjects;
+  readonly onEvent: (event: RotationEvent) => void;
+  readonly signal: AbortSignal;
+  /** Stop as `paused` after so many actions that change something. Default: no limit. */
+  readonly maxActions?: number;
+  readonly clock?: Clock;
+}
+
+/** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
+const pollInterval = 1_000;
+/** After a rewrite that left objects behind, so that what refuses them gets a chance to recover. */
+const rewriteBackOff = 5_000;
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (milliseconds, signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const finish = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, milliseconds);
+      signal.addEventListener("abort", finish, { once: true });
+    }),
+};
+
+/** Carries the cluster to the goal, or says why not. Throws only for what is no state of the cluster (a bug, no permission). */
+export async function runRotation(options: RotationOptions): Promise<RotationOutcome> {
+  const { goal, fleet, stored, signal, clock = systemClock } = options;
+  const run = createRun(options, clock);
+  let actions = 0;
+  for (;;) {
+    const observed = run.look(await fleet.observe(signal));
+    if (signal.aborted)
+      return run.outcome({
+        kind: "cancelled",
+        stage: run.stage(),
+        reason: "stopped at a safe point; run again to go on",
+      });
+    const decision = decide(observed, goal, (plugin) => fleet.endpoint(plugin));
+    run.enter(decision);
+    switch (decision.kind) {
+      case "done":
+        return run.outcome({ kind: "done", stage: decision.stage });
+      case "blocked":
+        return run.outcome({
+          kind: "blocked",
+          stage: decision.stage,
+          reason: decision.reason,
+          remedy: decision.remedy,
+        });
+      case "wait":
+        await run.waiting(decision.reason, () => clock.sleep(pollInterval, signal));
+        break;
+      case "measure":
+        await run.guarded(() => run.measure(decision.measurement, stored, fleet));
+        break;
+      case "act":
+        if (actions >= (options.maxActions ?? Number.POSITIVE_INFINITY))
+          return run.outcome({ kind: "paused", stage: decision.stage });
+        await run.guarded(() => run.act(decision.action, stored, fleet));
+        actions += 1;
+        break;
+    }
+  }
+}
+
+function createRun(options: RotationOptions, clock: Clock) {
+  const { goal, fleet, signal, onEvent } = options;
+  const startedAt = clock.now();
+  const troubleSince = new Map<string, number>();
+  const lastReadyHash = new Map<string, string>();
+  const setbacks: Setback[] = [];
+  let crosswise: readonly CrosswiseProof[] = [];
+  let readThrough: readonly ReadThroughProof[] = [];
+  let storedProof: StoredProof | undefined;
+  let rewrites: { count: number; failures: readonly ObjectFailure[] } = { count: 0, failures: [] };
+  let settledAt: number | undefined;
+  let observation: Observation | undefined;
+  let current: { stage: RotationStage; since: number; waiting: number } | undefined;
+  let lastWait = "";
+
+  const stage = () => current?.stage ?? RotationStage.Plugin;
+  const emit = (kind: RotationEvent["kind"], message: string, more: Partial<RotationEvent> = {}) =>
+    onEvent({ stage: stage(), kind, message, at: clock.now(), ...more });
+  const progress = (what: string) => (seen: Progress) =>
+    emit("progress", what, { done: seen.done, ...(seen.total === undefined ? {} : { total: seen.total }) });
+
+  /** A stage is never left backwards: counting again during PRUNE is part of PRUNE. */
+  function enter(decision: Decision): void {
+    const next = decision.kind === "done" || decision.kind === "blocked" ? undefined : decision.stage;
+    if (current !== undefined && (next === undefined || isAfter(next, current.stage))) {
+      if (decision.kind !== "blocked") finish();
+    }
+    if (next !== undefined && (current === undefined || isAfter(next, current.stage))) {
+      current = { stage: next, since: clock.now(), waiting: 0 };
+      emit("stage-started", "reason" in decision ? decision.reason : next);
+    }
+  }
+
+  function finish(): void {
+    if (current === undefined) return;
+    emit("stage-finished", current.stage, { durationMs: clock.now() - current.since, waitingMs: current.waiting });
+  }
+
+  function look(seen: FleetObservation): Observation {
+    const now = clock.now();
+    const servers = seen.servers.map((server): ServerObservation => {
+      const well = server.unreachable === undefined && server.notReady === undefined;
+      if (well) troubleSince.delete(server.name);
+      else if (!troubleSince.has(server.name)) troubleSince.set(server.name, now);
+      if (well && server.loaded.hash !== undefined) lastReadyHash.set(server.name, server.loaded.hash);
+      return {
+        ...server,
+        troubleSince: troubleSince.get(server.name),
+        lastReadyHash: lastReadyHash.get(server.name),
+      };
+    });
+    const without: Observation = {
+      now,
+      runStartedAt: startedAt,
+      servers,
+      unlistedServers: seen.unlistedServers,
+      discovery: seen.discovery,
+      crosswise,
+      stored: storedProof,
+      readThrough,
+      setbacks,
+      rewrites,
+      settledAt: undefined,
+    };
+    settledAt = settledSince(settledAt, without, writersAreTheGoals(without));
+    observation = { ...without, settledAt };
+    return observation;
+  }
+
+  function writersAreTheGoals(observed: Observation): boolean {
+    try {
+      const situation = situationOf(observed, goal, (plugin) => fleet.endpoint(plugin));
+      return situation.slots.every(({ slot, writer }) =>
+        observed.servers.every((server) => writerOf(listOf(server, slot)) === writer),
+      );
+    } catch {
+      return false; // decide says what is wrong with the configuration
+    }
+  }
+
+  async function waiting(reason: string, sleep: () => Promise<void>): Promise<void> {
+    if (reason !== lastWait) emit("waiting", `waiting for ${reason}`);
+    lastWait = reason;
+    const before = clock.now();
+    await sleep();
+    if (current !== undefined) current.waiting += clock.now() - before;
+  }
+
+  /** Someone else changed a file: look again. Anything else that fails ends this run, with what was loaded left in place. */
+  async function guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      if (signal.aborted) return;
+      if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") throw thrown;
+      if (thrown.code === "conflict") return emit("warning", describeError(thrown));
+      setbacks.push({ server: "", what: thrown.code, reason: describeError(thrown) });
+    }
+  }
+
+  async function measure(measurement: Measurement, stored: StoredObjects, ports: Fleet): Promise<void> {
+    emit("measurement", describeMeasurement(measurement));
+    const servers = observation?.servers ?? [];
+    switch (measurement.kind) {
+      case "crosswise": {
+        const proof = await ports.probeCrosswise(measurement.plugin, measurement.servers, signal);
+        crosswise = [...crosswise.filter((known) => known.plugin !== proof.plugin), proof];
+        return;
+      }
+      case "stored":
+        storedProof = await stored.measure(
+          measurement.targets,
+          serverStates(servers),
+          progress("objects seen"),
+          signal,
+        );
+        return;
+      case "readThrough": {
+        const state = servers.filter((server) => server.name === measurement.server).map(serverState)[0];
+        if (state === undefined) return;
+        const proof = await stored.readThrough(state, measurement.resources, progress("objects read"), signal);
+        const failure = proof.failures[0];
+        if (failure !== undefined) {
+          const what = `${proof.failures.length} of ${proof.objects} objects cannot be read through ${measurement.server}`;
+          setbacks.push({ server: measurement.server, what: state.loadedHash, reason: `${what} (${failure.reason})` });
+        }
+        readThrough = [...readThrough.filter((known) => known.state.server !== state.server), proof];
+        return;
+      }
+    }
+  }
+
+  async function act(action: Action, stored: StoredObjects, ports: Fleet): Promise<void> {
+    emit("action", describeAction(action));
+    switch (action.kind) {
+      case "startPlugin":
+        return ports.startPlugin(action.server, action.plugin);
+      case "stopPlugin":
+        return ports.stopPlugin(action.server, action.plugin);
+      case "writeConfig":
+        // One act: each write stands for itself, and what a kill or a failure leaves undone the next look finds.
+        for (const write of action.writes) await ports.writeConfig(write);
+        return;
+      case "restart":
+        return ports.restart(action.server);
+      case "restoreLoaded":
+        setbacks.push({ server: action.server, what: action.expectedHash, reason: action.because });
+        return ports.restoreConfig(action.server, action.expectedHash, action.loadedHash);
+      case "rewrite": {
+        if (rewrites.failures.length > 0) await clock.sleep(rewriteBackOff, signal);
+        const servers = (observation?.servers ?? []).map((server) => server.name);
+        const result = await stored.rewrite(action.targets, servers, progress("objects rewritten"), signal);
+        rewrites = { count: rewrites.count + 1, failures: result.failures };
+        for (const failure of result.failures.slice(0, 5)) {
+          emit(
+            "warning",
+            `${failure.resource} ${failure.namespace}/${failure.name} was not rewritten: ${failure.reason}`,
+          );
+        }
+        storedProof = undefined;
+        return;
+      }
+    }
+  }
+
+  function outcome(result: Omit<RotationOutcome, "evidence">): RotationOutcome {
+    return { ...result, evidence: evidenceOf(observation, goal, (plugin) => fleet.endpoint(plugin)) };
+  }
+
+  return { look, enter, waiting, guarded, measure, act, outcome, stage };
+}
+
+function describeAction(action: Action): string {
+  switch (action.kind) {
+    case "startPlugin":
+      return `${action.server}: start ${action.plugin.name}`;
+    case "stopPlugin":
+      return `${action.server}: stop ${action.plugin}`;
+    case "writeConfig":
+      return `${action.writes.map((write) => write.server).join(", ")}: write the encryption configuration`;
+    case "restart":
+      return `${action.server}: restart the API server`;
+    case "restoreLoaded":
+      return `${action.server}: put the loaded configuration back`;
+    case "rewrite":
+      return `rewrite ${action.targets.map((target) => target.resource).join(", ")}`;
+  }
+}
+
+function describeMeasurement(measurement: Measurement): string {
+  switch (measurement.kind) {
+    case "crosswise":
+      return `try ${measurement.plugin.name} crosswise on ${measurement.servers.join(", ")}`;
+    case "stored":
+      return `look at every stored value of ${measurement.targets.map((target) => target.resource).join(", ")}`;
+    case "readThrough":
+      return `read every object through ${measurement.server}`;
+  }
+}

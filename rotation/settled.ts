@@ -1,0 +1,32 @@
+/** From when on every stored write uses the goal's key, as far as a run can know. */
+import type { Observation } from "./observation";
+
+/**
+ * A server that reloaded in place may still finish a request that it began with the old key, for as long as a request may
+ * run; a server that restarted has no such request. `previous` stays while every look since has seen the goal's key
+ * writing everywhere: later reloads (PRUNE) do not bring old writes back.
+ */
+export function settledSince(
+  previous: number | undefined,
+  observed: Observation,
+  writersAreTheGoals: boolean,
+): number | undefined {
+  const loaded = observed.servers.every(
+    (server) =>
+      server.unreachable === undefined && server.file !== undefined && server.file.hash === server.loaded.hash,
+  );
+  // While a file that keeps the goal's writer is being loaded, nothing old can be written.
+  if (!writersAreTheGoals) return undefined;
+  if (!loaded) return previous;
+  const settled = Math.max(
+    ...observed.servers.map((server) =>
+      server.loaded.since > server.processStartedAt + startUp
+        ? server.loaded.since + server.requestTimeout
+        : server.processStartedAt,
+    ),
+  );
+  return previous === undefined ? settled : Math.min(previous, settled);
+}
+
+/** A configuration counts as loaded at start when its time is within this of the process start: clocks and start-up differ. */
+const startUp = 5_000;

@@ -1,0 +1,122 @@
+/** An observation seen from the goal: which slots there are, which provider each should have, and what the servers run. */
+import {
+  type EncryptionConfiguration,
+  type KmsItem,
+  type ProviderItem,
+  providerIds,
+  readersOf,
+  writerOf,
+} from "../core/encryption-configuration";
+import type { PluginInstance } from "../core/plugin-instance";
+import { providerName } from "../core/provider-name";
+import { identityProvider, type ProviderId } from "../core/write-key";
+import type { RewriteTarget } from "./decision";
+import type { Goal } from "./goal";
+import type { Observation, ServerObservation } from "./observation";
+import { validStored } from "./proofs";
+import { type Slot, slotProviders, slotsOf } from "./slots";
+
+/** `unix://` endpoint of a plugin, as the platform lays out its hosts. */
+export type EndpointOf = (plugin: PluginInstance) => string;
+
+export interface GoalSlot {
+  readonly slot: Slot;
+  /** The item that should write, and its id in stored values. */
+  readonly item: ProviderItem;
+  readonly writer: ProviderId;
+}
+
+export interface Situation {
+  readonly observed: Observation;
+  readonly goal: Goal;
+  readonly endpointOf: EndpointOf;
+  readonly slots: readonly GoalSlot[];
+  /** Every resource of every slot, with the key that all its objects should have. */
+  readonly targets: readonly RewriteTarget[];
+}
+
+export function situationOf(observed: Observation, goal: Goal, endpointOf: EndpointOf): Situation {
+  const slots = slotsOf(goal.resources, knownConfigs(observed)).map((slot): GoalSlot => {
+    const item = goal.writer === "identity" ? identityItem : kmsItem(goal.writer, slot, endpointOf);
+    return { slot, item, writer: writerOf([item]) };
+  });
+  const keyId = goal.writer === "identity" ? undefined : keyIdOf(observed, goal.writer);
+  const targets = slots.flatMap(({ slot, writer }) =>
+    slot.resources.map((resource) => ({
+      resource,
+      key: keyId === undefined ? { provider: writer } : { provider: writer, keyId },
+    })),
+  );
+  return { observed, goal, endpointOf, slots, targets };
+}
+
+export const identityItem: ProviderItem = { kind: "identity" };
+
+/** The KMS v2 item for `plugin` in `slot`. 3 s is the API server's own default; the plugin answers or fails before it. */
+export function kmsItem(plugin: PluginInstance, slot: Slot, endpointOf: EndpointOf): KmsItem {
+  return {
+    kind: "kms",
+    apiVersion: "v2",
+    name: providerName("v2", plugin.key, slot.name),
+    endpoint: endpointOf(plugin),
+    timeout: "3s",
+  };
+}
+
+/** What `server` reads and writes `slot` with: the file's list. Rules that use it run when every file is loaded. */
+export function listOf(server: ServerObservation, slot: Slot): readonly ProviderItem[] {
+  return server.file === undefined ? [identityItem] : slotProviders(server.file.config, slot);
+}
+
+/** The declared plugin behind a provider of `slot`, if it is one of ours. */
+export function declaredPlugin(situation: Situation, slot: Slot, id: ProviderId): PluginInstance | undefined {
+  return situation.goal.declared.find((plugin) => writerOf([kmsItem(plugin, slot, situation.endpointOf)]) === id);
+}
+
+/** An item that reads `id`: as some server has it, or rebuilt from a declared key. Undefined: nobody knows how. */
+export function itemFor(situation: Situation, slot: Slot, id: ProviderId): ProviderItem | undefined {
+  if (id === identityProvider) return identityItem;
+  for (const config of knownConfigs(situation.observed).values()) {
+    const item = slotProviders(config, slot).find((candidate) => providerIds(candidate).includes(id));
+    if (item !== undefined) return item;
+  }
+  const plugin = declaredPlugin(situation, slot, id);
+  return plugin && kmsItem(plugin, slot, situation.endpointOf);
+}
+
+/**
+ * The providers that stored data of `slot` may need: what a valid proof counts, or, where none is valid or a value could not
+ * be understood, every provider that any server can read. "Needs" is measured, never assumed (invariant 2).
+ */
+export function neededProviders(situation: Situation, slot: Slot): ReadonlySet<ProviderId> {
+  const { observed, targets } = situation;
+  const everything = new Set(observed.servers.flatMap((server) => [...readersOf(listOf(server, slot))]));
+  const proof = validStored(observed, targets);
+  if (proof === undefined) return everything;
+  const entries = proof.resources.filter((entry) => slot.resources.includes(entry.resource));
+  const counted = entries.flatMap((entry) =>
+    entry.keys.filter((key) => key.objects > 0).map((key) => key.key.provider),
+  );
+  return entries.some((entry) => entry.unknown > 0) ? new Set([...everything, ...counted]) : new Set(counted);
+}
+
+/** Files first, then loaded configurations, keyed by a text that names the server. */
+function knownConfigs(observed: Observation): ReadonlyMap<string, EncryptionConfiguration> {
+  const configs = new Map<string, EncryptionConfiguration>();
+  for (const server of observed.servers) if (server.file !== undefined) configs.set(server.name, server.file.config);
+  for (const server of observed.servers) {
+    if (server.loaded.config !== undefined) configs.set(`${server.name} (as loaded)`, server.loaded.config);
+  }
+  return configs;
+}
+
+/** The key_id that the plugins themselves report, as far as they agree; a local key's is in its reference. */
+function keyIdOf(observed: Observation, plugin: PluginInstance): string | undefined {
+  const proof = observed.crosswise.find((candidate) => candidate.plugin === plugin.name);
+  if (proof !== undefined && proof.failure === undefined) return proof.keyId;
+  if (plugin.key.kind === "local") return plugin.key.keyId;
+  const reported = new Set(
+    observed.servers.flatMap((server) => server.plugins.find((seen) => seen.name === plugin.name)?.keyId ?? []),
+  );
+  return reported.size === 1 ? [...reported][0] : undefined;
+}
