@@ -2,8 +2,7 @@
  * The loop: observe, decide, do one thing, observe again. It keeps nothing that the cluster could not tell it again, but for
  * the proofs and the setbacks of this very run (invariant 7), so it may be killed anywhere and started with any goal.
  */
-import { writerOf } from "../core/encryption-configuration";
-import { describeError, KmsEtcdError } from "../core/errors";
+import { describeError, type ErrorCode, KmsEtcdError } from "../core/errors";
 import { isAfter, RotationStage } from "../core/rotation-stage";
 import { decide } from "./decide";
 import type { Action, Decision, Measurement } from "./decision";
@@ -21,7 +20,7 @@ import type {
 } from "./observation";
 import { serverState, serverStates } from "./proofs";
 import { settledSince } from "./settled";
-import { listOf, situationOf } from "./situation";
+import { situationOf } from "./situation";
 import type { Progress, StoredObjects } from "./stored-objects";
 
 export interface RotationEvent {
@@ -66,6 +65,9 @@ export interface RotationOptions {
 
 /** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
 const pollInterval = 1_000;
+/** Errors that may pass by themselves: the next look says whether a server is away, and then the engine waits for it. */
+const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
+const transientRetries = 5;
 /** After a rewrite that left objects behind, so that what refuses them gets a chance to recover. */
 const rewriteBackOff = 5_000;
 
@@ -139,6 +141,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
   let lastWait = "";
+  let failuresInARow = 0;
 
   const stage = () => current?.stage ?? RotationStage.Plugin;
   const emit = (kind: RotationEvent["kind"], message: string, more: Partial<RotationEvent> = {}) =>
@@ -196,10 +199,7 @@ function createRun(options: RotationOptions, clock: Clock) {
 
   function writersAreTheGoals(observed: Observation): boolean {
     try {
-      const situation = situationOf(observed, goal, (plugin) => fleet.endpoint(plugin));
-      return situation.slots.every(({ slot, writer }) =>
-        observed.servers.every((server) => writerOf(listOf(server, slot)) === writer),
-      );
+      return situationOf(observed, goal, (plugin) => fleet.endpoint(plugin)).writersAreTheGoals;
     } catch {
       return false; // decide says what is wrong with the configuration
     }
@@ -217,10 +217,16 @@ function createRun(options: RotationOptions, clock: Clock) {
   async function guarded(work: () => Promise<void>): Promise<void> {
     try {
       await work();
+      failuresInARow = 0;
     } catch (thrown) {
       if (signal.aborted) return;
       if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") throw thrown;
       if (thrown.code === "conflict") return emit("warning", describeError(thrown));
+      if (passing.has(thrown.code) && (failuresInARow += 1) <= transientRetries) {
+        emit("warning", `${describeError(thrown)}; trying again`);
+        await clock.sleep(pollInterval * failuresInARow, signal);
+        return;
+      }
       setbacks.push({ server: "", what: thrown.code, reason: describeError(thrown) });
     }
   }

@@ -33,6 +33,8 @@ export interface Situation {
   readonly slots: readonly GoalSlot[];
   /** Every resource of every slot, with the key that all its objects should have. */
   readonly targets: readonly RewriteTarget[];
+  /** Whether every server's file has the goal's writers. */
+  readonly writersAreTheGoals: boolean;
 }
 
 export function situationOf(observed: Observation, goal: Goal, endpointOf: EndpointOf): Situation {
@@ -47,7 +49,10 @@ export function situationOf(observed: Observation, goal: Goal, endpointOf: Endpo
       key: keyId === undefined ? { provider: writer } : { provider: writer, keyId },
     })),
   );
-  return { observed, goal, endpointOf, slots, targets };
+  const writersAreTheGoals = slots.every(({ slot, writer }) =>
+    observed.servers.every((server) => writerOf(listOf(server, slot)) === writer),
+  );
+  return { observed, goal, endpointOf, slots, targets, writersAreTheGoals };
 }
 
 export const identityItem: ProviderItem = { kind: "identity" };
