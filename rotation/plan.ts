@@ -2,17 +2,15 @@
  * What a run would do, for `pulumi preview`: `decide` itself, played forward on a prediction of the cluster in which every
  * action succeeds. So the plan cannot differ from the engine; only times are estimates.
  */
-import { createHash } from "node:crypto";
-import { encryptionConfigurationDocument } from "../core/encryption-configuration";
 import { type RotationStage, rotationStages } from "../core/rotation-stage";
 import { decide } from "./decide";
-import type { Action, Decision, Measurement } from "./decision";
+import type { Action, Decision } from "./decision";
 import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
-import type { Observation, ServerObservation, StoredProof } from "./observation";
-import { serverState, serverStates, staleTotal } from "./proofs";
-import { settledSince } from "./settled";
-import { situationOf } from "./situation";
+import type { Observation, ServerObservation } from "./observation";
+import { afterWaiting, predict } from "./predict";
+import { serverStates, staleTotal } from "./proofs";
+import { type EndpointOf, situationOf } from "./situation";
 import type { StoredObjects } from "./stored-objects";
 
 export interface PlannedStage {
@@ -56,7 +54,7 @@ export async function planRotation(options: {
   readonly stored: StoredObjects;
   readonly signal: AbortSignal;
 }): Promise<RotationPlan> {
-  const { goal, fleet, stored, signal } = options;
+  const { goal, fleet, signal } = options;
   const seen = await fleet.observe(signal);
   const now = Date.now();
   const bare: Observation = {
@@ -95,7 +93,7 @@ export async function planRotation(options: {
 }
 
 /** The plan from an observation: pure. */
-export function foretell(observed: Observation, goal: Goal, endpointOf: Parameters<typeof decide>[2]): RotationPlan {
+export function foretell(observed: Observation, goal: Goal, endpointOf: EndpointOf): RotationPlan {
   const stages = new Map<RotationStage, PlannedStage>();
   const warnings: string[] = [];
   let blocked: RotationPlan["blocked"];
@@ -135,7 +133,7 @@ function note(
   decision: Acting,
   observed: Observation,
   goal: Goal,
-  endpointOf: Parameters<typeof decide>[2],
+  endpointOf: EndpointOf,
 ): void {
   const known = stages.get(stage);
   const { action } = decision;
@@ -161,7 +159,7 @@ function note(
   });
 }
 
-function amountToRewrite(observed: Observation, goal: Goal, endpointOf: Parameters<typeof decide>[2]) {
+function amountToRewrite(observed: Observation, goal: Goal, endpointOf: EndpointOf) {
   const { targets } = situationOf(observed, goal, endpointOf);
   const proof = observed.stored;
   if (proof === undefined) return { objects: 0, bytes: 0 };
@@ -180,173 +178,6 @@ function touched(action: Action): readonly string[] {
     default:
       return [action.server];
   }
-}
-
-function predict(
-  observed: Observation,
-  decision: Exclude<Decision, { kind: "wait" | "blocked" | "done" }>,
-  goal: Goal,
-  endpointOf: Parameters<typeof decide>[2],
-): Observation {
-  if (decision.kind === "measure") return predictMeasurement(observed, decision.measurement, goal);
-  const { action } = decision;
-  switch (action.kind) {
-    case "startPlugin": {
-      const keyId = goal.declared.find((plugin) => plugin.name === action.plugin.name)?.key;
-      const plugin = {
-        name: action.plugin.name,
-        startedAt: observed.now,
-        keyId: keyId?.kind === "local" ? keyId.keyId : undefined,
-        problem: undefined,
-      };
-      return changeServer(observed, action.server, (server) => ({ ...server, plugins: [...server.plugins, plugin] }));
-    }
-    case "stopPlugin":
-      return changeServer(observed, action.server, (server) => ({
-        ...server,
-        plugins: server.plugins.filter((plugin) => plugin.name !== action.plugin),
-      }));
-    case "writeConfig":
-      return action.writes.reduce((seen, write) => {
-        const bytes = JSON.stringify(encryptionConfigurationDocument(write.config));
-        const hash = `predicted:${createHash("sha256").update(bytes).digest("hex")}`;
-        const file = { hash, config: write.config, writtenAt: seen.now };
-        return settle(
-          changeServer(seen, write.server, (server) =>
-            server.reload === "hot" ? loadedNow({ ...server, file }, seen.now) : { ...server, file },
-          ),
-          observed,
-          goal,
-          endpointOf,
-        );
-      }, observed);
-    case "restart":
-      return settle(
-        changeServer(observed, action.server, (server) =>
-          loadedNow({ ...server, processStartedAt: observed.now }, observed.now),
-        ),
-        observed,
-        goal,
-        endpointOf,
-      );
-    case "restoreLoaded":
-      return changeServer(observed, action.server, (server) =>
-        server.loaded.config === undefined
-          ? server
-          : { ...server, file: { hash: action.loadedHash, config: server.loaded.config, writtenAt: observed.now } },
-      );
-    case "rewrite": {
-      const { stored } = observed;
-      if (stored === undefined) return observed;
-      const resources = stored.resources.map((entry) => {
-        const target = action.targets.find((candidate) => candidate.resource === entry.resource);
-        return target === undefined
-          ? entry
-          : { ...entry, unknown: 0, keys: [{ key: target.key, objects: entry.objects }] };
-      });
-      return {
-        ...observed,
-        stored: { ...stored, resources },
-        rewrites: { count: observed.rewrites.count + 1, failures: [] },
-      };
-    }
-  }
-}
-
-function predictMeasurement(observed: Observation, measurement: Measurement, goal: Goal): Observation {
-  switch (measurement.kind) {
-    case "crosswise": {
-      const { key, name } = measurement.plugin;
-      const reported = observed.servers.flatMap(
-        (server) => server.plugins.find((plugin) => plugin.name === name)?.keyId ?? [],
-      )[0];
-      const keyId = key.kind === "local" ? key.keyId : (reported ?? `key version of ${name}`);
-      return {
-        ...observed,
-        crosswise: [...observed.crosswise, { plugin: name, servers: goal.servers, keyId, failure: undefined }],
-      };
-    }
-    case "stored": {
-      // What is stored does not change by looking again; the proof moves on to the servers as they then are.
-      const present: StoredProof = observed.stored ?? {
-        method: "etcd",
-        startedAt: observed.now,
-        finishedAt: observed.now,
-        servers: [],
-        resources: measurement.targets.map((target) => ({
-          resource: target.resource,
-          objects: 0,
-          bytes: 0,
-          keys: [],
-          unknown: 0,
-        })),
-      };
-      const missing = measurement.targets.filter(
-        (target) => !present.resources.some((entry) => entry.resource === target.resource),
-      );
-      const resources = [
-        ...present.resources,
-        ...missing.map((target) => ({ resource: target.resource, objects: 0, bytes: 0, keys: [], unknown: 0 })),
-      ];
-      return {
-        ...observed,
-        stored: {
-          ...present,
-          resources,
-          startedAt: observed.now,
-          finishedAt: observed.now,
-          servers: serverStates(observed.servers),
-        },
-      };
-    }
-    case "readThrough": {
-      const server = byName(observed, measurement.server);
-      const state = server && serverState(server);
-      return state === undefined
-        ? observed
-        : { ...observed, readThrough: [...observed.readThrough, { state, objects: 0, failures: [] }] };
-    }
-  }
-}
-
-/** The prediction once what is waited for has come: files loaded, servers ready, plugins answering, old requests ended. */
-function afterWaiting(observed: Observation, goal: Goal, endpointOf: Parameters<typeof decide>[2]): Observation {
-  const now = Math.max(observed.now + 1_000, observed.settledAt ?? 0);
-  const servers = observed.servers.map((server) => ({
-    ...loadedNow(server, server.file?.hash === server.loaded.hash ? server.loaded.since : now),
-    unreachable: undefined,
-    notReady: undefined,
-    troubleSince: undefined,
-    plugins: server.plugins.map((plugin) => ({ ...plugin, problem: undefined })),
-  }));
-  return settle({ ...observed, now, servers }, observed, goal, endpointOf);
-}
-
-function loadedNow(server: ServerObservation, since: number): ServerObservation {
-  if (server.file === undefined) return server;
-  return {
-    ...server,
-    restartRequestedAt: undefined,
-    loaded: { ...server.loaded, hash: server.file.hash, config: server.file.config, since },
-  };
-}
-
-function settle(
-  next: Observation,
-  before: Observation,
-  goal: Goal,
-  endpointOf: Parameters<typeof decide>[2],
-): Observation {
-  const situation = situationOf(next, goal, endpointOf);
-  return { ...next, settledAt: settledSince(before.settledAt, next, situation.writersAreTheGoals) };
-}
-
-function changeServer(
-  observed: Observation,
-  name: string,
-  change: (server: ServerObservation) => ServerObservation,
-): Observation {
-  return { ...observed, servers: observed.servers.map((server) => (server.name === name ? change(server) : server)) };
 }
 
 function byName(observed: Observation, name: string): ServerObservation | undefined {
