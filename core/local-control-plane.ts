@@ -34,6 +34,8 @@ export interface LocalControlPlane {
   readonly name: string;
   readonly stateDirectory: string;
   readonly kubernetesVersion: string;
+  /** Whether each API server has a host name, and so an identity Lease, of its own. False where it was started without root. */
+  readonly separateHostNames: boolean;
   readonly etcd: { readonly endpoints: readonly string[]; readonly client: TlsClientFiles; readonly prefix: string };
   readonly hosts: readonly LocalControlPlaneHost[];
   /** The command and first arguments that run a KMS plugin on a host, before its flags: `[node, .../plugin-server/main.js]`. */

@@ -1,0 +1,135 @@
+/** All external programs of this project, with their versions: the only place that names them. */
+import type { Tool, ToolDownload, ToolName } from "./tool";
+
+/** Go's names for where a program runs. */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+}
+
+const kubernetesVersion = "1.36.3";
+const olderKubernetesVersion = "1.31.0";
+const etcdVersion = "3.6.5";
+const pulumiVersion = "3.259.0";
+
+/** The platform of this process. */
+export function thisPlatform(): Platform {
+  const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+  return { os: process.platform, architecture: architectures[process.arch] ?? process.arch };
+}
+
+/** What is known about a tool on a platform. */
+export function describeTool(name: ToolName, platform: Platform = thisPlatform()): Tool {
+  switch (name) {
+    case "kube-apiserver":
+      // From 1.34 on an API server tells the hash of the encryption configuration that it has loaded.
+      return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "5 to 8 minutes", platform);
+    case "kube-apiserver-1.31":
+      return kubernetesTool(
+        name,
+        "kube-apiserver",
+        olderKubernetesVersion,
+        { atLeast: "1.31.0", below: "1.32.0" },
+        "5 minutes",
+        platform,
+      );
+    case "kube-controller-manager":
+      return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "2 minutes", platform);
+    case "kubectl":
+      return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.31.0" }, "1 minute", platform);
+    case "etcd":
+      return etcdTool(platform);
+    case "pulumi":
+      return pulumiTool(platform);
+  }
+}
+
+function kubernetesTool(
+  name: ToolName,
+  program: string,
+  version: string,
+  accepted: Tool["accepted"],
+  minutes: string,
+  platform: Platform,
+): Tool {
+  const url = `https://dl.k8s.io/release/v${version}/bin/${platform.os}/${platform.architecture}/${program}`;
+  // Servers are published for Linux only.
+  const published = platform.os === "linux" || program === "kubectl";
+  return {
+    name,
+    program,
+    version,
+    versionArguments: program === "kubectl" ? ["version", "--client"] : ["--version"],
+    accepted,
+    ...(published && { download: { kind: "program", url, checksumUrl: `${url}.sha256` } satisfies ToolDownload }),
+    build: {
+      module: version === kubernetesVersion ? "kubernetes" : "kubernetes-1.31",
+      package: `k8s.io/kubernetes/cmd/${program}`,
+      tags: [],
+      linkerFlags: `-s -w -X k8s.io/component-base/version.gitVersion=v${version}`,
+      companions: {},
+      minutes,
+    },
+  };
+}
+
+function etcdTool(platform: Platform): Tool {
+  const folder = `etcd-v${etcdVersion}-${platform.os}-${platform.architecture}`;
+  const releases = `https://github.com/etcd-io/etcd/releases/download/v${etcdVersion}`;
+  return {
+    name: "etcd",
+    program: "etcd",
+    version: etcdVersion,
+    versionArguments: ["--version"],
+    // Kubernetes 1.34 and later read consistently from their cache only with an etcd of at least this version.
+    accepted: { atLeast: "3.5.13" },
+    // macOS gets a .zip.
+    ...(platform.os === "linux" && {
+      download: {
+        kind: "archive",
+        url: `${releases}/${folder}.tar.gz`,
+        checksumUrl: `${releases}/SHA256SUMS`,
+        folder,
+        files: ["etcd"],
+      } satisfies ToolDownload,
+    }),
+    build: {
+      module: "etcd",
+      package: "go.etcd.io/etcd/server/v3",
+      tags: [],
+      linkerFlags: "-s -w",
+      companions: {},
+      minutes: "1 minute",
+    },
+  };
+}
+
+function pulumiTool(platform: Platform): Tool {
+  const architecture = platform.architecture === "amd64" ? "x64" : platform.architecture;
+  const releases = "https://get.pulumi.com/releases/sdk";
+  return {
+    name: "pulumi",
+    program: "pulumi",
+    version: pulumiVersion,
+    versionArguments: ["version"],
+    // The oldest SDK that the components support.
+    accepted: { atLeast: "3.221.0" },
+    ...(["linux", "darwin"].includes(platform.os) && {
+      download: {
+        kind: "archive",
+        url: `${releases}/pulumi-v${pulumiVersion}-${platform.os}-${architecture}.tar.gz`,
+        checksumUrl: `${releases}/pulumi-${pulumiVersion}-checksums.txt`,
+        folder: "pulumi",
+        files: [],
+      } satisfies ToolDownload,
+    }),
+    build: {
+      module: "pulumi",
+      package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+      tags: ["osusergo", "grpcnotrace"],
+      linkerFlags: `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`,
+      companions: { "pulumi-language-nodejs": "pulumi-language-nodejs" },
+      minutes: "7 minutes",
+    },
+  };
+}
