@@ -20,7 +20,7 @@ import * as writer from "./rules/writer-rules";
 import { type EndpointOf, situationOf } from "./situation";
 
 /** Rules that keep or make things readable. They run whatever `advanceTo` says. */
-const repairRules: readonly Rule[] = [
+export const repairRules: readonly Rule[] = [
   fleet.everyLiveServerIsListed,
   fleet.everyNamedPluginIsThere,
   fleet.everyServerIsReady,
@@ -32,7 +32,7 @@ const repairRules: readonly Rule[] = [
 ];
 
 /** Rules that move the cluster towards the goal, one stage after the other. */
-const progressRules: readonly Rule[] = [
+export const progressRules: readonly Rule[] = [
   reader.newPluginIsProven,
   reader.newKeyIsReadable,
   writer.newKeyWrites,
@@ -42,7 +42,19 @@ const progressRules: readonly Rule[] = [
   writer.unusedPluginsStop,
 ];
 
-export function decide(observed: Observation, goal: Goal, endpointOf: EndpointOf): Decision {
+export type Decide = (observed: Observation, goal: Goal, endpointOf: EndpointOf) => Decision;
+
+export const decide: Decide = (observed, goal, endpointOf) =>
+  decideBy(repairRules, progressRules, observed, goal, endpointOf);
+
+/** `decide` with other rules: the tests use it to show that each rule is needed. */
+export function decideBy(
+  repair: readonly Rule[],
+  progress: readonly Rule[],
+  observed: Observation,
+  goal: Goal,
+  endpointOf: EndpointOf,
+): Decision {
   let situation: ReturnType<typeof situationOf>;
   try {
     situation = situationOf(observed, goal, endpointOf);
@@ -54,11 +66,11 @@ export function decide(observed: Observation, goal: Goal, endpointOf: EndpointOf
       remedy ?? "mend it, then run again",
     );
   }
-  for (const rule of repairRules) {
+  for (const rule of repair) {
     const decision = rule(situation);
     if (decision !== undefined) return decision;
   }
-  for (const rule of progressRules) {
+  for (const rule of progress) {
     const decision = rule(situation);
     if (decision === undefined) continue;
     // What lies behind `advanceTo` is not begun: being held there is the goal reached.

@@ -4,7 +4,7 @@
  */
 import { describeError, type ErrorCode, KmsEtcdError } from "../core/errors";
 import { isAfter, RotationStage } from "../core/rotation-stage";
-import { decide } from "./decide";
+import { type Decide, decide as decideByTheRules } from "./decide";
 import type { Action, Decision, Measurement } from "./decision";
 import { type Evidence, evidenceOf } from "./evidence";
 import type { Fleet, FleetObservation } from "./fleet";
@@ -61,6 +61,8 @@ export interface RotationOptions {
   /** Stop as `paused` after so many actions that change something. Default: no limit. */
   readonly maxActions?: number;
   readonly clock?: Clock;
+  /** Default: `decide`. The tests put rules in that break an invariant, to see that it is noticed. */
+  readonly decide?: Decide;
 }
 
 /** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
@@ -88,7 +90,7 @@ export const systemClock: Clock = {
 
 /** Carries the cluster to the goal, or says why not. Throws only for what is no state of the cluster (a bug, no permission). */
 export async function runRotation(options: RotationOptions): Promise<RotationOutcome> {
-  const { goal, fleet, stored, signal, clock = systemClock } = options;
+  const { goal, fleet, stored, signal, clock = systemClock, decide = decideByTheRules } = options;
   const run = createRun(options, clock);
   let actions = 0;
   for (;;) {

@@ -8,7 +8,7 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
 import type { ServerObservation } from "../observation";
-import { validReadThrough, validStored } from "../proofs";
+import { serverState, validReadThrough, validStored } from "../proofs";
 import { declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
@@ -17,7 +17,9 @@ import { blocked, type Rule, wait } from "./rule";
 /** Servers that can read different things, or a server that can't get ready: look at what is stored before judging. */
 export const differencesAreMeasured: Rule = (situation) => {
   const { observed, slots, targets } = situation;
-  if (validStored(observed, targets) !== undefined || (observed.stored !== undefined && troubled(situation)))
+  if (validStored(observed, targets) !== undefined) return undefined;
+  // No proof can hold for a server whose state is not known: one look is all there is to have.
+  if (observed.stored !== undefined && observed.servers.some((server) => serverState(server) === undefined))
     return undefined;
   const differ = slots.some(({ slot, writer }) => {
     const others = (server: ServerObservation) => [...readersOf(listOf(server, slot))].filter((id) => id !== writer);

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { writerOf } from "../../core/encryption-configuration";
+import { providerName } from "../../core/provider-name";
+import { type Decide, decideBy, progressRules, repairRules } from "../../rotation/decide";
+import {
+  everyFileIsLoaded,
+  everyLiveServerIsListed,
+  everyNamedPluginIsThere,
+  everyServerIsReady,
+} from "../../rotation/rules/fleet-rules";
+import {
+  differencesAreMeasured,
+  everyServerReadsWhatIsNeeded,
+  newKeyIsReadable,
+  newPluginIsProven,
+} from "../../rotation/rules/reader-rules";
+import type { Rule } from "../../rotation/rules/rule";
+import {
+  everyObjectIsRewritten,
+  newKeyWrites,
+  oldProvidersLeave,
+  theProofIsLateEnough,
+  unusedPluginsStop,
+} from "../../rotation/rules/writer-rules";
+import { runRotation } from "../../rotation/run";
+import { goalFor, keyVersion } from "./goals";
+import { randomFrom } from "./random";
+import { InvariantBroken, Killed, simulateCluster } from "./simulated-cluster";
+
+/** Every rule that is left out, swapped or weakened must be noticed by the simulated cluster: else the model proves nothing. */
+const mutants: readonly {
+  readonly what: string;
+  readonly decide: Decide;
+  readonly fault?: "wrongKey" | "crash" | "restored" | "unlisted";
+}[] = [
+  without("the crosswise probe", newPluginIsProven, "wrongKey"),
+  without("READ", newKeyIsReadable),
+  without("the gate that every file is loaded", everyFileIsLoaded),
+  without("REWRITE and its measurement", everyObjectIsRewritten),
+  without("the wait for requests from before the gate", theProofIsLateEnough),
+  without("the gate that every server is ready", everyServerIsReady, "crash"),
+  without("the repair of readers", everyServerReadsWhatIsNeeded, "restored"),
+  without("the measurement of differences", differencesAreMeasured, "restored"),
+  without("the check for servers that nobody lists", everyLiveServerIsListed, "unlisted"),
+  without("the plugin that a configuration names", everyNamedPluginIsThere, "restored"),
+  { what: "WRITE before READ", decide: ordered(swap(progressRules, newKeyIsReadable, newKeyWrites)) },
+  { what: "PRUNE before REWRITE", decide: ordered(swap(progressRules, everyObjectIsRewritten, oldProvidersLeave)) },
+  { what: "plugins stopped before PRUNE", decide: ordered(swap(progressRules, newPluginIsProven, unusedPluginsStop)) },
+];
+
+function without(what: string, rule: Rule, fault?: "wrongKey" | "crash" | "restored" | "unlisted") {
+  const keep = (rules: readonly Rule[]) => rules.filter((candidate) => candidate !== rule);
+  const decide: Decide = (observed, goal, endpointOf) =>
+    decideBy(keep(repairRules), keep(progressRules), observed, goal, endpointOf);
+  return { what: `without ${what}`, decide, ...(fault === undefined ? {} : { fault }) };
+}
+
+function ordered(progress: readonly Rule[]): Decide {
+  return (observed, goal, endpointOf) => decideBy(repairRules, progress, observed, goal, endpointOf);
+}
+
+function swap(rules: readonly Rule[], a: Rule, b: Rule): readonly Rule[] {
+  return rules.map((rule) => (rule === a ? b : rule === b ? a : rule));
+}
+
+/** What went wrong in one life of a cluster: a broken invariant, a run that never ends, or a goal that is not reached. */
+async function firstTrouble(
+  seed: number,
+  decide: Decide | undefined,
+  fault: string | undefined,
+): Promise<string | undefined> {
+  const random = randomFrom(seed);
+  const cluster = simulateCluster({ hosts: 3, reload: seed % 2 === 0 ? "hot" : "restart", objects: 8, random });
+  const servers = cluster.hosts.map((host) => host.name);
+  let steps = 0;
+  const go = (version: number) =>
+    runRotation({
+      goal: goalFor(version, servers),
+      fleet: {
+        ...cluster.fleet,
+        observe: (signal) => {
+          steps += 1;
+          if (steps > 3_000) throw new Error("never ends");
+          return cluster.fleet.observe(signal);
+        },
+      },
+      stored: cluster.stored,
+      clock: cluster.clock,
+      onEvent: () => undefined,
+      signal: new AbortController().signal,
+      ...(decide === undefined ? {} : { decide }),
+    });
+  try {
+    await go(1);
+    if (fault === "wrongKey") cluster.faults.wrongKeyOn = "cp2";
+    if (fault === "unlisted") cluster.unlisted.push("cp9");
+    if (fault === "crash") (cluster.hosts[1] as { downUntil: number }).downUntil = cluster.clock.now() + 40_000;
+    if (fault !== "restored") cluster.faults.killAfter = cluster.effects() + Math.floor(random() * 14);
+    await go(2).catch((thrown: unknown) => {
+      if (!(thrown instanceof Killed)) throw thrown;
+    });
+    cluster.faults.killAfter = Number.POSITIVE_INFINITY;
+    if (fault === "restored") {
+      cluster.restore("s1", `kms/v2/${providerName("v2", keyVersion(1).key, "secrets")}`, "local-1");
+      for (const host of cluster.hosts.slice(0, seed % 3)) host.plugins.clear();
+    }
+    const outcome = await go(fault === "restored" ? 2 : 1);
+    if (fault === "unlisted")
+      return outcome.kind === "blocked" ? undefined : "went on beside a server that nobody listed";
+    if (fault === "wrongKey") return undefined;
+    if (outcome.kind !== "done") return `${outcome.kind}: ${outcome.reason}`;
+    if (!outcome.evidence.complete) return "said done without complete evidence";
+    const writers = new Set(cluster.hosts.map((host) => writerOf(cluster.listFor(host.loaded))));
+    const stale = [...cluster.objects.values()].filter((object) => !writers.has(object.provider));
+    return writers.size === 1 && stale.length === 0 ? undefined : "said done, but it is not";
+  } catch (thrown) {
+    if (thrown instanceof InvariantBroken) return thrown.message.split("\n")[0];
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  }
+}
+
+describe("mutants of the engine's rules", function () {
+  this.timeout(120_000);
+  const lives = 60;
+
+  for (const fault of [undefined, "wrongKey", "crash", "restored", "unlisted"]) {
+    it(`the real rules get through ${lives} lives (${fault ?? "kills only"})`, async () => {
+      for (let seed = 0; seed < lives; seed += 1)
+        assert.equal(await firstTrouble(seed, undefined, fault), undefined, `seed ${seed}`);
+    });
+  }
+
+  for (const mutant of mutants) {
+    it(`${mutant.what} is noticed`, async () => {
+      for (let seed = 0; seed < lives; seed += 1)
+        if ((await firstTrouble(seed, mutant.decide, mutant.fault)) !== undefined) return;
+      assert.fail(`${mutant.what}: nothing noticed it`);
+    });
+  }
+});

@@ -1,0 +1,477 @@
+/**
+ * A cluster in memory and virtual time, for model tests of the engine: hosts with files, API servers that load them once a
+ * minute or at start, plugins, stored objects, clients that write all the time, and faults. It checks the invariants of
+ * design.md itself, at every change, and throws InvariantBroken; it shares no code with the engine's rules.
+ */
+import { createHash } from "node:crypto";
+import {
+  type EncryptionConfiguration,
+  encryptionConfigurationDocument,
+  readersOf,
+  writerOf,
+} from "../../core/encryption-configuration";
+import { KmsEtcdError } from "../../core/errors";
+import type { ConfigWrite, RewriteTarget } from "../../rotation/decision";
+import type { Fleet, FleetObservation } from "../../rotation/fleet";
+import type {
+  CrosswiseProof,
+  ObjectFailure,
+  ReadThroughProof,
+  ServerState,
+  StoredProof,
+} from "../../rotation/observation";
+import type { Clock } from "../../rotation/run";
+import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
+
+export class InvariantBroken extends Error {}
+/** Thrown by the simulator where a test kills the engine. */
+export class Killed extends Error {}
+
+interface SimulatedHost {
+  name: string;
+  reload: "hot" | "restart";
+  config: EncryptionConfiguration;
+  writtenAt: number;
+  loaded: EncryptionConfiguration;
+  loadedSince: number;
+  processStartedAt: number;
+  restartRequestedAt: number | undefined;
+  /** Until when the process is away; Infinity: for good. */
+  downUntil: number;
+  nextPoll: number;
+  backups: Map<string, EncryptionConfiguration>;
+  plugins: Map<string, { startedAt: number; material: string; broken: boolean; socketMissing: boolean }>;
+  /** Faults. */
+  refusesToLoad: boolean;
+  failures: number;
+}
+
+interface StoredObject {
+  provider: string;
+  keyId: string | undefined;
+  version: number;
+}
+
+export interface SimulationOptions {
+  readonly hosts: number;
+  readonly reload: "hot" | "restart";
+  readonly objects: number;
+  readonly random: () => number;
+  readonly start?: EncryptionConfiguration;
+  /** Clients write between any two steps. Default true. */
+  readonly clients?: boolean;
+}
+
+export const plaintextStart: EncryptionConfiguration = {
+  blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }] }],
+};
+
+export function configHash(config: EncryptionConfiguration): string {
+  return `sha256:${createHash("sha256")
+    .update(JSON.stringify(encryptionConfigurationDocument(config)))
+    .digest("hex")}`;
+}
+
+export type SimulatedCluster = ReturnType<typeof simulateCluster>;
+
+const requestTimeout = 15_000;
+
+export function simulateCluster(options: SimulationOptions) {
+  const { random } = options;
+  let now = 1_000_000;
+  let version = 1;
+  const start = options.start ?? plaintextStart;
+  const objects = new Map<string, StoredObject>();
+  const inFlight: { at: number; name: string; provider: string; keyId: string | undefined }[] = [];
+  const unlisted: string[] = [];
+  const faults = {
+    killAfter: Number.POSITIVE_INFINITY,
+    rejectedObject: undefined as string | undefined,
+    wrongKeyOn: undefined as string | undefined,
+  };
+  /** Objects that a restored backup brought: nobody could read them, and the engine is asked to change that. */
+  const restored = new Set<string>();
+  const log: string[] = [];
+  let effects = 0;
+  let restarts = 0;
+
+  const hosts: SimulatedHost[] = Array.from({ length: options.hosts }, (_, index) => ({
+    name: `cp${index + 1}`,
+    reload: options.reload,
+    config: start,
+    writtenAt: now - 600_000,
+    loaded: start,
+    loadedSince: now - 500_000,
+    processStartedAt: now - 500_000,
+    restartRequestedAt: undefined,
+    downUntil: 0,
+    nextPoll: now + Math.floor(random() * 60_000),
+    backups: new Map(),
+    plugins: new Map(),
+    refusesToLoad: false,
+    failures: 0,
+  }));
+  for (let index = 0; index < options.objects; index += 1) {
+    objects.set(`s${index}`, { provider: writerOf(listFor(start)), keyId: undefined, version: (version += 1) });
+  }
+
+  function listFor(config: EncryptionConfiguration) {
+    return config.blocks.find((block) => block.resources.includes("secrets"))?.providers ?? [];
+  }
+  const up = (host: SimulatedHost) => now >= host.downUntil;
+  const writer = (host: SimulatedHost) => writerOf(listFor(host.loaded));
+  const pluginOf = (host: SimulatedHost, provider: string) => {
+    const item = listFor(host.loaded).find(
+      (candidate) => candidate.kind === "kms" && `kms/${candidate.apiVersion}/${candidate.name}` === provider,
+    );
+    if (item?.kind !== "kms") return undefined;
+    const name = /([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? "";
+    return host.plugins.get(name);
+  };
+  const answers = (plugin: { broken: boolean; socketMissing: boolean } | undefined) =>
+    plugin !== undefined && !plugin.broken && !plugin.socketMissing;
+
+  function broken(rule: string): never {
+    throw new InvariantBroken(`${rule}\n${log.slice(-25).join("\n")}`);
+  }
+  function host(name: string): SimulatedHost {
+    const found = hosts.find((candidate) => candidate.name === name);
+    if (found === undefined) throw new Error(`no host ${name}`);
+    return found;
+  }
+
+  /** Invariants 1 and 2: what any server writes, and what is stored, every server can read, in what each has loaded. */
+  function checkReadable(why: string): void {
+    for (const reading of hosts) {
+      const readers = readersOf(listFor(reading.loaded));
+      for (const writing of hosts) {
+        if (!readers.has(writer(writing)))
+          broken(`invariant 1: ${writing.name} writes ${writer(writing)}, ${reading.name} cannot read it (${why})`);
+      }
+      for (const [name, object] of objects) {
+        if (restored.has(name)) continue;
+        if (!readers.has(object.provider))
+          broken(`invariant 2: ${reading.name} cannot read ${name}, stored with ${object.provider} (${why})`);
+      }
+    }
+  }
+
+  function store(name: string, provider: string, keyId: string | undefined, why: string): void {
+    objects.set(name, { provider, keyId, version: (version += 1) });
+    for (const reading of hosts) {
+      if (!readersOf(listFor(reading.loaded)).has(provider))
+        broken(`nothing is lost: ${name} was written with ${provider}, ${reading.name} cannot read it (${why})`);
+      const plugin = pluginOf(reading, provider);
+      const expected = keyId;
+      if (plugin !== undefined && expected !== undefined && plugin.material !== expected) {
+        broken(
+          `invariant 1: ${name} was encrypted with ${expected}, the plugin of ${reading.name} holds ${plugin.material}`,
+        );
+      }
+    }
+  }
+
+  const readable = (reading: SimulatedHost, object: StoredObject) =>
+    readersOf(listFor(reading.loaded)).has(object.provider);
+
+  /** An old etcd backup comes back with objects of a provider that the configurations have let go. */
+  function restore(name: string, provider: string, keyId: string | undefined): void {
+    objects.set(name, { provider, keyId, version: (version += 1) });
+    restored.add(name);
+  }
+
+  /** Why /readyz says no: a plugin is away, or informers cannot list what nobody can decrypt. */
+  function notReady(target: SimulatedHost): string | undefined {
+    const away = listFor(target.loaded).some(
+      (item) => item.kind === "kms" && !answers(pluginOf(target, writerOf([item]))),
+    );
+    if (away) return "kms-providers";
+    return [...objects.values()].every((object) => readable(target, object)) ? undefined : "informer-sync";
+  }
+
+  function keyIdFor(writing: SimulatedHost): string | undefined {
+    return pluginOf(writing, writer(writing))?.material;
+  }
+
+  function load(target: SimulatedHost, why: string): void {
+    target.loaded = target.config;
+    target.loadedSince = now;
+    log.push(
+      `${now} ${target.name} loads [${listFor(target.loaded)
+        .map((item) => writerOf([item]))
+        .join(", ")}] (${why})`,
+    );
+    checkReadable(`${target.name} loaded`);
+  }
+
+  /** Lets time pass: polls, restarts, clients. */
+  function advance(milliseconds: number): void {
+    const end = now + milliseconds;
+    while (now < end) {
+      now = Math.min(end, now + 1_000);
+      for (const target of hosts) {
+        if (target.downUntil !== Number.POSITIVE_INFINITY && target.downUntil !== 0 && now >= target.downUntil) {
+          target.downUntil = 0;
+          target.processStartedAt = now;
+          target.restartRequestedAt = undefined;
+          if (!target.refusesToLoad || configHash(target.config) === configHash(target.loaded))
+            load(target, "process start");
+          else target.downUntil = now + 5_000;
+        }
+        if (up(target) && target.reload === "hot" && now >= target.nextPoll) {
+          target.nextPoll = now + 60_000;
+          if (configHash(target.config) !== configHash(target.loaded)) {
+            const pluginsAnswer = listFor(target.config).every((item) => {
+              if (item.kind !== "kms") return true;
+              return answers(target.plugins.get(/([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? ""));
+            });
+            if (target.refusesToLoad || !pluginsAnswer) target.failures += 1;
+            else load(target, "poll");
+          }
+        }
+      }
+      clientWrites();
+    }
+  }
+
+  function clientWrites(): void {
+    for (let index = inFlight.length - 1; index >= 0; index -= 1) {
+      const write = inFlight[index];
+      if (write === undefined || write.at > now) continue;
+      inFlight.splice(index, 1);
+      if (objects.has(write.name)) store(write.name, write.provider, write.keyId, "a request from before");
+    }
+    if (options.clients === false || random() < 0.5) return;
+    const through = hosts[Math.floor(random() * hosts.length)];
+    if (through === undefined || !up(through)) return;
+    const name = `s${Math.floor(random() * options.objects)}`;
+    const present = objects.get(name);
+    if (present !== undefined && !readable(through, present)) return; // an update reads first
+    if (through.reload === "hot" && random() < 0.3) {
+      // A request that has encrypted its object and stores it later, but within the request timeout.
+      inFlight.push({
+        at: now + Math.floor(random() * (requestTimeout - 1_000)),
+        name,
+        provider: writer(through),
+        keyId: keyIdFor(through),
+      });
+    } else store(name, writer(through), keyIdFor(through), `client through ${through.name}`);
+  }
+
+  /** One effect of the engine; a kill happens right before or right after it. */
+  async function effect<T>(what: string, work: () => T): Promise<T> {
+    effects += 1;
+    if (effects > faults.killAfter && random() < 0.5) throw new Killed(`killed before ${what}`);
+    log.push(`${now} engine: ${what}`);
+    advance(1_000);
+    const result = work();
+    if (effects > faults.killAfter) throw new Killed(`killed after ${what}`);
+    return result;
+  }
+
+  const fleet: Fleet = {
+    async observe(): Promise<FleetObservation> {
+      advance(1_000);
+      return {
+        unlistedServers: [...unlisted],
+        discovery: "simulated",
+        servers: hosts.map((target) => ({
+          name: target.name,
+          unreachable: up(target) ? undefined : "connection refused",
+          notReady: up(target) ? notReady(target) : undefined,
+          version: "simulated",
+          reload: target.reload,
+          processStartedAt: target.processStartedAt,
+          restartRequestedAt: target.restartRequestedAt,
+          requestTimeout,
+          file: { hash: configHash(target.config), config: target.config, writtenAt: target.writtenAt },
+          loaded: up(target)
+            ? {
+                hash: configHash(target.loaded),
+                config: target.loaded,
+                since: target.loadedSince,
+                basis: "simulated",
+                failures: target.failures,
+              }
+            : { hash: undefined, config: undefined, since: 0, basis: "none", failures: 0 },
+          plugins: [...target.plugins].map(([name, plugin]) => ({
+            name,
+            startedAt: plugin.startedAt,
+            keyId: answers(plugin) && now >= plugin.startedAt + 2_000 ? plugin.material : undefined,
+            problem: answers(plugin)
+              ? now >= plugin.startedAt + 2_000
+                ? undefined
+                : "starting"
+              : "socket does not answer",
+          })),
+        })),
+      };
+    },
+    endpoint: (plugin) => `unix:///run/${plugin.socketFile}`,
+    probeCrosswise: async (plugin, servers): Promise<CrosswiseProof> => {
+      advance(1_000);
+      const materials = servers.map((name) => host(name).plugins.get(plugin.name)?.material);
+      const keyId = materials[0];
+      const same = keyId !== undefined && materials.every((material) => material === keyId);
+      return {
+        plugin: plugin.name,
+        servers,
+        keyId: keyId ?? "",
+        failure: same ? undefined : "cp1 cannot decrypt what another encrypted",
+      };
+    },
+    startPlugin: (server, plugin) =>
+      effect(`start ${plugin.name} on ${server}`, () => {
+        const keyId = plugin.key.kind === "local" ? plugin.key.keyId : "";
+        const material = faults.wrongKeyOn === server ? `${keyId}-other` : keyId;
+        if (!host(server).plugins.has(plugin.name))
+          host(server).plugins.set(plugin.name, { startedAt: now, material, broken: false, socketMissing: false });
+      }),
+    stopPlugin: (server, name) =>
+      effect(`stop ${name} on ${server}`, () => {
+        const target = host(server);
+        for (const config of [target.config, target.loaded]) {
+          const named = config.blocks.some((block) =>
+            block.providers.some((item) => item.kind === "kms" && item.endpoint.endsWith(`/${name}.socket`)),
+          );
+          if (named) broken(`invariant 4: ${name} was stopped on ${server} while a configuration names it`);
+        }
+        target.plugins.delete(name);
+      }),
+    writeConfig: (write: ConfigWrite) =>
+      effect(
+        `write ${write.server} [${listFor(write.config)
+          .map((item) => writerOf([item]))
+          .join(", ")}]`,
+        () => {
+          const target = host(write.server);
+          if (configHash(target.config) !== write.expectedHash)
+            throw new KmsEtcdError("conflict", `${write.server}: changed by someone else`);
+          for (const item of listFor(write.config)) {
+            if (item.kind !== "kms") continue;
+            const name = /([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? "";
+            if (!target.plugins.has(name))
+              broken(`invariant 4: ${write.server}'s configuration names ${name} before its plugin is there`);
+          }
+          target.backups.set(configHash(target.config), target.config);
+          target.config = write.config;
+          target.writtenAt = now;
+          target.restartRequestedAt = undefined;
+        },
+      ),
+    restoreConfig: (server, expectedHash, loadedHash) =>
+      effect(`restore ${server}`, () => {
+        const target = host(server);
+        if (configHash(target.config) !== expectedHash)
+          throw new KmsEtcdError("conflict", `${server}: changed by someone else`);
+        const backup = target.backups.get(loadedHash);
+        if (backup === undefined) throw new KmsEtcdError("not-found", `${server} has no backup ${loadedHash}`);
+        target.backups.set(configHash(target.config), target.config);
+        target.config = backup;
+        target.writtenAt = now;
+        target.restartRequestedAt = undefined;
+      }),
+    restart: (server) =>
+      effect(`restart ${server}`, () => {
+        const target = host(server);
+        const othersAway = hosts.filter((other) => other !== target && !up(other));
+        if (up(target) && othersAway.length > 0)
+          broken(`invariant 3: ${server} restarts while ${othersAway.map((other) => other.name).join(", ")} is away`);
+        restarts += 1;
+        target.restartRequestedAt = now;
+        target.downUntil = now + 3_000;
+      }),
+    close: async () => undefined,
+  };
+
+  function failuresOf(server: string): ObjectFailure[] {
+    const readers = readersOf(listFor(host(server).loaded));
+    return [...objects].flatMap(([name, object]) =>
+      readers.has(object.provider)
+        ? []
+        : [{ resource: "secrets", namespace: "default", name, reason: "no matching prefix found" }],
+    );
+  }
+
+  const stored: StoredObjects = {
+    measure: async (targets: readonly RewriteTarget[], servers: readonly ServerState[]): Promise<StoredProof> => {
+      const startedAt = now;
+      const counts = new Map<string, { key: { provider: string; keyId?: string }; objects: number }>();
+      for (const object of objects.values()) {
+        const id = `${object.provider} ${object.keyId ?? ""}`;
+        const key =
+          object.keyId === undefined
+            ? { provider: object.provider }
+            : { provider: object.provider, keyId: object.keyId };
+        counts.set(id, { key, objects: (counts.get(id)?.objects ?? 0) + 1 });
+      }
+      advance(1_000);
+      return {
+        method: "etcd",
+        startedAt,
+        finishedAt: now,
+        servers,
+        resources: targets.map((target) => ({
+          resource: target.resource,
+          objects: objects.size,
+          bytes: objects.size * 1_000,
+          keys: [...counts.values()],
+          unknown: 0,
+        })),
+      };
+    },
+    rewrite: (_targets, servers): Promise<RewriteResult> =>
+      effect("rewrite", () => {
+        const failures: ObjectFailure[] = [];
+        let rewritten = 0;
+        for (const [index, name] of [...objects.keys()].entries()) {
+          if (effects > faults.killAfter && index > objects.size / 2)
+            throw new Killed("killed in the middle of a rewrite");
+          const through = host(servers[index % servers.length] ?? "cp1");
+          if (!up(through)) throw new KmsEtcdError("unreachable", `${through.name} does not answer`);
+          const present = objects.get(name);
+          if (present !== undefined && !readable(through, present)) {
+            failures.push({ resource: "secrets", namespace: "default", name, reason: "no matching prefix found" });
+            continue;
+          }
+          restored.delete(name);
+          if (name === faults.rejectedObject) {
+            failures.push({ resource: "secrets", namespace: "default", name, reason: "denied by a webhook" });
+            continue;
+          }
+          const object = objects.get(name);
+          if (object?.provider === writer(through) && object.keyId === keyIdFor(through)) continue;
+          store(name, writer(through), keyIdFor(through), `rewrite through ${through.name}`);
+          rewritten += 1;
+        }
+        return { offered: objects.size, rewritten, failures };
+      }),
+    readThrough: async (state): Promise<ReadThroughProof> => {
+      advance(1_000);
+      return { state, objects: objects.size, failures: failuresOf(state.server) };
+    },
+    close: async () => undefined,
+  };
+
+  const clock: Clock = {
+    now: () => now,
+    sleep: async (milliseconds) => advance(milliseconds),
+  };
+
+  return {
+    fleet,
+    stored,
+    clock,
+    hosts,
+    objects,
+    faults,
+    unlisted,
+    log,
+    advance,
+    listFor,
+    restore,
+    restarts: () => restarts,
+    effects: () => effects,
+    checkReadable,
+  };
+}
