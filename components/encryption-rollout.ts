@@ -1,0 +1,76 @@
+/** The resource that moves a cluster from the write key it has to the write key it should have. The provider does the work. */
+import * as pulumi from "@pulumi/pulumi";
+import type { RotationStage } from "../core/rotation-stage";
+import { typeTokens } from "../core/type-tokens";
+import type { EncryptionEvidence } from "./encryption-evidence";
+import type { LocalPlatformArgs } from "./local-platform";
+import type { RotationLimitsArgs } from "./rotation-limits";
+
+/** A key in a file, as a LocalKey makes it. */
+export interface LocalKeyReferenceArgs {
+  /** Absolute path of the key file. */
+  readonly file: pulumi.Input<string>;
+  /** The key_id of the key in the file. */
+  readonly keyId: pulumi.Input<string>;
+}
+
+/** One version of the write key, and the key behind it: exactly one of the blocks. */
+export interface DeclaredKeyArgs {
+  /** The version: a whole number, 1 or greater, once in the list. */
+  readonly version: pulumi.Input<number>;
+  /** A key in a file on the control-plane hosts: development only. */
+  readonly local?: pulumi.Input<LocalKeyReferenceArgs>;
+}
+
+/** The inputs of an EncryptionRollout. */
+export interface EncryptionRolloutArgs {
+  /** The version that encrypts: one of `keys`. Changing it rotates, in either direction. */
+  readonly keyVersion: pulumi.Input<number>;
+  /** Every version that stored data may need. Leaving out one that data still needs is refused at preview. */
+  readonly keys: pulumi.Input<pulumi.Input<DeclaredKeyArgs>[]>;
+  /** The cluster: a control plane on this machine. Another cluster later leaves the earlier one as it is. */
+  readonly local?: pulumi.Input<LocalPlatformArgs>;
+  /**
+   * Resources to encrypt, as EncryptionConfiguration names them. Adding one encrypts it.
+   * @default ["secrets"]
+   */
+  readonly resources?: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * Whether resources are encrypted. False writes every object back in plaintext.
+   * @default true
+   */
+  readonly enabled?: pulumi.Input<boolean>;
+  /**
+   * Keep `identity` as the last reader, so that objects that reach etcd in plaintext by other means stay readable.
+   * @default false
+   */
+  readonly allowPlaintextReads?: pulumi.Input<boolean>;
+  /**
+   * The last stage to carry out. Raise it to go on from there.
+   * @default "Prune"
+   */
+  readonly advanceTo?: pulumi.Input<RotationStage>;
+  /** How long to wait for the cluster. The defaults suit a cluster at rest. */
+  readonly limits?: pulumi.Input<RotationLimitsArgs>;
+}
+
+/**
+ * Carries out whatever lies between the cluster as it is found and its inputs: enabling, a rotation, a rollback, disabling.
+ * It keeps no step: after a kill or a failure the next `pulumi up` goes on from where the cluster is. Deleting it
+ * abandons the cluster's settings as they are: nothing is decrypted, nothing is deleted.
+ */
+export class EncryptionRollout extends pulumi.CustomResource {
+  /** The version that every API server encrypts with; 0 for plaintext; absent while servers differ or use another key. */
+  declare readonly activeKeyVersion: pulumi.Output<number | undefined>;
+  /** Whether the cluster is where the inputs want it: false after a failure, and when a preview finds drift. */
+  declare readonly atGoal: pulumi.Output<boolean>;
+  /** The stages of the last rollout that had something to do, one line each. */
+  declare readonly plan: pulumi.Output<string[]>;
+  /** What is stored, under which keys, and what each server has loaded. */
+  declare readonly evidence: pulumi.Output<EncryptionEvidence>;
+
+  constructor(name: string, args: EncryptionRolloutArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = { activeKeyVersion: undefined, atGoal: undefined, plan: undefined, evidence: undefined };
+    super(typeTokens.encryptionRollout, name, { ...outputs, ...args }, opts);
+  }
+}

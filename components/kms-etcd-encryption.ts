@@ -1,0 +1,151 @@
+/** The component that most programs need: one cluster, one key source, and the version of the key that encrypts. */
+import * as pulumi from "@pulumi/pulumi";
+import {
+  declaredVersions,
+  type InputViolation,
+  keyBlocks,
+  keyVersionRange,
+  keyVersionViolations,
+  oneBlockViolations,
+  platformBlocks,
+  unknownInputViolations,
+} from "../core/input-rules";
+import type { RotationStage } from "../core/rotation-stage";
+import { typeTokens } from "../core/type-tokens";
+import { localKeys } from "./declared-keys";
+import type { EncryptionEvidence } from "./encryption-evidence";
+import { EncryptionRollout } from "./encryption-rollout";
+import type { LocalKeySourceArgs } from "./local-key-source";
+import type { LocalPlatformArgs } from "./local-platform";
+import type { RotationLimitsArgs } from "./rotation-limits";
+
+/**
+ * The inputs of KmsEtcdEncryption: one block that says where the key lives (`localKey`), one that says whose etcd it is
+ * (`local`), and the version of the key that encrypts.
+ */
+export interface KmsEtcdEncryptionArgs {
+  /**
+   * The version of the key that encrypts: a whole number, 1 or greater. Raising it by one makes a new key and rotates to it;
+   * lowering it rolls back, as long as `newestKeyVersion` still names the newer key.
+   */
+  readonly keyVersion: number;
+  /**
+   * The oldest version that is declared. Raise it to let go of keys that nothing needs any more; preview refuses while stored
+   * objects need them. The keys themselves are never deleted.
+   * @default 1
+   */
+  readonly oldestKeyVersion?: number;
+  /**
+   * The newest version that is declared. Name the newer version here to roll back to an older one.
+   * @default the value of keyVersion
+   */
+  readonly newestKeyVersion?: number;
+  /**
+   * Whether resources are encrypted. False writes every object back in plaintext; the keys stay.
+   * @default true
+   */
+  readonly enabled?: boolean;
+  /**
+   * Resources to encrypt, as EncryptionConfiguration names them. Adding one encrypts it; wildcards are not accepted.
+   * @default ["secrets"]
+   */
+  readonly resources?: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * Keep `identity` as the last reader, so that objects that reach etcd in plaintext by other means stay readable.
+   * Can be changed in place.
+   * @default false
+   */
+  readonly allowPlaintextReads?: pulumi.Input<boolean>;
+  /**
+   * The last stage to carry out: stop at `Write`, look, then go on by raising it.
+   * @default "Prune"
+   */
+  readonly advanceTo?: pulumi.Input<RotationStage>;
+  /**
+   * Whether Pulumi refuses to remove the keys from the stack. Set it to false before a `pulumi destroy`.
+   * @default true
+   */
+  readonly protectKeys?: boolean;
+  /** How long to wait for the cluster. The defaults suit a cluster at rest. */
+  readonly limits?: pulumi.Input<RotationLimitsArgs>;
+  /** Keys in files on this machine: development only. */
+  readonly localKey?: LocalKeySourceArgs;
+  /** A control plane on this machine. */
+  readonly local?: LocalPlatformArgs;
+}
+
+const inputNames = [
+  ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "advanceTo"],
+  ...["protectKeys", "limits", ...keyBlocks, ...platformBlocks],
+];
+
+/**
+ * Encrypts a cluster's Secrets in etcd with a key of a key management service, and rotates the key when `keyVersion`
+ * changes. Removing it abandons the cluster's settings as they are: nothing is decrypted, nothing is deleted.
+ */
+export class KmsEtcdEncryption extends pulumi.ComponentResource {
+  /** The version that every API server encrypts with; 0 for plaintext; absent while servers differ or use another key. */
+  readonly activeKeyVersion: pulumi.Output<number | undefined>;
+  /** Whether the cluster is where the inputs want it. */
+  readonly atGoal: pulumi.Output<boolean>;
+  /** What is stored, under which keys, what each server has loaded, and since when that is so. */
+  readonly evidence: pulumi.Output<EncryptionEvidence>;
+
+  constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
+    const source = checked(args);
+    super(typeTokens.kmsEtcdEncryption, name, args, opts);
+    const keys = localKeys(source.localKey, {
+      name,
+      parent: this,
+      versions: declaredVersions(keyVersionRange(args)),
+      protect: args.protectKeys ?? true,
+    });
+    const rollout = new EncryptionRollout(
+      name,
+      {
+        keyVersion: args.keyVersion,
+        keys,
+        local: source.local,
+        resources: args.resources ?? ["secrets"],
+        enabled: args.enabled ?? true,
+        ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
+        ...(args.advanceTo === undefined ? {} : { advanceTo: args.advanceTo }),
+        ...(args.limits === undefined ? {} : { limits: args.limits }),
+      },
+      { parent: this },
+    );
+    this.activeKeyVersion = rollout.activeKeyVersion;
+    this.atGoal = rollout.atGoal;
+    this.evidence = rollout.evidence;
+    this.registerOutputs({ activeKeyVersion: this.activeKeyVersion, atGoal: this.atGoal, evidence: this.evidence });
+  }
+}
+
+/** The blocks that were given, once nothing is wrong with the inputs. Throws one error that lists all that is. */
+function checked(args: KmsEtcdEncryptionArgs): { localKey: LocalKeySourceArgs; local: LocalPlatformArgs } {
+  const inputs = (args ?? {}) as unknown as Readonly<Record<string, unknown>>;
+  const violations = [
+    ...unknownInputViolations(inputs, inputNames),
+    ...keyVersionViolations({
+      keyVersion: inputs["keyVersion"],
+      oldestKeyVersion: inputs["oldestKeyVersion"],
+      newestKeyVersion: inputs["newestKeyVersion"],
+    }),
+    ...oneBlockViolations(inputs, keyBlocks, "key"),
+    ...oneBlockViolations(inputs, platformBlocks, "cluster"),
+  ];
+  const { localKey, local } = args ?? {};
+  if (violations.length > 0 || localKey === undefined || local === undefined) throw inputError(violations);
+  return { localKey, local };
+}
+
+function inputError(violations: readonly InputViolation[]): Error {
+  const [first] = violations;
+  if (first !== undefined && violations.length === 1) {
+    return new pulumi.InputPropertyError({ propertyPath: first.path, reason: first.reason });
+  }
+  return new pulumi.InputPropertiesError({
+    message: "the inputs of KmsEtcdEncryption can't be used",
+    errors: violations.map(({ path, reason }) => ({ propertyPath: path, reason })),
+  });
+}
