@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { findTool } from "../tools/find-tool";
 import { programVersion } from "../tools/program-version";
+import type { Report } from "../tools/report";
 import { reservePorts } from "./ports/port-reservations";
 import type { ControlPlaneChoices, ControlPlaneSettings } from "./settings";
 import type { StateLayout } from "./state-layout";
@@ -13,7 +14,7 @@ import type { StateLayout } from "./state-layout";
 const run = promisify(execFile);
 
 export interface ToolOptions {
-  readonly report: (line: string) => void;
+  readonly report: Report;
   readonly signal?: AbortSignal;
 }
 

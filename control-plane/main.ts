@@ -7,12 +7,13 @@
  */
 import { Command, InvalidArgumentError } from "commander";
 import { describeError } from "../core/errors";
+import { reportTo } from "../tools/report";
 import { statusControlPlane } from "./control-plane-status";
 import { formatStatus } from "./format-status";
 import { startControlPlane } from "./start-control-plane";
 import { cleanControlPlane, stopControlPlane } from "./stop-control-plane";
 
-const report = (line: string): void => void process.stderr.write(`${line}\n`);
+const report = reportTo(process.stderr);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 function wholeNumber(text: string): number {

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { KmsEtcdError } from "../core/errors";
 import type { LocalControlPlane } from "../core/local-control-plane";
 import { lockName, withLock } from "../tools/file-lock";
+import type { Report } from "../tools/report";
 import { chooseSettings, refreshBinaries } from "./choose-settings";
 import { describeControlPlane, writeDescriptor } from "./descriptor";
 import { layOutHosts } from "./host-files";
@@ -34,7 +35,7 @@ export interface StartOptions extends ControlPlaneChoices {
   /** How long the servers may take to get ready. @default 120 */
   readonly readySeconds?: number;
   /** Called with one line at a time on what is being done. */
-  readonly report?: (line: string) => void;
+  readonly report?: Report;
   readonly signal?: AbortSignal;
 }
 
@@ -53,16 +54,12 @@ export async function startControlPlane(options: StartOptions): Promise<LocalCon
   await refuseForeignDirectory(layout);
   await mkdir(layout.directory, { recursive: true, mode: 0o700 });
   return withLock(layout.directory, () => startLocked(layout, options, report), {
-    onWait: (seconds) => report(`waiting for another command on ${layout.directory} (${seconds} s)`),
+    onWait: (seconds) => report(`waiting for another command on ${layout.directory} (${seconds} s)`, true),
     ...(options.signal && { signal: options.signal }),
   });
 }
 
-async function startLocked(
-  layout: StateLayout,
-  options: StartOptions,
-  report: (line: string) => void,
-): Promise<LocalControlPlane> {
+async function startLocked(layout: StateLayout, options: StartOptions, report: Report): Promise<LocalControlPlane> {
   const settings = await settle(layout, options, report);
   const controlPlane = describeControlPlane(layout, settings);
   const running = await runningSupervisor(layout);
@@ -86,11 +83,7 @@ async function startLocked(
   return controlPlane;
 }
 
-async function settle(
-  layout: StateLayout,
-  options: StartOptions,
-  report: (line: string) => void,
-): Promise<ControlPlaneSettings> {
+async function settle(layout: StateLayout, options: StartOptions, report: Report): Promise<ControlPlaneSettings> {
   const found = await readSettings(layout);
   const tools = { report, ...(options.signal && { signal: options.signal }) };
   if (found === undefined) {

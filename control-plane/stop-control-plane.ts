@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmsEtcdError } from "../core/errors";
 import { lockName, withLock } from "../tools/file-lock";
+import type { Report } from "../tools/report";
 import { isSameProcess, signalProcess } from "./pods/process-identity";
 import { endOrphans, runningPods } from "./running-pods";
 import { readSettings } from "./settings";
@@ -11,7 +12,7 @@ import { apiServerHostNames, etcdHostName, type StateLayout, stateLayout } from 
 import { runningSupervisor } from "./supervisor-record";
 
 export interface StopOptions {
-  readonly report?: (line: string) => void;
+  readonly report?: Report;
 }
 
 /** The supervisor needs as long as its slowest pod: 30 s of grace for API servers, then 15 s for etcd. */
@@ -44,10 +45,7 @@ export async function cleanControlPlane(stateDirectory: string, options: StopOpt
 }
 
 /** For callers that have the lock. */
-export async function stopProcesses(
-  layout: StateLayout,
-  report: (line: string) => void = () => undefined,
-): Promise<void> {
+export async function stopProcesses(layout: StateLayout, report: Report = () => undefined): Promise<void> {
   const supervisor = await runningSupervisor(layout);
   if (supervisor !== undefined) {
     const { pid, processIdentity } = supervisor;
@@ -59,7 +57,7 @@ export async function stopProcesses(
       const seconds = Math.floor((Date.now() - begun) / 1000);
       if (seconds > reported) {
         reported = seconds;
-        report(`waiting for API servers and etcd to end (${seconds} s)`);
+        report(`waiting for API servers and etcd to end (${seconds} s)`, true);
       }
       if (seconds >= supervisorSeconds) signalProcess(pid, processIdentity, "SIGKILL");
     }
@@ -80,6 +78,6 @@ export async function stopProcesses(
 
 function lockOptions(layout: StateLayout, options: StopOptions): { onWait: (seconds: number) => void } {
   return {
-    onWait: (seconds) => options.report?.(`waiting for another command on ${layout.directory} (${seconds} s)`),
+    onWait: (seconds) => options.report?.(`waiting for another command on ${layout.directory} (${seconds} s)`, true),
   };
 }

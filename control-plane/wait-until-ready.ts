@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmsEtcdError } from "../core/errors";
 import type { LocalControlPlane, TlsClientFiles } from "../core/local-control-plane";
+import type { Report } from "../tools/report";
 import { logTail } from "./log-tail";
 import { readHostStatus } from "./pods/pod-status";
 import { askHealth } from "./readiness";
@@ -10,7 +11,7 @@ import { apiServerPodName, etcdHostName, etcdPodName, type StateLayout } from ".
 
 export interface WaitOptions {
   readonly seconds: number;
-  readonly report: (line: string) => void;
+  readonly report: Report;
   readonly signal?: AbortSignal;
 }
 
@@ -60,6 +61,7 @@ export async function waitUntilReady(
       reported = seconds;
       options.report(
         `waiting for ${missing.map(({ server }) => `${server.host} ${server.pod}`).join(", ")} (${seconds} s)`,
+        true,
       );
     }
     await delay(pollMilliseconds, undefined, { ...(options.signal && { signal: options.signal }) });

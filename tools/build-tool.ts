@@ -6,10 +6,11 @@ import { KmsEtcdError } from "../core/errors";
 import { addCompanions } from "./companions";
 import { programVersion } from "./program-version";
 import { projectDirectory } from "./project-directory";
+import type { Report } from "./report";
 import type { Tool } from "./tool";
 
 export interface BuildOptions {
-  readonly report: (line: string) => void;
+  readonly report: Report;
   readonly signal?: AbortSignal;
 }
 
@@ -38,11 +39,7 @@ export async function buildTool(tool: Tool, bin: string, options: BuildOptions):
   ];
   options.report(`building with Go ${go} (cold: about ${build.minutes} on two free cores)`);
   await runGo(tool, args, directory, options);
-  await addCompanions(build.companions, bin);
-  const built = await programVersion(join(bin, tool.program), tool.versionArguments);
-  if (built !== tool.version) {
-    throw new KmsEtcdError("internal", `the build of ${tool.program} says it is ${built}, not ${tool.version}`);
-  }
+  await addCompanions(tool, bin);
 }
 
 async function requireGo(tool: Tool): Promise<string> {
@@ -83,7 +80,7 @@ async function runGo(tool: Tool, args: readonly string[], directory: string, opt
   });
   const timer = setInterval(() => {
     const seconds = Math.round((Date.now() - begun) / 1000);
-    options.report(`${packages} packages built, ${seconds} s${last === "" ? "" : `, ${last}`}`);
+    options.report(`${packages} packages built, ${seconds} s${last === "" ? "" : `, ${last}`}`, true);
   }, progressMilliseconds);
   try {
     const ended = await new Promise<string | undefined>((resolve, reject) => {

@@ -36,7 +36,7 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
     case "kube-controller-manager":
       return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "2 minutes", platform);
     case "kubectl":
-      return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.31.0" }, "1 minute", platform);
+      return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "1 minute", platform);
     case "etcd":
       return etcdTool(platform);
     case "pulumi":
@@ -67,7 +67,7 @@ function kubernetesTool(
       package: `k8s.io/kubernetes/cmd/${program}`,
       tags: [],
       linkerFlags: `-s -w -X k8s.io/component-base/version.gitVersion=v${version}`,
-      companions: {},
+      languageHost: false,
       minutes,
     },
   };
@@ -98,7 +98,7 @@ function etcdTool(platform: Platform): Tool {
       package: "go.etcd.io/etcd/server/v3",
       tags: [],
       linkerFlags: "-s -w",
-      companions: {},
+      languageHost: false,
       minutes: "1 minute",
     },
   };
@@ -128,7 +128,7 @@ function pulumiTool(platform: Platform): Tool {
       package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
       tags: ["osusergo", "grpcnotrace"],
       linkerFlags: `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`,
-      companions: { "pulumi-language-nodejs": "pulumi-language-nodejs" },
+      languageHost: true,
       minutes: "7 minutes",
     },
   };

@@ -1,10 +1,13 @@
 /** Finds an external program: on this machine, in the cache, by download, or by building it. */
 import { access, constants } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
+import { KmsEtcdError } from "../core/errors";
 import { buildTool } from "./build-tool";
 import { describeTool } from "./catalog";
+import { addCompanions } from "./companions";
 import { downloadTool } from "./download-tool";
 import { compareVersions, programVersion } from "./program-version";
+import type { Report } from "./report";
 import type { Tool, ToolName } from "./tool";
 import { cachedTool, type InstallOrigin, installIntoCache } from "./tool-cache";
 
@@ -18,7 +21,7 @@ export interface FoundTool {
 
 export interface FindOptions {
   /** Called with one line at a time, about once a second while something takes its time. */
-  readonly report?: (line: string) => void;
+  readonly report?: Report;
   readonly signal?: AbortSignal;
 }
 
@@ -27,17 +30,18 @@ export async function findTool(name: ToolName, options: FindOptions = {}): Promi
   const found = await lookForTool(name);
   if (found !== undefined) return found;
   const tool = describeTool(name);
-  const report = (line: string): void => options.report?.(`${tool.program} ${tool.version}: ${line}`);
+  const report: Report = (line, passing) => options.report?.(`${tool.program} ${tool.version}: ${line}`, passing);
   const step = { report, ...(options.signal && { signal: options.signal }) };
   const installed = await installIntoCache(
     tool,
     async (bin) => {
-      if (await downloadTool(tool, bin, step)) return "download";
-      await buildTool(tool, bin, step);
-      return "build";
+      const origin = (await downloadTool(tool, bin, step)) ? "download" : "build";
+      if (origin === "build") await buildTool(tool, bin, step);
+      await requireVersion(tool, join(bin, tool.program), origin);
+      return origin;
     },
     {
-      onWait: (seconds) => report(`another run is installing it, waiting (${seconds} s)`),
+      onWait: (seconds) => report(`another run is installing it, waiting (${seconds} s)`, true),
       ...(options.signal && { signal: options.signal }),
     },
   );
@@ -50,6 +54,7 @@ export async function lookForTool(name: ToolName): Promise<FoundTool | undefined
   const onMachine = await toolOnMachine(tool);
   if (onMachine !== undefined) return { name, ...onMachine, origin: "machine" };
   const cached = await cachedTool(tool);
+  if (cached?.origin === "build") await addCompanions(tool, dirname(cached.path));
   return cached && { name, path: cached.path, version: tool.version, origin: "cache" };
 }
 
@@ -64,6 +69,13 @@ async function toolOnMachine(tool: Tool): Promise<{ readonly path: string; reado
     if (version !== undefined && isAccepted(tool, version)) return { path, version };
   }
   return undefined;
+}
+
+/** What was installed must run here, and be what it says. */
+async function requireVersion(tool: Tool, path: string, origin: InstallOrigin): Promise<void> {
+  const version = await programVersion(path, tool.versionArguments);
+  if (version === tool.version) return;
+  throw new KmsEtcdError("internal", `the ${origin} of ${tool.program} ${tool.version} says that it is ${version}`);
 }
 
 /** Whether a program of this version will do. */

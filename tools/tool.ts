@@ -32,8 +32,8 @@ export interface ToolBuild {
   readonly package: string;
   readonly tags: readonly string[];
   readonly linkerFlags: string;
-  /** Files of this project to put beside the program, by the file name there. */
-  readonly companions: Readonly<Record<string, string>>;
+  /** Whether our stand-in for Pulumi's Node.js language host goes beside the program. */
+  readonly languageHost: boolean;
   /** What a cold build costs, for the progress line. */
   readonly minutes: string;
 }
