@@ -138,28 +138,35 @@ function note(
   const known = stages.get(stage);
   const { action } = decision;
   const servers = [...new Set([...(known?.servers ?? []), ...touched(action)])];
-  const reloads =
-    action.kind === "writeConfig" && action.writes.some((write) => byName(observed, write.server)?.reload === "hot");
-  const amounts = action.kind === "rewrite" ? amountToRewrite(observed, goal, endpointOf) : undefined;
-  const time =
-    amounts !== undefined
-      ? (amounts.objects / expectedRewriteRate) * 1_000
-      : reloads
-        ? reloadInterval
-        : action.kind === "restart"
-          ? restartTime
-          : 1_000;
+  const amounts = action.kind === "rewrite" ? amountToRewrite(observed, goal, endpointOf) : {};
   stages.set(stage, {
     stage,
     summary: known?.summary ?? decision.reason,
     servers,
     restarts: (known?.restarts ?? 0) + (action.kind === "restart" ? 1 : 0),
-    expectedMs: Math.round((known?.expectedMs ?? 0) + time),
-    ...(amounts === undefined ? {} : amounts),
+    expectedMs: Math.round((known?.expectedMs ?? 0) + expectedTime(observed, action, amounts.objects ?? 0)),
+    ...amounts,
   });
 }
 
-function amountToRewrite(observed: Observation, goal: Goal, endpointOf: EndpointOf) {
+function expectedTime(observed: Observation, action: Action, objects: number): number {
+  switch (action.kind) {
+    case "rewrite":
+      return (objects / expectedRewriteRate) * 1_000;
+    case "writeConfig":
+      return action.writes.some((write) => byName(observed, write.server)?.reload === "hot") ? reloadInterval : 1_000;
+    case "restart":
+      return restartTime;
+    default:
+      return 1_000;
+  }
+}
+
+function amountToRewrite(
+  observed: Observation,
+  goal: Goal,
+  endpointOf: EndpointOf,
+): { objects?: number; bytes?: number } {
   const { targets } = situationOf(observed, goal, endpointOf);
   const proof = observed.stored;
   if (proof === undefined) return { objects: 0, bytes: 0 };

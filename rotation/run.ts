@@ -67,6 +67,8 @@ export interface RotationOptions {
 
 /** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
 const pollInterval = 1_000;
+/** How often a wait that goes on is said again. */
+const sayAgain = 10_000;
 /** Errors that may pass by themselves: the next look says whether a server is away, and then the engine waits for it. */
 const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
 const transientRetries = 5;
@@ -142,7 +144,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let settledAt: number | undefined;
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
-  let lastWait = "";
+  let wait = { reason: "", since: 0, said: 0 };
   let failuresInARow = 0;
 
   const stage = () => current?.stage ?? RotationStage.Plugin;
@@ -208,9 +210,13 @@ function createRun(options: RotationOptions, clock: Clock) {
   }
 
   async function waiting(reason: string, sleep: () => Promise<void>): Promise<void> {
-    if (reason !== lastWait) emit("waiting", `waiting for ${reason}`);
-    lastWait = reason;
     const before = clock.now();
+    if (reason !== wait.reason) wait = { reason, since: before, said: Number.NEGATIVE_INFINITY };
+    if (before - wait.said >= sayAgain) {
+      const elapsed = Math.round((before - wait.since) / 1_000);
+      emit("waiting", `waiting for ${reason}${elapsed === 0 ? "" : `, ${elapsed} s so far`}`);
+      wait.said = before;
+    }
     await sleep();
     if (current !== undefined) current.waiting += clock.now() - before;
   }
@@ -223,7 +229,10 @@ function createRun(options: RotationOptions, clock: Clock) {
     } catch (thrown) {
       if (signal.aborted) return;
       if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") throw thrown;
-      if (thrown.code === "conflict") return emit("warning", describeError(thrown));
+      if (thrown.code === "conflict") {
+        emit("warning", describeError(thrown));
+        return;
+      }
       if (passing.has(thrown.code) && (failuresInARow += 1) <= transientRetries) {
         emit("warning", `${describeError(thrown)}; trying again`);
         await clock.sleep(pollInterval * failuresInARow, signal);

@@ -97,7 +97,7 @@ export const everyFileIsLoaded: Rule = (situation) => {
     if (decision !== undefined) return decision;
   }
   if (pending.length === 0) return undefined;
-  return wait(RotationStage.Read, pending.map((server) => loadingReason(situation, server)).join("; "));
+  return wait(RotationStage.Read, pending.map((server) => loadingReason(server)).join("; "));
 };
 
 /** Invariant 3: a server that is ready does not restart while another one is not. */
@@ -166,11 +166,10 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
   };
 }
 
-function loadingReason({ observed }: Situation, server: ServerObservation): string {
-  const age = seconds(observed.now - (server.restartRequestedAt ?? server.file?.writtenAt ?? observed.now));
+function loadingReason(server: ServerObservation): string {
   const how = server.reload === "hot" ? "API servers look at the file once a minute" : "restarting";
   const failures = server.loaded.failures > 0 ? `, ${server.loaded.failures} failed reloads` : "";
-  return `${server.name} to load ${short(server.file?.hash)} (${server.loaded.basis}: ${short(server.loaded.hash)}${failures}; ${how}; ${age})`;
+  return `${server.name} to load ${short(server.file?.hash)} (${server.loaded.basis}: ${short(server.loaded.hash)}${failures}; ${how})`;
 }
 
 function seconds(milliseconds: number): string {

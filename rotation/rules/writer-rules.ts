@@ -85,9 +85,7 @@ export const theProofIsLateEnough: Rule = ({ observed, targets }) => {
   if (proof === undefined || (observed.settledAt !== undefined && proof.startedAt >= observed.settledAt))
     return undefined;
   if (observed.settledAt === undefined || observed.now < observed.settledAt) {
-    const left =
-      observed.settledAt === undefined ? "" : ` (${Math.ceil((observed.settledAt - observed.now) / 1_000)} s)`;
-    return wait(RotationStage.Verify, `requests from before the write gate to have ended${left}`);
+    return wait(RotationStage.Verify, "requests from before the write gate to have ended");
   }
   return {
     kind: "measure",
@@ -105,17 +103,17 @@ export const oldProvidersLeave: Rule = (situation) => {
   const pruned = observed.servers.filter(isPruned);
   const rest = observed.servers.filter((server) => !isPruned(server));
   if (rest.length === 0) return undefined;
-  if (pruned.length > 0 && !pruned.some((server) => validReadThrough(observed, server) !== undefined)) {
-    const server = pruned[0] as ServerObservation;
+  const first = pruned[0];
+  if (first !== undefined && !pruned.some((server) => validReadThrough(observed, server) !== undefined)) {
     return {
       kind: "measure",
       stage: RotationStage.Prune,
       measurement: {
         kind: "readThrough",
-        server: server.name,
+        server: first.name,
         resources: situation.targets.map((target) => target.resource),
       },
-      reason: `${server.name} has let go of the old provider: every object is read through it before the others follow`,
+      reason: `${first.name} has let go of the old provider: every object is read through it before the others follow`,
     };
   }
   const next = pruned.length === 0 ? rest.slice(0, 1) : oneAct(rest);

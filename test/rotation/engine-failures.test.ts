@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { RotationStage } from "../../core/rotation-stage";
+import { planRotation } from "../../rotation/plan";
+import { runRotation } from "../../rotation/run";
+import { goalFor, keyVersion } from "./goals";
+import { randomFrom } from "./random";
+import { configHash, type SimulatedCluster, type SimulationOptions, simulateCluster } from "./simulated-cluster";
+
+function enabledCluster(more: Partial<SimulationOptions> = {}): SimulatedCluster {
+  return simulateCluster({ hosts: 3, reload: "hot", objects: 10, random: randomFrom(3), ...more });
+}
+
+async function run(cluster: SimulatedCluster, version: number | "identity", more: Parameters<typeof goalFor>[2] = {}) {
+  return runRotation({
+    goal: goalFor(
+      version,
+      cluster.hosts.map((host) => host.name),
+      more,
+    ),
+    fleet: cluster.fleet,
+    stored: cluster.stored,
+    clock: cluster.clock,
+    onEvent: (event) => cluster.log.push(`        ${event.stage} ${event.kind}: ${event.message}`),
+    signal: new AbortController().signal,
+  });
+}
+
+const waits = (cluster: SimulatedCluster) => cluster.log.filter((line) => line.includes(" waiting: ")).join("\n");
+const loadedHashes = (cluster: SimulatedCluster) => cluster.hosts.map((host) => configHash(host.loaded));
+const fileHashes = (cluster: SimulatedCluster) => cluster.hosts.map((host) => configHash(host.config));
+
+describe("the engine when something fails", () => {
+  it("plugin that is down => waits naming host and plugin, then stops with no file touched; goes on when it is back", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    const before = fileHashes(cluster);
+    const target = cluster.hosts[1];
+    target?.plugins.set(keyVersion(2).name, {
+      startedAt: cluster.clock.now(),
+      material: "local-2",
+      broken: true,
+      socketMissing: false,
+    });
+    const outcome = await run(cluster, 2);
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /kms-etcd-[0-9a-f]{12} on cp2: socket does not answer/);
+    assert.match(outcome.remedy ?? "", /log of kms-etcd-[0-9a-f]{12} on cp2/);
+    assert.match(waits(cluster), /on cp2: socket does not answer/);
+    assert.deepEqual(fileHashes(cluster), before, "no configuration was written");
+    target?.plugins.delete(keyVersion(2).name);
+    assert.equal((await run(cluster, 2)).kind, "done");
+  });
+
+  it("plugin with another key than its siblings => refused by the crosswise proof before any configuration names it", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    const before = fileHashes(cluster);
+    cluster.faults.wrongKeyOn = "cp3";
+    const outcome = await run(cluster, 2);
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /do not hold the same key/);
+    assert.deepEqual(fileHashes(cluster), before);
+  });
+
+  it("server that does not load => waits naming server and hash, puts the loaded file back, stops; the next run goes on", async () => {
+    for (const stage of ["READ", "WRITE", "PRUNE"]) {
+      const cluster = enabledCluster();
+      await run(cluster, 1, stage === "READ" ? {} : { advanceTo: RotationStage.Prune });
+      if (stage === "WRITE") await run(cluster, 2, { advanceTo: RotationStage.Read });
+      if (stage === "PRUNE") await run(cluster, 2, { advanceTo: RotationStage.Verify });
+      const before = loadedHashes(cluster);
+      const target = cluster.hosts[0];
+      if (target === undefined) throw new Error("no host");
+      target.refusesToLoad = true;
+      const outcome = await run(cluster, 2);
+      assert.equal(outcome.kind, "blocked", stage);
+      assert.match(
+        outcome.reason ?? "",
+        /cp1 did not load sha256:[0-9a-f]{64} within 150 s \(simulated still says sha256:/,
+        stage,
+      );
+      assert.match(waits(cluster), /cp1 to load sha256:/, stage);
+      assert.equal(
+        configHash(target.config),
+        before[0],
+        `${stage}: the loaded file is back in place on the server that failed`,
+      );
+      assert.equal(configHash(target.loaded), before[0]);
+      cluster.advance(120_000);
+      cluster.checkReadable("after the failed gate");
+      target.refusesToLoad = false;
+      assert.equal((await run(cluster, 2)).kind, "done", stage);
+    }
+  });
+
+  it("server that is down => nothing moves, then a reason and a remedy that name it", async () => {
+    for (const reload of ["hot", "restart"] as const) {
+      const cluster = enabledCluster({ reload });
+      await run(cluster, 1);
+      const before = fileHashes(cluster);
+      const target = cluster.hosts[2];
+      if (target === undefined) throw new Error("no host");
+      target.downUntil = Number.POSITIVE_INFINITY;
+      const outcome = await run(cluster, 2);
+      assert.equal(outcome.kind, "blocked");
+      assert.match(outcome.reason ?? "", /cp3: API server cannot be reached: connection refused/);
+      assert.match(outcome.remedy ?? "", /bring cp3 back/);
+      assert.deepEqual(fileHashes(cluster), before);
+      target.downUntil = cluster.clock.now();
+      assert.equal((await run(cluster, 2)).kind, "done");
+    }
+  });
+
+  it("live server that is not listed => refused before anything is done", async () => {
+    const cluster = enabledCluster();
+    cluster.unlisted.push("cp4");
+    const outcome = await run(cluster, 1);
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /cp4 is live but not listed/);
+    assert.equal(cluster.effects(), 0);
+  });
+
+  it("object that cannot be rewritten => tried again, then stops with old and new key readable everywhere", async () => {
+    const cluster = enabledCluster({ clients: false });
+    await run(cluster, 1);
+    cluster.faults.rejectedObject = "s4";
+    const outcome = await run(cluster, 2);
+    assert.equal(outcome.kind, "blocked");
+    assert.equal(outcome.stage, RotationStage.Rewrite);
+    assert.match(outcome.reason ?? "", /1 object could not be written again \(secrets: denied by a webhook\)/);
+    for (const host of cluster.hosts) assert.equal(cluster.listFor(host.loaded).length, 2);
+    cluster.faults.rejectedObject = undefined;
+    assert.equal((await run(cluster, 2)).kind, "done");
+  });
+
+  it("single server without automatic reload => the plan says that the API is away", async () => {
+    const cluster = enabledCluster({ hosts: 1, reload: "restart" });
+    const plan = await planRotation({
+      goal: goalFor(1, ["cp1"]),
+      fleet: cluster.fleet,
+      stored: cluster.stored,
+      signal: new AbortController().signal,
+    });
+    assert.ok(plan.warnings.some((warning) => warning.includes("the API is away")));
+    assert.equal(
+      plan.stages.reduce((sum, stage) => sum + stage.restarts, 0),
+      3,
+    );
+  });
+
+  it("plan lists what the run then does, and is empty afterwards", async () => {
+    const cluster = enabledCluster();
+    const goal = goalFor(1, ["cp1", "cp2", "cp3"]);
+    const options = { goal, fleet: cluster.fleet, stored: cluster.stored, signal: new AbortController().signal };
+    const plan = await planRotation(options);
+    assert.deepEqual(
+      plan.stages.map((stage) => [stage.stage, stage.servers.length, stage.restarts]),
+      [
+        ["Plugin", 3, 0],
+        ["Read", 3, 0],
+        ["Write", 3, 0],
+        ["Rewrite", 0, 0],
+        ["Prune", 3, 0],
+      ],
+    );
+    assert.equal(plan.stages.find((stage) => stage.stage === RotationStage.Rewrite)?.objects, 10);
+    await run(cluster, 1);
+    const after = await planRotation(options);
+    assert.equal(after.changes, false);
+    assert.equal(after.blocked, undefined);
+  });
+
+  it("advanceTo holds the cluster at each stage, and the next run goes on from there", async () => {
+    const cluster = enabledCluster();
+    for (const stage of Object.values(RotationStage)) {
+      const outcome = await run(cluster, 1, { advanceTo: stage });
+      assert.deepEqual([outcome.kind, outcome.stage], ["done", stage]);
+    }
+    assert.ok(cluster.hosts.every((host) => cluster.listFor(host.loaded).length === 1));
+  });
+
+  it("allowPlaintextReads keeps identity as the last reader", async () => {
+    const cluster = enabledCluster();
+    assert.equal((await run(cluster, 1, { allowPlaintextReads: true })).kind, "done");
+    for (const host of cluster.hosts)
+      assert.deepEqual(
+        cluster.listFor(host.loaded).map((item) => item.kind),
+        ["kms", "identity"],
+      );
+  });
+
+  it("file that someone edited by hand on one server => its list is brought back to the goal", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    const target = cluster.hosts[1];
+    if (target === undefined) throw new Error("no host");
+    target.config = {
+      blocks: [{ resources: ["secrets"], providers: [...cluster.listFor(target.config), { kind: "identity" }] }],
+    };
+    target.writtenAt = cluster.clock.now();
+    assert.equal((await run(cluster, 1)).kind, "done");
+    assert.equal(new Set(loadedHashes(cluster)).size, 1);
+  });
+
+  it("signal => stops as cancelled, with everything readable", async () => {
+    const cluster = enabledCluster();
+    const controller = new AbortController();
+    const outcome = await runRotation({
+      goal: goalFor(1, ["cp1", "cp2", "cp3"]),
+      fleet: cluster.fleet,
+      stored: cluster.stored,
+      clock: cluster.clock,
+      onEvent: (event) => event.stage === RotationStage.Write && controller.abort(),
+      signal: controller.signal,
+    });
+    assert.equal(outcome.kind, "cancelled");
+    assert.equal((await run(cluster, 1)).kind, "done");
+  });
+});
