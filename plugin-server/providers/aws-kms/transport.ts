@@ -1,0 +1,187 @@
+/**
+ * How requests reach AWS: undici in place of the SDK's node:http handler, because it takes 0.1 ms less CPU of some 0.35 ms a
+ * request, sees a connection die while it idles, and knows proxies. One set of connections serves all keys.
+ */
+import { readFileSync } from "node:fs";
+import type * as Undici from "undici";
+import { KmsEtcdError } from "../../../core/errors";
+import type { AwsEnvironment, ProxySettings } from "./environment";
+
+/** The parts of the SDK's HttpRequest that are used. */
+interface OutgoingRequest {
+  readonly method: string;
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body?: string | Uint8Array;
+}
+
+interface IncomingResponse {
+  readonly statusCode: number;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array;
+}
+
+/** The SDK's port for HTTP. A type and not an interface, because the SDK wants an index signature. */
+type RequestHandler = {
+  readonly metadata: { readonly handlerProtocol: string };
+  handle(request: OutgoingRequest): Promise<{ response: IncomingResponse }>;
+  updateHttpClientConfig(): void;
+  httpHandlerConfigs(): Record<string, never>;
+  destroy(): void;
+};
+
+export interface Transport {
+  /** What KMSClient takes as `requestHandler`. Its `destroy` leaves the connections to their other users. */
+  readonly handler: RequestHandler;
+  /** Ends the sending of `request` when `signal` aborts. */
+  bindSignal(request: object, signal: AbortSignal): void;
+  /** Ends all connections; requests that are under way fail. */
+  close(): Promise<void>;
+}
+
+export interface TransportOptions {
+  /** For each of connecting, waiting for the answer's head, and waiting for more of its body. */
+  readonly attemptTimeoutMs: number;
+  readonly environment: Pick<AwsEnvironment, "caBundleFile" | "proxy">;
+}
+
+/**
+ * Enough for some 10,000 requests per second at 6 ms each; more wait in line. An API server has at most 600 requests in
+ * flight unless told otherwise (`--max-requests-inflight` 400 and `--max-mutating-requests-inflight` 200).
+ */
+const connectionsPerOrigin = 64;
+
+/** The plugin is asked at least once a minute (API server's Status poll), so that the connection outlives the pause. */
+const idleConnectionMs = 90_000;
+
+const userAgent = `kms-etcd-plugin node/${process.versions.node}`;
+
+export function createTransport(options: TransportOptions): Transport {
+  const connect = {
+    timeout: options.attemptTimeoutMs,
+    ...(options.environment.caBundleFile === undefined ? {} : { ca: readCaBundle(options.environment.caBundleFile) }),
+  };
+  const agentOptions: Undici.Agent.Options = {
+    connect,
+    connections: connectionsPerOrigin,
+    pipelining: 1,
+    keepAliveTimeout: idleConnectionMs,
+    headersTimeout: options.attemptTimeoutMs,
+    bodyTimeout: options.attemptTimeoutMs,
+  };
+  const dispatchers = createDispatchers(agentOptions, options.environment.proxy);
+  const signals = new WeakMap<object, AbortSignal>();
+
+  function handle(request: OutgoingRequest): Promise<{ response: IncomingResponse }> {
+    const port = request.port === undefined ? "" : `:${request.port}`;
+    const options: Undici.Dispatcher.DispatchOptions = {
+      origin: `${request.protocol}//${request.hostname}${port}`,
+      method: request.method as Undici.Dispatcher.HttpMethod,
+      path: request.path,
+      headers: { "user-agent": userAgent, ...request.headers },
+      body: request.body ?? null,
+    };
+    const dispatcher = dispatchers[request.protocol === "http:" ? "http" : "https"];
+    return new Promise((resolve, reject) => {
+      const signal = signals.get(request);
+      const response = { statusCode: 0, headers: {}, body: nothing };
+      const chunks: Buffer[] = [];
+      let abort: (() => void) | undefined;
+      const settle = (): void => {
+        if (abort !== undefined) signal?.removeEventListener("abort", abort);
+      };
+      dispatcher.dispatch(options, {
+        onRequestStart(controller) {
+          if (signal === undefined) return;
+          abort = () => controller.abort(asError(signal.reason));
+          if (signal.aborted) abort();
+          else signal.addEventListener("abort", abort, { once: true });
+        },
+        onResponseStart(_controller, statusCode, headers) {
+          response.statusCode = statusCode;
+          response.headers = singleValued(headers);
+        },
+        onResponseData(_controller, chunk) {
+          chunks.push(chunk);
+        },
+        onResponseEnd() {
+          settle();
+          response.body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+          resolve({ response });
+        },
+        onResponseError(_controller, error) {
+          settle();
+          reject(error);
+        },
+      });
+    });
+  }
+
+  return {
+    handler: {
+      metadata: { handlerProtocol: "http/1.1" },
+      handle,
+      updateHttpClientConfig() {},
+      httpHandlerConfigs: () => ({}),
+      destroy() {},
+    },
+    bindSignal(request, signal) {
+      signals.set(request, signal);
+    },
+    async close() {
+      await Promise.all([...new Set(Object.values(dispatchers))].map((dispatcher) => dispatcher.destroy()));
+    },
+  };
+}
+
+/** As Go does it: each scheme has a proxy of its own, and https does not fall back to the one for http. */
+function createDispatchers(
+  agentOptions: Undici.Agent.Options,
+  proxy: ProxySettings | undefined,
+): Readonly<Record<"http" | "https", Undici.Dispatcher>> {
+  // The whole of undici takes 90 ms to load, mostly for fetch; the dispatcher alone takes 25 (Node 20, 2 cores).
+  const Agent = require("undici/lib/dispatcher/agent") as typeof Undici.Agent;
+  const direct = new Agent(agentOptions);
+  if (proxy === undefined) return { http: direct, https: direct };
+  const EnvHttpProxyAgent = require("undici/lib/dispatcher/env-http-proxy-agent") as typeof Undici.EnvHttpProxyAgent;
+  const through = (httpProxy: string, httpsProxy: string): Undici.Dispatcher =>
+    httpProxy === "" && httpsProxy === ""
+      ? direct
+      : new EnvHttpProxyAgent({
+          ...agentOptions,
+          ...(typeof agentOptions.connect === "object" ? { requestTls: agentOptions.connect } : {}),
+          httpProxy,
+          httpsProxy,
+          noProxy: proxy.noProxy,
+        });
+  return { http: through(proxy.httpProxy, ""), https: through("", proxy.httpsProxy) };
+}
+
+const nothing: Uint8Array = new Uint8Array(0);
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
+
+function readCaBundle(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new KmsEtcdError("invalid-input", `AWS_CA_BUNDLE names ${file}, which cannot be read`, {
+      remedy: "name a PEM file that the plugin may read, or unset the variable",
+      cause,
+    });
+  }
+}
+
+function singleValued(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  const single: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) single[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return single;
+}
