@@ -1,0 +1,72 @@
+/** A grpc-js server on a unix socket that serves both KMS versions over one key. */
+import { chmodSync } from "node:fs";
+import { lstat } from "node:fs/promises";
+import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { describeError, KmsEtcdError } from "../../core/errors";
+import { kmsV1Service, kmsV2Service } from "../../core/kms-protocol";
+import { claimSocket } from "./claim-socket";
+import { kmsV1Handlers, kmsV2Handlers } from "./kms-handlers";
+import type { ServedKey } from "./served-key";
+
+/** The API server and the owner's group may connect, nobody else. */
+const socketMode = 0o660;
+/** A KMS v2 Decrypt has at most 32 kB of annotations, 6 kB of ciphertext and 1 kB each of key_id and uid. */
+const requestLimit = 64 * 1024;
+
+export interface KmsServer {
+  readonly socket: string;
+  /** Whether the socket at the path is still ours: another process may have put its own there. */
+  ownsSocket(): Promise<boolean>;
+  /** Takes no new call, waits for those under way for at most `limitMs`, then ends them. Removes the socket. */
+  stop(limitMs: number): Promise<void>;
+}
+
+/** Throws `conflict` when a running process serves the socket. */
+export async function startKmsServer(socket: string, key: ServedKey): Promise<KmsServer> {
+  await claimSocket(socket);
+  const server = new Server({
+    "grpc.max_receive_message_length": requestLimit,
+    // Nothing reads channelz, and it costs a tenth of a fast call.
+    "grpc.enable_channelz": 0,
+  });
+  server.addService(kmsV2Service, kmsV2Handlers(key) as unknown as UntypedServiceImplementation);
+  server.addService(kmsV1Service, kmsV1Handlers(key) as unknown as UntypedServiceImplementation);
+  await bind(server, socket);
+  const { ino } = await lstat(socket);
+  return {
+    socket,
+    ownsSocket: async () => {
+      const present = await lstat(socket).catch(() => undefined);
+      return present?.ino === ino;
+    },
+    stop: (limitMs) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => server.forceShutdown(), limitMs);
+        server.tryShutdown(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }),
+  };
+}
+
+/** The umask makes the socket closed from its first moment; chmod makes its mode independent of the umask. */
+async function bind(server: Server, socket: string): Promise<void> {
+  const umask = process.umask(0o777 & ~socketMode);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
+        error ? reject(error) : resolve(),
+      );
+    });
+    chmodSync(socket, socketMode);
+  } catch (error) {
+    server.forceShutdown();
+    throw new KmsEtcdError("invalid-input", `can't listen on ${socket}: ${describeError(error)}`, {
+      remedy: "see that its directory exists and that this user may write there",
+      cause: error,
+    });
+  } finally {
+    process.umask(umask);
+  }
+}

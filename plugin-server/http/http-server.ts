@@ -1,0 +1,87 @@
+/** Small HTTP servers for health and metrics. */
+import { createServer, type Server } from "node:http";
+import { describeError, KmsEtcdError } from "../../core/errors";
+import type { ListenAddress } from "../config/plugin-config";
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly contentType?: string;
+}
+
+/** By path. */
+export type Routes = Readonly<Record<string, () => Promise<Answer>>>;
+
+export interface HttpServer {
+  /** As bound: `host:port`. */
+  readonly address: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/**
+ * Undefined when the address is a default one that is taken: two plugins side by side on one host must both start.
+ * @param flag names the address in errors.
+ */
+export async function startHttpServer(
+  address: ListenAddress,
+  flag: string,
+  routes: Routes,
+): Promise<HttpServer | undefined> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://plugin");
+    const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
+    const answered = request.method === "GET" || request.method === "HEAD" ? (route ?? notFound)() : notAllowed();
+    void answered
+      .catch((): Answer => ({ status: 500, body: "the plugin failed in an unexpected way\n" }))
+      .then(({ status, body, contentType = "text/plain; charset=utf-8" }) => {
+        response.writeHead(status, { "content-type": contentType, "x-content-type-options": "nosniff" });
+        response.end(request.method === "HEAD" ? undefined : body);
+      });
+  });
+  // A slow or idle client must not hold a connection for the five minutes that are Node's default.
+  server.requestTimeout = 10_000;
+  server.maxConnections = 64;
+  try {
+    await listen(server, address);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE" && !address.explicit) return undefined;
+    throw new KmsEtcdError(
+      "conflict",
+      `can't listen on ${textOf(address.host, address.port)} (--${flag}): ${describeError(error)}`,
+      {
+        remedy: `give another port, or "none"`,
+        cause: error,
+      },
+    );
+  }
+  const bound = server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
+  return {
+    address: textOf(address.host, port),
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    // Without a host Node listens on all interfaces, IPv6 and IPv4.
+    server.listen({ port: address.port, ...(address.host === "" ? {} : { host: address.host }) }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function textOf(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+const notFound = (): Promise<Answer> => Promise.resolve({ status: 404, body: "not found\n" });
+const notAllowed = (): Promise<Answer> => Promise.resolve({ status: 405, body: "only GET and HEAD are allowed\n" });
