@@ -1,0 +1,72 @@
+/**
+ * Runs the tests by tier and closes with one line that counts them all: `N passed, N failed, N skipped`.
+ *   node test/run.mjs unit          seconds, no downloads, everything in this process's machine
+ *   node test/run.mjs e2e           real kube-apiserver, etcd and Pulumi CLI, which it gets first; several files side by side
+ *   node test/run.mjs full          what is long, or needs root, Python or more tools
+ * Several tiers may be named. The tests are in test/**, those of the last two tiers in test/e2e/ and test/full/.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const project = dirname(dirname(fileURLToPath(import.meta.url)));
+const mocha = join(project, "node_modules", "mocha", "bin", "mocha.js");
+const tiers = {
+  unit: { specs: ["test/!(e2e|full)/**/*.test.ts"], options: [] },
+  // They mostly wait for API servers, so more run at once than there are cores.
+  e2e: { specs: ["test/e2e/**/*.test.ts"], options: ["--parallel", "--jobs", "4", "--timeout", "1200000"], tools: ["etcd", "kube-apiserver", "pulumi"] },
+  full: { specs: ["test/full/**/*.test.ts"], options: ["--timeout", "2400000"], tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "pulumi"] },
+};
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((tier) => !(tier in tiers));
+if (chosen.length === 0 || unknown.length > 0) {
+  process.stderr.write(`error: name tiers out of ${Object.keys(tiers).join(", ")}; got ${chosen.join(" ") || "none"}\n`);
+  process.exit(2);
+}
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const results = mkdtempSync(join(tmpdir(), "kms-etcd-tests-"));
+let broken = false;
+try {
+  for (const tier of chosen) {
+    const { specs, options, tools = [] } = tiers[tier];
+    if (tools.length > 0 && (await run([join(project, "dist", "tools", "main.js"), "install", ...tools])) !== 0) {
+      process.stderr.write(`error: the ${tier} tests need ${tools.join(", ")}\n`);
+      broken = true;
+      break;
+    }
+    const file = join(results, `${tier}.json`);
+    const begun = Date.now();
+    const code = await run([mocha, ...options, "--reporter", "test/support/counting-reporter.cjs", ...specs], { KMS_ETCD_TEST_COUNTS: file });
+    try {
+      const tally = JSON.parse(readFileSync(file, "utf8"));
+      for (const name of Object.keys(counts)) counts[name] += tally[name];
+      if (code !== 0 && tally.failed === 0) broken = true;
+    } catch {
+      broken = true; // mocha ended before it could count
+    }
+    process.stdout.write(`${tier} tests took ${Math.round((Date.now() - begun) / 1_000)} s\n`);
+  }
+} finally {
+  rmSync(results, { recursive: true, force: true });
+}
+if (broken) counts.failed += 1;
+process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
+process.exitCode = counts.failed > 0 ? 1 : 0;
+
+/** Runs a Node script to its end; ^C and SIGTERM reach it too. */
+function run(args, env = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: project, stdio: "inherit", env: { ...process.env, ...env } });
+    const forward = (signal) => child.kill(signal);
+    process.once("SIGTERM", forward);
+    child.once("error", reject);
+    child.once("exit", (code) => {
+      process.off("SIGTERM", forward);
+      resolve(code ?? 1);
+    });
+  });
+}
