@@ -13,6 +13,8 @@ import { blocked, count, names, type Rule, wait } from "./rule";
 const rewriteAttempts = 3;
 /** Clean rewrites after which objects still turn up with another key: somebody else is writing them. */
 const cleanRewrites = 10;
+/** apiserver encryptionconfig/controller, EncryptionConfigFileChangePollDuration. */
+const reloadInterval = 60_000;
 
 /** WRITE: only once every server has loaded the new reader; by now the rules before have seen to that. */
 export const newKeyWrites: Rule = (situation) => {
@@ -116,7 +118,7 @@ export const oldProvidersLeave: Rule = (situation) => {
       reason: `${first.name} has let go of the old provider: every object is read through it before the others follow`,
     };
   }
-  const next = pruned.length === 0 ? rest.slice(0, 1) : oneAct(rest);
+  const next = pruned.length === 0 ? soonestToLoad(rest, observed.now).slice(0, 1) : oneAct(rest);
   return writeDecision(
     situation,
     RotationStage.Prune,
@@ -144,6 +146,12 @@ export const unusedPluginsStop: Rule = (situation) => {
   }
   return undefined;
 };
+
+/** A server looks at its file once a minute, counted from its start: the one that looks next keeps the others waiting least. */
+function soonestToLoad(servers: readonly ServerObservation[], now: number): readonly ServerObservation[] {
+  const untilNextLook = (server: ServerObservation) => reloadInterval - ((now - server.loaded.since) % reloadInterval);
+  return [...servers].sort((a, b) => untilNextLook(a) - untilNextLook(b));
+}
 
 function finalList({ goal }: Situation, { item }: GoalSlot) {
   return goal.allowPlaintextReads && item.kind !== "identity" ? [item, identityItem] : [item];
