@@ -1,0 +1,123 @@
+/**
+ * The connections to Azure, and the HTTP client over them that the SDKs get instead of their own. It keeps connections open
+ * between calls (a probe a minute is enough to need no new one), costs half the CPU of the SDKs' own client, and goes
+ * through HTTPS_PROXY with connections kept open too, which the SDKs' own does not.
+ */
+import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
+import type { Agent, buildConnector, Dispatcher } from "undici";
+
+/** Opens the TCP and TLS connection; tests lead it to a fake of Azure. */
+export type Connect = buildConnector.connector;
+
+/** Proxy mode: what the proxy is told about where a request belongs (the peer's pkg/consts/consts.go). */
+export interface ProxyMode {
+  readonly address: string;
+  readonly port: number;
+}
+export type ProxyTarget = "KeyVault" | "AzureActiveDirectory";
+
+/** What was seen of one exchange; exactly one of `response` and `failure` is there. */
+export interface Exchange {
+  readonly request: PipelineRequest;
+  readonly response?: PipelineResponse;
+  readonly failure?: unknown;
+}
+
+export interface Connections {
+  /** An HTTP client for the SDKs. `observe` may replace the response. */
+  httpClient(target: ProxyTarget, observe?: (exchange: Exchange) => PipelineResponse | undefined): HttpClient;
+  close(): Promise<void>;
+}
+
+/** More calls than that at once wait for each other; an API server has far fewer under way. */
+const mostConnections = 128;
+/** Within a call's time a second attempt on a new connection must still fit. */
+const connectTimeoutMs = 2_000;
+/** For answers that nobody waits for any more: the connection must not stay occupied. */
+const answerTimeoutMs = 10_000;
+/** Longer than the time between two probes. Azure's front ends keep idle connections for minutes. */
+const idleMs = 90_000;
+/** Real answers have less than 2 kB. */
+const longestAnswer = 64 * 1024;
+
+export async function createConnections(settings: {
+  readonly proxyMode: ProxyMode | undefined;
+  readonly connect: Connect | undefined;
+}): Promise<Connections> {
+  const [{ Agent, EnvHttpProxyAgent }, { createHttpHeaders }] = await Promise.all([
+    import("undici"),
+    import("@azure/core-rest-pipeline"),
+  ]);
+  const options: Agent.Options = {
+    connect: settings.connect ?? { timeout: connectTimeoutMs },
+    connections: mostConnections,
+    keepAliveTimeout: idleMs,
+    headersTimeout: answerTimeoutMs,
+    bodyTimeout: answerTimeoutMs,
+    maxResponseSize: longestAnswer,
+  };
+  const secure = new EnvHttpProxyAgent(options);
+  // Plain HTTP goes to this host's metadata service and to proxy mode's proxy: never through another proxy.
+  const direct = new Agent(options);
+
+  const send = async (request: PipelineRequest, target: ProxyTarget): Promise<PipelineResponse> => {
+    const { dispatcher, ...where } = route(request.url, target);
+    const { "accept-encoding": _, ...headers } = request.headers.toJSON();
+    const response = await dispatcher.request({
+      ...where,
+      method: request.method,
+      headers: { ...headers, ...where.headers },
+      body: typeof request.body === "string" ? request.body : null,
+      ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal }),
+    });
+    return {
+      request,
+      status: response.statusCode,
+      headers: createHttpHeaders(firstValues(response.headers)),
+      bodyAsText: await response.body.text(),
+    };
+  };
+
+  const route = (
+    address: string,
+    target: ProxyTarget,
+  ): { dispatcher: Dispatcher; origin: string; path: string; headers: Record<string, string> } => {
+    const url = new URL(address);
+    const path = url.pathname + url.search;
+    if (url.protocol !== "https:") return { dispatcher: direct, origin: url.origin, path, headers: {} };
+    if (settings.proxyMode === undefined) return { dispatcher: secure, origin: url.origin, path, headers: {} };
+    return {
+      dispatcher: direct,
+      origin: `http://${settings.proxyMode.address}:${settings.proxyMode.port}`,
+      path: target === "KeyVault" ? `/${url.host}${path}` : path,
+      headers: { "x-azure-proxy-target": target },
+    };
+  };
+
+  return {
+    httpClient: (target, observe) => ({
+      async sendRequest(request) {
+        let response: PipelineResponse;
+        try {
+          response = await send(request, target);
+        } catch (failure) {
+          observe?.({ request, failure });
+          throw failure;
+        }
+        return observe?.({ request, response }) ?? response;
+      },
+    }),
+    close: async () => {
+      await Promise.all([secure.destroy(), direct.destroy()]);
+    },
+  };
+}
+
+function firstValues(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) => {
+      const first = Array.isArray(value) ? value[0] : value;
+      return first === undefined ? [] : [[name, first]];
+    }),
+  );
+}

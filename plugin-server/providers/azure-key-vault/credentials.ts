@@ -1,0 +1,151 @@
+/**
+ * Tokens from @azure/identity. azure.json is read again for each, so a changed secret needs no restart. @azure/identity's
+ * library (MSAL) has caches of its own, and the one for managed identities spans the process and cannot be told to forget a
+ * token that the vault refuses. So MSAL is told that every token ends at once, and token-source.ts keeps the only copy.
+ */
+import type { HttpClient, PipelineResponse } from "@azure/core-rest-pipeline";
+import type { TokenCredential, TokenCredentialOptions } from "@azure/identity";
+import { KmsEtcdError } from "../../../core/errors";
+import type { Outcome } from "./attempts";
+import { type AzureCredentials, readAzureJson } from "./azure-json";
+import { readClientCertificate } from "./client-certificate";
+import type { AzureCloud } from "./clouds";
+import type { Connections, Exchange } from "./connections";
+import { isManagedIdentity, tokenFailure } from "./token-failure";
+import type { Token } from "./token-source";
+
+export interface CredentialSettings {
+  readonly credentialsFile: string;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly cloud: AzureCloud;
+  /** What tokens are for: `https://vault.azure.net`. */
+  readonly resource: string;
+  readonly connections: Connections;
+}
+
+/** Tokens that end sooner than this are not taken from MSAL's cache (its tokenRenewalOffsetSeconds is 300). */
+const lifetimeToldToMsal = 60;
+
+/** Who issues tokens for these credentials, for messages. */
+export function issuerOf(credentials: AzureCredentials, cloud: AzureCloud): string {
+  return isManagedIdentity(credentials)
+    ? "the managed identity endpoint of this host"
+    : `Entra ID at ${new URL(cloud.authority).host}`;
+}
+
+/** One request for a token, without retries. */
+export async function fetchToken(settings: CredentialSettings, signal: AbortSignal): Promise<Outcome<Token>> {
+  let credentials: AzureCredentials;
+  try {
+    ({ credentials } = await readAzureJson(settings.credentialsFile, settings.environment));
+  } catch (thrown) {
+    if (thrown instanceof KmsEtcdError) return { failed: { retry: "never", error: thrown } };
+    throw thrown;
+  }
+  let last: Exchange | undefined;
+  let lifetimeMs: number | undefined;
+  const inner = settings.connections.httpClient("AzureActiveDirectory", (exchange) => {
+    last = exchange;
+    const answer = exchange.response && readTokenAnswer(exchange.response);
+    if (answer === undefined) return undefined;
+    lifetimeMs = answer.lifetimeMs;
+    return answer.forMsal;
+  });
+  const httpClient: HttpClient = {
+    sendRequest(request) {
+      request.abortSignal = signal;
+      return inner.sendRequest(request);
+    },
+  };
+  try {
+    const credential = await createCredential(credentials, settings, httpClient);
+    const token = await credential.getToken(`${settings.resource}/.default`);
+    if (token !== null && lifetimeMs !== undefined) return { ok: { value: token.token, lifetimeMs } };
+    return { failed: tokenFailure(last, undefined, credentials, issuerOf(credentials, settings.cloud)) };
+  } catch (thrown) {
+    return { failed: tokenFailure(last, thrown, credentials, issuerOf(credentials, settings.cloud)) };
+  }
+}
+
+async function createCredential(
+  credentials: AzureCredentials,
+  settings: CredentialSettings,
+  httpClient: HttpClient,
+): Promise<TokenCredential> {
+  const identity = await import("@azure/identity");
+  const options: TokenCredentialOptions = { httpClient, retryOptions: { maxRetries: 0 } };
+  const entraOptions = {
+    ...options,
+    authorityHost: settings.cloud.authority,
+    disableInstanceDiscovery: settings.cloud.privateAuthority,
+  };
+  switch (credentials.kind) {
+    case "system-assigned-identity":
+      return new identity.ManagedIdentityCredential(options);
+    case "user-assigned-identity":
+      return credentials.id.startsWith("/")
+        ? new identity.ManagedIdentityCredential({ ...options, resourceId: credentials.id })
+        : new identity.ManagedIdentityCredential({ ...options, clientId: credentials.id });
+    case "client-secret":
+      return new identity.ClientSecretCredential(
+        credentials.tenantId,
+        credentials.clientId,
+        credentials.clientSecret,
+        entraOptions,
+      );
+    case "client-certificate": {
+      const certificate = await readClientCertificate(credentials.certificateFile, credentials.certificatePassword);
+      return new identity.ClientCertificateCredential(
+        credentials.tenantId,
+        credentials.clientId,
+        {
+          certificate: certificate.pem,
+          ...(certificate.password === undefined ? {} : { certificatePassword: certificate.password }),
+        },
+        entraOptions,
+      );
+    }
+    case "workload-identity":
+      return new identity.WorkloadIdentityCredential({
+        ...entraOptions,
+        tenantId: credentials.tenantId,
+        clientId: credentials.clientId,
+        tokenFilePath: credentials.tokenFile,
+      });
+  }
+}
+
+/** The token's real lifetime, and the answer that MSAL sees; undefined for answers that bring no token. */
+function readTokenAnswer(response: PipelineResponse): { lifetimeMs: number; forMsal: PipelineResponse } | undefined {
+  const answer = response.status === 200 ? parseObject(response.bodyAsText ?? "") : undefined;
+  if (typeof answer?.["access_token"] !== "string") return undefined;
+  const lifetimeMs = lifetime(answer, response);
+  if (lifetimeMs === undefined) return undefined;
+  const { refresh_in: _, ext_expires_in: __, ...rest } = answer;
+  const endsAt = Math.floor(Date.now() / 1_000) + lifetimeToldToMsal;
+  const shortened = {
+    ...rest,
+    ...("expires_in" in rest ? { expires_in: String(lifetimeToldToMsal) } : {}),
+    ...("expires_on" in rest ? { expires_on: String(endsAt) } : {}),
+  };
+  return { lifetimeMs, forMsal: { ...response, bodyAsText: JSON.stringify(shortened) } };
+}
+
+/** `expires_in` counts from now; `expires_on` (App Service has only that) is a time on the issuer's clock. */
+function lifetime(answer: Readonly<Record<string, unknown>>, response: PipelineResponse): number | undefined {
+  const seconds = Number(answer["expires_in"] ?? Number.NaN);
+  if (Number.isFinite(seconds)) return seconds * 1_000;
+  const expiresOn = answer["expires_on"];
+  const until = Number.isFinite(Number(expiresOn)) ? Number(expiresOn) * 1_000 : Date.parse(String(expiresOn));
+  const issuerNow = Date.parse(response.headers.get("date") ?? "");
+  return Number.isNaN(until) ? undefined : until - (Number.isNaN(issuerNow) ? Date.now() : issuerNow);
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * A key in Azure Key Vault or a managed HSM, for the plugin server: reads and writes the same bytes as Azure/kubernetes-kms,
+ * so a cluster moves over by changing the image. Everything of Azure is in this folder. The SDKs are loaded with the first
+ * call and not before, so that the socket is ready at once.
+ */
+import { KmsEtcdError } from "../../../core/errors";
+import type { AzurePluginConfig } from "../../config/azure";
+import type { KeyProvider } from "../../key-provider";
+import { callLimits, inAttempts, type Outcome } from "./attempts";
+import { type AzureJson, readAzureJson } from "./azure-json";
+import { type AzureCloud, findCloud, type KeyService } from "./clouds";
+import { type Connect, type Connections, createConnections } from "./connections";
+import { fetchToken, issuerOf } from "./credentials";
+import { createKeyIdentity, type KeyIdentity, type KeyNames } from "./key-identity";
+import { createKeyVaultClient, type KeyVaultAnswer, type KeyVaultClient } from "./key-vault-client";
+import { withinLimit } from "./time-limit";
+import { createTokenSource } from "./token-source";
+import {
+  type Algorithm,
+  algorithms,
+  annotationsFor,
+  checkAnnotations,
+  decodeCiphertext,
+  decodePlaintext,
+  encodeCiphertext,
+} from "./wire-format";
+
+export interface AzureKeyVaultOptions {
+  /** Default: the environment of the process. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /** Opens connections to Azure; default: TCP and TLS to the address in the request. */
+  readonly connect?: Connect;
+}
+
+/** What is known once azure.json has been read. */
+interface Opened {
+  readonly azureJson: AzureJson;
+  readonly cloud: AzureCloud;
+  readonly service: KeyService;
+  readonly names: KeyNames;
+  readonly identity: KeyIdentity;
+}
+
+interface Backend {
+  readonly client: KeyVaultClient;
+  readonly connections: Connections;
+}
+
+/** RSA with 4096 bits and the shorter padding holds no more (RFC 8017 section 7.2.1). */
+const longestPlaintext = 501;
+
+export function createAzureKeyVaultProvider(
+  config: AzurePluginConfig,
+  options: AzureKeyVaultOptions = {},
+): KeyProvider {
+  const environment = options.environment ?? process.env;
+  const limits = { ...callLimits, limitMs: Math.min(callLimits.limitMs, config.operation.callTimeoutMs) };
+  let opened: Opened | undefined;
+  let backend: Promise<Backend> | undefined;
+  let closed = false;
+
+  const settled = (caller: string): Opened => {
+    if (opened === undefined || closed)
+      throw new Error(`${caller} was called ${closed ? "after close" : "before open"}`);
+    return opened;
+  };
+
+  const startBackend = async (known: Opened): Promise<Backend> => {
+    const connections = await createConnections({ proxyMode: config.proxy, connect: options.connect });
+    const { resource } = known.service;
+    const { cloud, names, identity } = known;
+    const settings = { credentialsFile: config.credentialsFile, environment, cloud, resource, connections };
+    const tokens = createTokenSource(
+      (signal) => fetchToken(settings, signal),
+      issuerOf(known.azureJson.credentials, cloud),
+    );
+    return { connections, client: await createKeyVaultClient({ identity, names, resource, tokens, connections }) };
+  };
+
+  const ask = (
+    known: Opened,
+    call: (client: KeyVaultClient, signal: AbortSignal) => Promise<Outcome<KeyVaultAnswer>>,
+    signal: AbortSignal,
+  ): Promise<KeyVaultAnswer> =>
+    inAttempts(
+      async (attemptSignal) => {
+        backend ??= startBackend(known).catch((thrown: unknown) => {
+          backend = undefined;
+          throw thrown;
+        });
+        return call((await backend).client, attemptSignal);
+      },
+      () =>
+        new KmsEtcdError("timeout", `Key Vault did not answer in time for ${known.identity.kid}`, {
+          remedy: "check the network between this host and the vault",
+        }),
+      signal,
+      limits,
+    );
+
+  const encrypt = async (
+    known: Opened,
+    algorithm: Algorithm,
+    plaintext: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<KeyVaultAnswer> => {
+    const answer = await ask(known, (client, attempt) => client.encrypt(algorithm, plaintext, attempt), signal);
+    known.identity.learn(answer.kid);
+    return answer;
+  };
+
+  const decrypt = async (
+    known: Opened,
+    algorithm: Algorithm,
+    block: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> =>
+    (await ask(known, (client, attempt) => client.decrypt(algorithm, block, attempt), signal)).value;
+
+  const refuseOtherKey = async (known: Opened, keyId: string, signal: AbortSignal): Promise<void> => {
+    if (known.identity.matches(keyId)) return;
+    // The vault may spell the key in another way than the flags; only an encryption tells.
+    if (!known.identity.spellingKnown) await encrypt(known, algorithms.v2, Buffer.from("spelling"), signal);
+    if (known.identity.matches(keyId)) return;
+    throw new KmsEtcdError("invalid-input", `the data was encrypted with another key than ${known.identity.kid}`, {
+      remedy: "keep a plugin for the key that it was encrypted with until everything is written again",
+    });
+  };
+
+  return {
+    get keyId() {
+      return settled("keyId").identity.keyId;
+    },
+    statusVersion: "v2beta1",
+    get description() {
+      return describe(config, opened);
+    },
+    async open() {
+      const azureJson = await readAzureJson(config.credentialsFile, environment);
+      const cloud = await findCloud(azureJson.cloud, environment);
+      const service = config.managedHsm ? cloud.managedHsm : cloud.vault;
+      if (service === undefined) {
+        throw new KmsEtcdError("unsupported", `--managed-hsm: ${cloud.name} has no managed HSM that is known here`, {
+          remedy: "use a key vault in this cloud",
+        });
+      }
+      const names: KeyNames = { ...config, dnsSuffix: service.dnsSuffix };
+      opened = { azureJson, cloud, service, names, identity: createKeyIdentity(names) };
+    },
+    async encrypt(plaintext, call) {
+      const known = settled("encrypt");
+      if (plaintext.length === 0 || plaintext.length > longestPlaintext) {
+        throw new KmsEtcdError("invalid-input", `the plaintext has ${plaintext.length} bytes`, {
+          remedy: `send 1 to ${longestPlaintext} bytes: the plugin encrypts data encryption keys, not data`,
+        });
+      }
+      const answer = await encrypt(known, algorithms[call.kms], plaintext, call.signal);
+      return {
+        ciphertext: encodeCiphertext(answer.value),
+        keyId: known.identity.keyId,
+        annotations: call.kms === "v2" ? annotationsFor(answer.origin) : {},
+      };
+    },
+    async decrypt(input, call) {
+      const known = settled("decrypt");
+      if (call.kms === "v2") checkAnnotations(input.annotations);
+      const { block, encoding } = decodeCiphertext(input.ciphertext);
+      return withinLimit(call.signal, limits.limitMs, async (signal) => {
+        if (call.kms === "v2") await refuseOtherKey(known, input.keyId, signal);
+        return decodePlaintext(await decrypt(known, algorithms[call.kms], block, signal), encoding);
+      });
+    },
+    async probe(signal) {
+      const known = settled("probe");
+      await withinLimit(signal, limits.limitMs, async (limited) => {
+        const sent = Buffer.from("healthcheck");
+        const encrypted = await encrypt(known, algorithms.v2, sent, limited);
+        if (sent.equals(await decrypt(known, algorithms.v2, encrypted.value, limited))) return;
+        throw new KmsEtcdError("key-unusable", `${known.identity.kid} does not decrypt what it has encrypted`, {
+          remedy: "see what stands between this host and the vault",
+        });
+      });
+    },
+    async close() {
+      closed = true;
+      const started = await backend?.catch(() => undefined);
+      await started?.connections.close();
+    },
+  };
+}
+
+function describe(config: AzurePluginConfig, opened: Opened | undefined): Readonly<Record<string, string>> {
+  return {
+    vault: opened?.identity.vaultUrl ?? config.vaultName,
+    key: config.keyName,
+    version: config.keyVersion,
+    ...(opened === undefined ? {} : { cloud: opened.cloud.name, authentication: opened.azureJson.credentials.kind }),
+    ...(config.proxy === undefined ? {} : { proxy: `${config.proxy.address}:${config.proxy.port}` }),
+  };
+}
