@@ -4,6 +4,7 @@ import { access, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { longestSocketPath } from "../core/static-pod";
 import { findTool } from "../tools/find-tool";
 import { programVersion } from "../tools/program-version";
 import type { Report } from "../tools/report";
@@ -18,8 +19,8 @@ export interface ToolOptions {
   readonly signal?: AbortSignal;
 }
 
-/** sun_path of unix(7) has 108 bytes with the final 0; the file name of a plugin's socket gets 64 of them. */
-const longestSocketRoot = 107 - 64 - "/cp9/".length;
+/** The file name of a plugin's socket gets 64 bytes of the path. */
+const longestSocketRoot = longestSocketPath - 64 - "/cp9/".length;
 
 /** Defaults for all that was not chosen. Ports are reserved for the state directory. */
 export async function chooseSettings(

@@ -53,7 +53,13 @@ export async function statusControlPlane(stateDirectory: string): Promise<Contro
     separateHostNames,
     ...(supervisor && { supervisorPid: supervisor.pid }),
     servers,
-    hosts: names.flatMap((name) => readHostStatus(layout.host(name).statusFile) ?? []),
+    hosts: names.flatMap((name) => {
+      const recorded = readHostStatus(layout.host(name).statusFile);
+      if (recorded === undefined || supervisor !== undefined) return recorded ?? [];
+      // Nobody keeps the record up to date: only what runs is true.
+      const pids = runningPods(layout, name).map(({ pid }) => pid);
+      return { ...recorded, pods: recorded.pods.filter(({ pid }) => pid !== undefined && pids.includes(pid)) };
+    }),
   };
 }
 

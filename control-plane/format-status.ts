@@ -1,5 +1,6 @@
 /** A control plane's status as people read it. */
 import type { ControlPlaneStatus } from "./control-plane-status";
+import { apiServerPodName, etcdPodName } from "./state-layout";
 
 /** A line for the whole, then a line a pod. */
 export function formatStatus(status: ControlPlaneStatus): string {
@@ -12,7 +13,7 @@ export function formatStatus(status: ControlPlaneStatus): string {
     const server = status.servers.find((candidate) => candidate.host === host.host);
     for (const pod of host.pods) {
       const health =
-        server === undefined || pod.name.startsWith("kms")
+        server === undefined || (pod.name !== apiServerPodName && pod.name !== etcdPodName)
           ? ""
           : server.ready
             ? `, ready at ${server.url}`

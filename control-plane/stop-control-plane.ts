@@ -64,9 +64,10 @@ export async function stopProcesses(layout: StateLayout, report: Report = () => 
   }
   // A supervisor that was killed, now or before, leaves its pods.
   const settings = await readSettings(layout);
-  const hosts = [...apiServerHostNames(settings?.hosts ?? 0), etcdHostName];
-  for (const host of hosts) await endOrphans(runningPods(layout, host));
-  const left = hosts.flatMap((host) => runningPods(layout, host));
+  const apiServerHosts = apiServerHostNames(settings?.hosts ?? 0);
+  await endOrphans(apiServerHosts.flatMap((host) => runningPods(layout, host)));
+  await endOrphans(runningPods(layout, etcdHostName));
+  const left = [...apiServerHosts, etcdHostName].flatMap((host) => runningPods(layout, host));
   if (left.length > 0) {
     throw new KmsEtcdError(
       "internal",

@@ -149,8 +149,9 @@ function main(): void {
   setInterval(() => {
     if (process.ppid !== parent) end(1);
   }, parentPollMilliseconds).unref();
+  // The CLI gives plugins a process group of their own, out of reach of the terminal's ^C, and ends them with SIGINT.
+  process.on("SIGINT", () => end(0));
   process.on("SIGTERM", () => end(0));
-  process.on("SIGINT", () => undefined); // ^C reaches the whole terminal; the CLI decides, by Cancel
 }
 
 try {
