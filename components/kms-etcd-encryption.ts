@@ -46,7 +46,7 @@ export interface KmsEtcdEncryptionArgs {
    */
   readonly enabled?: boolean;
   /**
-   * Resources to encrypt, as EncryptionConfiguration names them. Adding one encrypts it; wildcards are not accepted.
+   * Resources to encrypt, as EncryptionConfiguration names them. Adding one encrypts it.
    * @default ["secrets"]
    */
   readonly resources?: pulumi.Input<pulumi.Input<string>[]>;

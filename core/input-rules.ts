@@ -125,12 +125,15 @@ export function unknownInputViolations(
     .map((path) => ({ path, reason: `is not an input; the inputs are ${known.join(", ")}` }));
 }
 
-/** Names of resources as EncryptionConfiguration has them. A wildcard is refused: what it covers can't be counted. */
+/** A plural name with its group, or a wildcard: `*.*`, `*.` (the core group), `*.apps`. */
+const resourceName = /^(\*\.(\*|[a-z0-9.-]*)|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$/;
+
+/** Names of resources as EncryptionConfiguration has them. */
 export function resourceNameViolations(path: string, resources: readonly unknown[]): readonly InputViolation[] {
   if (resources.length === 0) return [{ path, reason: 'is empty; name at least one resource, for example "secrets"' }];
   return resources.flatMap((name, index): InputViolation[] => {
     const at = `${path}[${index}]`;
-    if (typeof name !== "string" || !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(name)) {
+    if (typeof name !== "string" || !resourceName.test(name)) {
       return [
         { path: at, reason: `is ${shown(name)}; write a resource's plural name, "secrets" or "pandas.example.com"` },
       ];

@@ -148,7 +148,7 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     const operation = operationOf(request, signal, viewsOf(request));
     await resourceOf(request).delete(state, operation);
     // A view that outlives its resource makes the stack's file invalid: "child resource refers to missing parent".
-    for (const name of operation.views.before) await operation.views.remove(name);
+    for (const view of operation.views.before) await operation.views.remove(view.name);
     return new Empty();
   }
 

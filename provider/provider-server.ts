@@ -4,7 +4,6 @@ import {
   Server,
   ServerCredentials,
   type ServiceDefinition,
-  status,
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
@@ -12,7 +11,7 @@ import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import { callError } from "./call-error";
 import type { Session } from "./session";
 
-/** One method of the service. A method that is not here answers UNIMPLEMENTED, which the engine understands. */
+/** One method of the service. A method that nobody serves answers UNIMPLEMENTED, which the engine understands. */
 export type Method = (request: never, signal: AbortSignal) => Promise<unknown>;
 
 export interface ProviderServer {
@@ -33,7 +32,7 @@ export async function startProviderServer(
     "grpc.max_send_message_length": largestMessage,
   });
   const implementation: UntypedServiceImplementation = {};
-  for (const name of Object.keys(ResourceProviderService)) implementation[name] = unary(session, name, methods[name]);
+  for (const [name, method] of Object.entries(methods)) implementation[name] = unary(session, name, method);
   server.addService(ResourceProviderService as ServiceDefinition, implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
@@ -49,12 +48,8 @@ export async function startProviderServer(
   };
 }
 
-function unary(session: Session, name: string, method: Method | undefined): UntypedHandleCall {
+function unary(session: Session, name: string, method: Method): UntypedHandleCall {
   const handle: handleUnaryCall<unknown, unknown> = (call, callback) => {
-    if (method === undefined) {
-      callback({ code: status.UNIMPLEMENTED, details: `${name} is not implemented` });
-      return;
-    }
     session
       .track(
         (signal) => method(call.request as never, signal),

@@ -28,8 +28,8 @@ export interface View {
 }
 
 export interface Views {
-  /** Names of the views in the state before this operation. */
-  readonly before: readonly string[];
+  /** The views in the state before this operation. */
+  readonly before: readonly Pick<View, "name" | "inputs">[];
   /** Shows a part of the work and keeps it in the state. Each name at most once in an operation. */
   publish(view: View): Promise<void>;
   /** Takes a view out of the state. */

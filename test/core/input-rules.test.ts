@@ -110,9 +110,11 @@ describe("input rules", () => {
     ]);
   });
 
-  it("a wildcard, a repeated name, an empty list => violations; plural names with a group => none", () => {
-    assert.deepEqual(resourceNameViolations("resources", ["secrets", "pandas.example.com"]), []);
-    assert.match(resourceNameViolations("resources", ["*.*"])[0]?.reason ?? "", /plural name/);
+  it("a kind, a repeated name, an empty list => violations; plural names, groups and wildcards => none", () => {
+    assert.deepEqual(resourceNameViolations("resources", ["secrets", "pandas.example.com", "*.*", "*.", "*.apps"]), []);
+    for (const name of ["Secret", "*", "secrets.", ""]) {
+      assert.match(resourceNameViolations("resources", [name])[0]?.reason ?? "", /plural name/, name);
+    }
     assert.deepEqual(resourceNameViolations("resources", ["secrets", "secrets"]), [
       { path: "resources[1]", reason: 'repeats "secrets"; name each resource once' },
     ]);

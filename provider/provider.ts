@@ -1,0 +1,42 @@
+/** The Pulumi provider: every method of the service, from the parts that know one thing each. */
+import type { ConstructRequest } from "@pulumi/pulumi/proto/provider_pb";
+import { typeTokens } from "../core/type-tokens";
+import { type ComponentHost, createComponentHost } from "./construct";
+import { createCrudService } from "./crud-service";
+import { createHandshakeService, type ProviderIdentity } from "./handshake-service";
+import { createLocalKeyResource } from "./local-key/local-key-resource";
+import type { Method } from "./provider-server";
+import { type ProviderServer, startProviderServer } from "./provider-server";
+import { createRolloutResource } from "./rollout/rollout-resource";
+import type { RotationEngine } from "./rollout/rotation-engine";
+import { createSession } from "./session";
+
+export interface ProviderOptions {
+  /** host:port of the Pulumi engine, where it is known at start. Handshake and Attach name it too. */
+  readonly engineAddress?: string;
+  readonly engine: RotationEngine;
+  readonly identity: ProviderIdentity;
+}
+
+/** Starts serving on a free port of 127.0.0.1. */
+export async function startProvider(options: ProviderOptions): Promise<ProviderServer> {
+  const session = createSession(options.engineAddress);
+  const components: ComponentHost = createComponentHost(() => session.engineAddress);
+  const resources = new Map([
+    [typeTokens.encryptionRollout as string, createRolloutResource(options.engine)],
+    [typeTokens.localKey as string, createLocalKeyResource()],
+  ]);
+  const methods: Readonly<Record<string, Method>> = {
+    ...createHandshakeService(session, options.identity),
+    ...createCrudService(session, resources, typeTokens.rotationPhase),
+    construct: (request: ConstructRequest) => components.construct(request),
+  };
+  const server = await startProviderServer(session, methods);
+  return {
+    port: server.port,
+    async stop() {
+      await server.stop();
+      await components.close();
+    },
+  };
+}

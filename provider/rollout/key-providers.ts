@@ -1,0 +1,51 @@
+/** Which providers of a cluster's configurations are which declared key. */
+import { type EncryptionConfiguration, providerIds, writerOf } from "../../core/encryption-configuration";
+import { providerName, resourceSlot } from "../../core/provider-name";
+import { identityProvider, type ProviderId } from "../../core/write-key";
+import type { DeclaredKey } from "./rollout-inputs";
+import type { SeenServer } from "./rotation-engine";
+
+/**
+ * The declared version that the servers encrypt `resources` with, by what they have loaded. 0 stands for plaintext; undefined
+ * for servers or resources that differ, for another key, and for what is not known.
+ */
+export function activeKeyVersion(
+  servers: readonly SeenServer[],
+  resources: readonly string[],
+  keys: readonly DeclaredKey[],
+): number | undefined {
+  const versions = new Set(servers.flatMap((server) => resources.map((resource) => versionOn(server, resource, keys))));
+  return versions.size === 1 ? [...versions][0] : undefined;
+}
+
+/** Whether some server encrypts something with `key`, by its file or by what it has loaded. */
+export function encryptsWith(servers: readonly SeenServer[], key: DeclaredKey): boolean {
+  return blocksOf(servers).some((block) => writerOf(block.providers) === idFor(key, block.resources));
+}
+
+/** The ids under which `key` stands in the servers' configurations, and so in the values stored with it. */
+export function providersOf(servers: readonly SeenServer[], key: DeclaredKey): ReadonlySet<ProviderId> {
+  const ids = blocksOf(servers).flatMap((block) => {
+    const id = idFor(key, block.resources);
+    return block.providers.some((item) => providerIds(item).includes(id)) ? [id] : [];
+  });
+  return new Set(ids);
+}
+
+function versionOn(server: SeenServer, resource: string, keys: readonly DeclaredKey[]): number | undefined {
+  // A server that was never given a file encrypts nothing.
+  const config = server.loaded.config ?? (server.file === undefined ? { blocks: [] } : undefined);
+  if (config === undefined) return undefined;
+  const block = config.blocks.find((candidate) => candidate.resources.includes(resource));
+  const writer = block === undefined ? identityProvider : writerOf(block.providers);
+  if (block === undefined || writer === identityProvider) return 0;
+  return keys.find((key) => idFor(key, block.resources) === writer)?.version;
+}
+
+function blocksOf(servers: readonly SeenServer[]): EncryptionConfiguration["blocks"] {
+  return servers.flatMap((server) => [...(server.file?.config.blocks ?? []), ...(server.loaded.config?.blocks ?? [])]);
+}
+
+function idFor(key: DeclaredKey, resources: readonly string[]): ProviderId {
+  return `kms/v2/${providerName("v2", key.key, resourceSlot(resources))}`;
+}

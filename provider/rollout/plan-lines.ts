@@ -1,0 +1,57 @@
+/** The plan of a rollout as lines for `pulumi preview --diff`: a stage each, with what it touches and what it costs. */
+import { isAfter, RotationStage, rotationStages } from "../../core/rotation-stage";
+import type { PlannedStage, RotationPlan } from "../../rotation/plan";
+import type { RolloutInputs } from "./rollout-inputs";
+
+/** The stages that a run would enter. VERIFY only looks, so the plan of actions has no entry for it. */
+export function plannedStages(plan: RotationPlan, inputs: RolloutInputs): readonly RotationStage[] {
+  const acting = new Set(plan.stages.map((entry) => entry.stage));
+  const verifies = [RotationStage.Write, RotationStage.Rewrite, RotationStage.Prune].some((stage) => acting.has(stage));
+  return rotationStages.filter(
+    (stage) =>
+      acting.has(stage) || (stage === RotationStage.Verify && verifies && !isAfter(stage, inputs.goal.advanceTo)),
+  );
+}
+
+export function planLines(plan: RotationPlan, inputs: RolloutInputs): readonly string[] {
+  const key = inputs.target === 0 ? "no key (plaintext)" : `key version ${inputs.target}`;
+  return plannedStages(plan, inputs).map((stage) => {
+    const planned = plan.stages.find((entry) => entry.stage === stage);
+    return [
+      `${stage}: ${purpose(stage, key, inputs.target === 0)}`,
+      ...(planned === undefined ? [] : costs(planned)),
+    ].join("; ");
+  });
+}
+
+function purpose(stage: RotationStage, key: string, plaintext: boolean): string {
+  switch (stage) {
+    case RotationStage.Plugin:
+      return `start the plugin for ${key}, and prove on every host that it decrypts what the others encrypt`;
+    case RotationStage.Read:
+      return plaintext ? "every API server can read plaintext" : `every API server can decrypt with ${key}`;
+    case RotationStage.Write:
+      return plaintext ? "every API server writes plaintext" : `every API server encrypts with ${key}`;
+    case RotationStage.Rewrite:
+      return `write every stored object again, with ${key}`;
+    case RotationStage.Verify:
+      return `see that every stored object uses ${key}`;
+    case RotationStage.Prune:
+      return "what is no longer needed leaves the configurations, then its plugin stops; the keys stay";
+  }
+}
+
+function costs(planned: PlannedStage): readonly string[] {
+  const amounts =
+    planned.objects === undefined
+      ? []
+      : [`${planned.objects} objects${planned.bytes === undefined ? "" : `, ${kibibytes(planned.bytes)}`}`];
+  const servers = planned.servers.length === 0 ? [] : [`on ${planned.servers.join(", ")}`];
+  const restarts =
+    planned.servers.length === 0 ? [] : [planned.restarts === 0 ? "no restart" : `${planned.restarts} restarts`];
+  return [...servers, ...amounts, ...restarts, `about ${Math.max(1, Math.round(planned.expectedMs / 1_000))} s`];
+}
+
+function kibibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1_024)} KiB`;
+}

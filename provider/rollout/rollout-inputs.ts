@@ -1,0 +1,73 @@
+/** The inputs of an EncryptionRollout as they are meant, with the defaults. */
+import type { KeyReference } from "../../core/key-reference";
+import { pluginInstance } from "../../core/plugin-instance";
+import { RotationStage } from "../../core/rotation-stage";
+import { defaultLimits, type Limits } from "../../rotation/goal";
+import { hasUnknown, isObject, type Properties, type PropertyValue } from "../property-values";
+import type { Platform, RolloutGoal } from "./rotation-engine";
+
+/** One declared version of the write key. */
+export interface DeclaredKey {
+  readonly version: number;
+  readonly key: KeyReference;
+}
+
+/** The inputs as they are meant, with the defaults. */
+export interface RolloutInputs {
+  readonly platform: Platform;
+  readonly keys: readonly DeclaredKey[];
+  /** The version that should encrypt; 0 for plaintext. */
+  readonly target: number;
+  readonly goal: RolloutGoal;
+}
+
+/** Inputs in seconds, and the limits they set. */
+export const limitNames: ReadonlyMap<string, keyof Limits> = new Map([
+  ["reloadSeconds", "reload"],
+  ["restartSeconds", "restart"],
+  ["pluginSeconds", "plugin"],
+  ["readySeconds", "ready"],
+]);
+
+/** What `inputs` without problems mean; undefined while something that decides it is not known yet. */
+export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
+  const { keys, ...rest } = inputs;
+  const local = inputs["local"];
+  if (hasUnknown(rest) || !isObject(local) || !Array.isArray(keys)) return undefined;
+  const declared = keys.flatMap((entry: PropertyValue) => declaredKey(entry) ?? []);
+  const active = declared.find((entry) => entry.version === inputs["keyVersion"]);
+  if (active === undefined || declared.length !== keys.length) return undefined;
+  const enabled = inputs["enabled"] !== false;
+  return {
+    platform: { kind: "local", controlPlaneFile: String(local["controlPlaneFile"]) },
+    keys: declared,
+    target: enabled ? active.version : 0,
+    goal: {
+      resources: (inputs["resources"] as readonly string[] | undefined) ?? ["secrets"],
+      writer: enabled ? pluginInstance(active.key) : "identity",
+      declared: declared.map((entry) => pluginInstance(entry.key)),
+      allowPlaintextReads: inputs["allowPlaintextReads"] === true,
+      advanceTo: (inputs["advanceTo"] as RotationStage | undefined) ?? RotationStage.Prune,
+      limits: limitsOf(inputs["limits"]),
+    },
+  };
+}
+
+/** A key that is yet to be made has no key_id. One that no key can have stands for it, so that a plan can be made. */
+function declaredKey(entry: PropertyValue): DeclaredKey | undefined {
+  if (!isObject(entry) || typeof entry["version"] !== "number") return undefined;
+  const version = entry["version"];
+  const local = isObject(entry["local"]) ? entry["local"] : {};
+  const known = (value: PropertyValue | undefined) =>
+    typeof value === "string" ? value : `(version ${version}, to be made)`;
+  return { version, key: { kind: "local", file: known(local["file"]), keyId: known(local["keyId"]) } };
+}
+
+function limitsOf(given: PropertyValue | undefined): Limits {
+  const seconds = isObject(given) ? given : {};
+  const set = [...limitNames].flatMap(([input, limit]) => {
+    const value = seconds[input];
+    return typeof value === "number" ? [[limit, value * 1_000] as const] : [];
+  });
+  return { ...defaultLimits, ...Object.fromEntries(set) };
+}

@@ -1,0 +1,80 @@
+/** The outputs of an EncryptionRollout, and when evidence counts as new. */
+import type { Evidence } from "../../rotation/evidence";
+import { isObject, type Properties, type PropertyValue } from "../property-values";
+
+/** What the outputs are made of. An undefined value is left out: not known, or never seen. */
+export interface RolloutOutputs {
+  readonly activeKeyVersion: number | undefined;
+  readonly atGoal: boolean;
+  readonly plan: PropertyValue | undefined;
+  readonly evidence: PropertyValue | undefined;
+}
+
+export function rolloutOutputs(outputs: RolloutOutputs): Properties {
+  const { activeKeyVersion, atGoal, plan, evidence } = outputs;
+  return {
+    ...(activeKeyVersion === undefined ? {} : { activeKeyVersion }),
+    atGoal,
+    plan: plan ?? [],
+    ...(evidence === undefined ? {} : { evidence }),
+  };
+}
+
+/**
+ * The evidence to keep: `before` as long as `now` says the same, so that its time is when that was first seen. With
+ * `countsMayDiffer`, more or fewer objects under the same keys are the same: users make and delete objects all day, and
+ * every preview would show a change otherwise.
+ */
+export function evidenceToKeep(
+  before: PropertyValue | undefined,
+  now: Evidence,
+  countsMayDiffer: boolean,
+): PropertyValue {
+  const after = evidenceProperties(now);
+  if (!isObject(before)) return after;
+  const same = countsMayDiffer ? essence(before) === essence(after) : before["digest"] === after["digest"];
+  return same ? before : after;
+}
+
+function evidenceProperties(evidence: Evidence): Properties {
+  return {
+    resources: evidence.resources.map((entry) => ({
+      resource: entry.resource,
+      objects: entry.objects,
+      keys: entry.keys.map(({ provider, keyId, objects }) => ({
+        provider,
+        ...(keyId === undefined ? {} : { keyId }),
+        objects,
+      })),
+      unknown: entry.unknown,
+    })),
+    servers: evidence.servers.map(({ name, version, loadedHash, basis }) => ({ name, version, loadedHash, basis })),
+    method: evidence.method,
+    discovery: evidence.discovery,
+    provenAt: evidence.provenAt,
+    complete: evidence.complete,
+    digest: evidence.digest,
+  };
+}
+
+/** Evidence without counts, times and the digest over them, as a text that can be compared. */
+function essence(evidence: Properties): string {
+  const resources = list(evidence["resources"]).map((entry) => [
+    entry["resource"],
+    entry["unknown"] === 0,
+    list(entry["keys"])
+      .map((key) => `${String(key["provider"])} ${String(key["keyId"] ?? "")}`)
+      .sort(),
+  ]);
+  const servers = list(evidence["servers"]).map((server) => [
+    server["name"],
+    server["version"],
+    server["loadedHash"],
+    server["basis"],
+  ]);
+  return JSON.stringify([resources, servers, evidence["method"], evidence["discovery"], evidence["complete"]]);
+}
+
+function list(value: PropertyValue | undefined): readonly Properties[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}

@@ -1,0 +1,121 @@
+/** What is wrong with the inputs of an EncryptionRollout. The program sees each problem at its property. */
+import { isAbsolute } from "node:path";
+import {
+  oneBlockViolations,
+  platformBlocks,
+  resourceNameViolations,
+  unknownInputViolations,
+  wholeNumberViolations,
+} from "../../core/input-rules";
+import { rotationStages } from "../../core/rotation-stage";
+import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
+import type { CheckProblem } from "../resource";
+import { limitNames } from "./rollout-inputs";
+
+const inputNames = [
+  ...["keyVersion", "keys", "resources", "enabled", "allowPlaintextReads", "advanceTo", "limits", ...platformBlocks],
+];
+
+/** Everything that is wrong with `inputs`. What is not known yet is taken to be right; the update checks it again. */
+export function rolloutProblems(inputs: Properties): readonly CheckProblem[] {
+  return [
+    ...unknownInputViolations(inputs, inputNames),
+    ...(inputs["keyVersion"] === unknown ? [] : wholeNumberViolations("keyVersion", inputs["keyVersion"], false)),
+    ...oneBlockViolations(inputs, platformBlocks, "cluster"),
+    ...localProblems(inputs["local"]),
+    ...keysProblems(inputs["keys"], inputs["keyVersion"]),
+    ...resourcesProblems(inputs["resources"]),
+    ...typeProblems("enabled", inputs["enabled"], "boolean", "true or false"),
+    ...typeProblems("allowPlaintextReads", inputs["allowPlaintextReads"], "boolean", "true or false"),
+    ...stageProblems(inputs["advanceTo"]),
+    ...limitsProblems(inputs["limits"]),
+  ];
+}
+
+function localProblems(local: PropertyValue | undefined): readonly CheckProblem[] {
+  if (local === undefined || local === null || local === unknown) return [];
+  const file = isObject(local) ? local["controlPlaneFile"] : undefined;
+  if (file === unknown || (typeof file === "string" && isAbsolute(file))) return [];
+  return [
+    {
+      path: "local.controlPlaneFile",
+      reason: "is not an absolute path; name the control-plane.json of a control plane",
+    },
+  ];
+}
+
+function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue | undefined): readonly CheckProblem[] {
+  if (keys === unknown) return [];
+  if (!Array.isArray(keys) || keys.length === 0) {
+    return [{ path: "keys", reason: "is missing or empty; declare the key of every version that data may need" }];
+  }
+  const versions = keys.map((entry: PropertyValue) => (isObject(entry) ? entry["version"] : undefined));
+  const problems = keys.flatMap((entry: PropertyValue, index): CheckProblem[] => {
+    if (entry === unknown) return [];
+    const path = `keys[${index}]`;
+    const version = versions[index];
+    if (version === unknown) return [];
+    const wrong = wholeNumberViolations(`${path}.version`, version, false);
+    if (wrong.length > 0) return [...wrong];
+    if (versions.indexOf(version) < index) {
+      return [{ path: `${path}.version`, reason: `repeats ${String(version)}; declare each version once` }];
+    }
+    return [...localKeyProblems(path, entry)];
+  });
+  if (problems.length > 0 || keys.includes(unknown) || versions.includes(unknown)) return problems;
+  if (typeof keyVersion === "number" && !versions.includes(keyVersion)) {
+    const declared = versions.join(", ");
+    return [
+      {
+        path: "keyVersion",
+        reason: `is ${keyVersion}, but keys declares ${declared}; declare version ${keyVersion} too`,
+      },
+    ];
+  }
+  return [];
+}
+
+function localKeyProblems(path: string, entry: PropertyValue): readonly CheckProblem[] {
+  const local = isObject(entry) ? entry["local"] : undefined;
+  if (local === unknown) return [];
+  if (!isObject(local)) return [{ path, reason: "names no key; give local, with file and keyId" }];
+  const right = (value: PropertyValue | undefined) => value === unknown || (typeof value === "string" && value !== "");
+  return ["file", "keyId"]
+    .filter((name) => !right(local[name]))
+    .map((name) => ({ path: `${path}.local.${name}`, reason: "is missing; take it from a LocalKey" }));
+}
+
+function resourcesProblems(resources: PropertyValue | undefined): readonly CheckProblem[] {
+  if (resources === undefined || resources === null || hasUnknown(resources)) return [];
+  if (!Array.isArray(resources)) return [{ path: "resources", reason: 'is not a list; write ["secrets"]' }];
+  return resourceNameViolations("resources", resources);
+}
+
+function typeProblems(
+  path: string,
+  value: PropertyValue | undefined,
+  type: "boolean",
+  remedy: string,
+): readonly CheckProblem[] {
+  if (value === undefined || value === null || value === unknown || typeof value === type) return [];
+  return [{ path, reason: `is ${JSON.stringify(value)}; write ${remedy}` }];
+}
+
+function stageProblems(stage: PropertyValue | undefined): readonly CheckProblem[] {
+  if (stage === undefined || stage === null || stage === unknown) return [];
+  if (rotationStages.some((known) => known === stage)) return [];
+  return [{ path: "advanceTo", reason: `is ${JSON.stringify(stage)}; write one of ${rotationStages.join(", ")}` }];
+}
+
+function limitsProblems(limits: PropertyValue | undefined): readonly CheckProblem[] {
+  if (limits === undefined || limits === null || limits === unknown) return [];
+  if (!isObject(limits)) return [{ path: "limits", reason: "is not an object" }];
+  return Object.entries(limits).flatMap(([name, value]): CheckProblem[] => {
+    const path = `limits.${name}`;
+    if (!limitNames.has(name)) {
+      return [{ path, reason: `is not an input; the limits are ${[...limitNames.keys()].join(", ")}` }];
+    }
+    if (value === unknown || value === null || (typeof value === "number" && value > 0)) return [];
+    return [{ path, reason: `is ${JSON.stringify(value)}; write a number of seconds greater than 0` }];
+  });
+}

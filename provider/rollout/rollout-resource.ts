@@ -1,0 +1,158 @@
+/**
+ * The EncryptionRollout resource. It keeps nothing that the cluster could not tell it again: `check` looks at the cluster
+ * and plans, `diff` says what `check` has found, `create` and `update` are the same run of the engine, and `read` looks.
+ */
+import { describeError, KmsEtcdError } from "../../core/errors";
+import { isAfter, RotationStage } from "../../core/rotation-stage";
+import { changedProperties } from "../property-diff";
+import { type Properties, type PropertyValue, unknown } from "../property-values";
+import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
+import { activeKeyVersion } from "./key-providers";
+import { planLines, plannedStages } from "./plan-lines";
+import { type RolloutInputs, rolloutInputs } from "./rollout-inputs";
+import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
+import { rolloutProblems } from "./rollout-problems";
+import { runRollout } from "./rollout-run";
+import type { RotationEngine, Survey } from "./rotation-engine";
+import { createStageViews } from "./stage-views";
+import { undeclaredKeyProblems } from "./undeclared-keys";
+
+export function createRolloutResource(engine: RotationEngine): Resource {
+  /** What `check` has seen, for the `diff`, `create` or `update` that follows it in the same process. */
+  const surveys = new Map<string, Survey>();
+
+  function forget(operation: Operation): Operation {
+    surveys.delete(operation.urn);
+    return operation;
+  }
+
+  async function check(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
+    forget(operation);
+    const problems = rolloutProblems(news);
+    const inputs = rolloutInputs(news);
+    if (problems.length > 0) return { inputs: news, problems };
+    if (inputs === undefined) return { inputs: { ...news, plan: unknown }, problems };
+    let survey: Survey;
+    try {
+      survey = await engine.survey(inputs.platform, inputs.goal, operation.signal);
+    } catch (thrown) {
+      return { inputs: news, problems: [surveyProblem(thrown)] };
+    }
+    surveys.set(operation.urn, survey);
+    const before = olds === undefined ? undefined : rolloutInputs(olds);
+    const samePlatform = before?.platform.controlPlaneFile === inputs.platform.controlPlaneFile;
+    const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
+    await sayWhatMatters(survey, before !== undefined && !samePlatform ? before : undefined, operation);
+    return { inputs: withPlan(news, survey, inputs, olds), problems: undeclared };
+  }
+
+  /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */
+  function withPlan(news: Properties, survey: Survey, inputs: RolloutInputs, olds: Properties | undefined): Properties {
+    const plan = survey.plan.changes ? planLines(survey.plan, inputs) : olds?.["plan"];
+    return plan === undefined || plan === null ? news : { ...news, plan };
+  }
+
+  async function sayWhatMatters(survey: Survey, left: RolloutInputs | undefined, operation: Operation): Promise<void> {
+    if (left !== undefined) {
+      await operation.warn(
+        `${left.platform.controlPlaneFile} is managed no longer: that cluster keeps its settings as they are`,
+      );
+    }
+    if (survey.plan.blocked !== undefined) {
+      const { reason, remedy } = survey.plan.blocked;
+      await operation.warn(`a rollout would stop: ${reason}; ${remedy}`);
+    }
+    if (survey.plan.changes) for (const warning of survey.plan.warnings) await operation.warn(warning);
+  }
+
+  async function diff(state: State, news: Properties, operation: Operation) {
+    const survey = surveys.get(operation.urn);
+    if (survey === undefined) {
+      // A refresh asks how the state it has just read differs from its own inputs, which have a plan or not.
+      const { plan: _before, ...before } = state.inputs;
+      const { plan: _after, ...after } = news;
+      return { inputs: changedProperties(before, after), outputs: state.outputs["atGoal"] === false ? ["atGoal"] : [] };
+    }
+    const inputs = changedProperties(state.inputs, news);
+    return { inputs, outputs: isPending(survey) && inputs.size === 0 ? ["atGoal"] : [] };
+  }
+
+  /** What a run will lead to, for the preview of whatever depends on it. */
+  async function preview(inputs: Properties, before: Properties, operation: Operation): Promise<Properties> {
+    const survey = surveys.get(operation.urn);
+    const wanted = rolloutInputs(inputs);
+    if (survey === undefined || wanted === undefined) {
+      return { activeKeyVersion: unknown, atGoal: unknown, plan: inputs["plan"] ?? unknown, evidence: unknown };
+    }
+    if (survey.plan.changes) {
+      await createStageViews(operation.views, wanted.target).foretell(plannedStages(survey.plan, wanted));
+    }
+    const switches = !isAfter(RotationStage.Write, wanted.goal.advanceTo);
+    return rolloutOutputs({
+      activeKeyVersion: switches ? wanted.target : versionIn(before["activeKeyVersion"]),
+      atGoal: true,
+      plan: inputs["plan"] ?? before["plan"],
+      evidence: survey.plan.changes ? unknown : (before["evidence"] ?? unknown),
+    });
+  }
+
+  async function read(state: State, operation: Operation): Promise<State> {
+    forget(operation);
+    const inputs = rolloutInputs(state.inputs);
+    if (inputs === undefined) return state;
+    let survey: Survey;
+    try {
+      survey = await engine.survey(inputs.platform, inputs.goal, operation.signal);
+    } catch (thrown) {
+      await operation.warn(`the cluster can't be looked at: ${describeError(thrown)}`);
+      return state;
+    }
+    // The plan in the inputs has been carried out or has been overtaken; the next `check` makes one if one is needed.
+    const { plan: _plan, ...kept } = state.inputs;
+    return {
+      id: state.id,
+      inputs: kept,
+      outputs: rolloutOutputs({
+        activeKeyVersion: activeKeyVersion(survey.plan.observed.servers, inputs.goal.resources, inputs.keys),
+        atGoal: !isPending(survey),
+        plan: state.outputs["plan"],
+        evidence: evidenceToKeep(state.outputs["evidence"], survey.evidence, true),
+      }),
+    };
+  }
+
+  return {
+    check,
+    diff,
+    async create(inputs, isPreview, operation) {
+      const id = operation.name;
+      if (isPreview) return { id: "", outputs: await preview(inputs, {}, operation) };
+      return { id, outputs: await runRollout(engine, id, inputs, {}, forget(operation)) };
+    },
+    read,
+    update: (state, inputs, isPreview, operation) =>
+      isPreview
+        ? preview(inputs, state.outputs, operation)
+        : runRollout(engine, state.id, inputs, state.outputs, forget(operation)),
+    async delete(state, operation) {
+      const inputs = rolloutInputs(state.inputs);
+      const cluster = inputs === undefined ? "the cluster" : inputs.platform.controlPlaneFile;
+      await operation.warn(
+        `${cluster} keeps its encryption settings as they are: nothing was decrypted, nothing was deleted`,
+      );
+    },
+  };
+}
+
+function isPending(survey: Survey): boolean {
+  return survey.plan.changes || survey.plan.blocked !== undefined;
+}
+
+function surveyProblem(thrown: unknown): CheckProblem {
+  const missing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
+  return { path: missing ? "local.controlPlaneFile" : "", reason: describeError(thrown) };
+}
+
+function versionIn(value: PropertyValue | undefined): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}

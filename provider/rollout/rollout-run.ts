@@ -1,0 +1,64 @@
+/** Create and Update of an EncryptionRollout are the same: one run of the engine, from wherever the cluster is. */
+import { describeError, KmsEtcdError } from "../../core/errors";
+import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+import type { Properties, PropertyValue } from "../property-values";
+import { InitFailed, type Operation } from "../resource";
+import { activeKeyVersion } from "./key-providers";
+import { throttledProgress } from "./progress-text";
+import { rolloutInputs } from "./rollout-inputs";
+import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
+import type { RotationEngine } from "./rotation-engine";
+import { createStageViews } from "./stage-views";
+
+/**
+ * The outputs after the run. Whatever ends it early throws `InitFailed`, so that a state is left behind: the cluster may have
+ * been changed, and the next `up` goes on.
+ */
+export async function runRollout(
+  engine: RotationEngine,
+  id: string,
+  inputs: Properties,
+  before: Properties,
+  operation: Operation,
+): Promise<Properties> {
+  const wanted = rolloutInputs(inputs);
+  if (wanted === undefined) throw new KmsEtcdError("internal", "the inputs of an update are not all known");
+  const views = createStageViews(operation.views, wanted.target);
+  const show = throttledProgress(operation.progress);
+  const warnings: Promise<void>[] = [];
+  const plan: PropertyValue = inputs["plan"] ?? before["plan"] ?? [];
+  const onEvent = (event: RotationEvent) => {
+    show(event);
+    if (event.kind === "warning") warnings.push(operation.warn(event.message));
+    if (event.kind === "stage-finished") views.finished(event);
+  };
+  try {
+    const { outcome, servers } = await engine.run(wanted.platform, wanted.goal, onEvent, operation.signal);
+    const outputs = rolloutOutputs({
+      activeKeyVersion: activeKeyVersion(servers, wanted.goal.resources, wanted.keys),
+      atGoal: outcome.kind === "done",
+      plan,
+      evidence: evidenceToKeep(before["evidence"], outcome.evidence, false),
+    });
+    if (outcome.kind === "done") return outputs;
+    views.stopped(outcome.stage, outcome.kind === "blocked" ? "not finished" : "interrupted");
+    throw new InitFailed(id, outputs, [whyItStopped(outcome)]);
+  } catch (thrown) {
+    if (thrown instanceof InitFailed) throw thrown;
+    const outputs = rolloutOutputs({
+      activeKeyVersion: undefined,
+      atGoal: false,
+      plan,
+      evidence: before["evidence"],
+    });
+    throw new InitFailed(id, outputs, [`${describeError(thrown)}; run pulumi up again to go on`]);
+  } finally {
+    await Promise.all([...warnings, views.settle()]);
+  }
+}
+
+function whyItStopped(outcome: RotationOutcome): string {
+  const reason = `${outcome.stage}: ${outcome.reason ?? `stopped (${outcome.kind})`}`;
+  if (outcome.kind !== "blocked") return `${reason}; run pulumi up again to go on`;
+  return `${reason}${outcome.remedy === undefined ? "" : `; ${outcome.remedy}`}; then run pulumi up again`;
+}

@@ -1,0 +1,38 @@
+/** Port: the rotation engine as the rollout uses it, with the cluster behind it already opened. */
+import type { Evidence } from "../../rotation/evidence";
+import type { Goal } from "../../rotation/goal";
+import type { ServerObservation } from "../../rotation/observation";
+import type { RotationPlan } from "../../rotation/plan";
+import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+
+/** Which cluster. One kind a platform. */
+export type Platform = { readonly kind: "local"; readonly controlPlaneFile: string };
+
+/** A goal without the servers: those the platform lists. */
+export type RolloutGoal = Omit<Goal, "servers">;
+
+/** What an engine needs to see of a server for this port. */
+export type SeenServer = Pick<ServerObservation, "name" | "file" | "loaded">;
+
+/** What a look at the cluster gives. Nothing was changed by it. */
+export interface Survey {
+  readonly plan: RotationPlan;
+  readonly evidence: Evidence;
+}
+
+export interface RolloutRun {
+  readonly outcome: RotationOutcome;
+  /** The servers after the run. */
+  readonly servers: readonly SeenServer[];
+}
+
+/** Both methods throw KmsEtcdError when the platform can't be opened. */
+export interface RotationEngine {
+  survey(platform: Platform, goal: RolloutGoal, signal: AbortSignal): Promise<Survey>;
+  run(
+    platform: Platform,
+    goal: RolloutGoal,
+    onEvent: (event: RotationEvent) => void,
+    signal: AbortSignal,
+  ): Promise<RolloutRun>;
+}

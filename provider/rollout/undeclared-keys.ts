@@ -1,0 +1,37 @@
+/** A version may be undeclared only when nothing needs its key: nobody could rebuild a reader for it any more. */
+import { canonicalKey } from "../../core/key-reference";
+import type { Observation } from "../../rotation/observation";
+import type { CheckProblem } from "../resource";
+import { encryptsWith, providersOf } from "./key-providers";
+import type { DeclaredKey } from "./rollout-inputs";
+
+/** Problems with the keys that `before` declares and `now` does not, by what is stored and loaded now. */
+export function undeclaredKeyProblems(
+  before: readonly DeclaredKey[],
+  now: readonly DeclaredKey[],
+  observed: Pick<Observation, "servers" | "stored">,
+): readonly CheckProblem[] {
+  const declared = new Set(now.map((key) => canonicalKey(key.key)));
+  return before
+    .filter((key) => !declared.has(canonicalKey(key.key)))
+    .flatMap((key): CheckProblem[] => {
+      const need = needOf(key, observed);
+      if (need === undefined) return [];
+      const remedy = `keep version ${key.version} declared until a rollout to another version has ended (in KmsEtcdEncryption, oldestKeyVersion to newestKeyVersion are declared)`;
+      return [{ path: "keys", reason: `leaves out version ${key.version}, but ${need}; ${remedy}` }];
+    });
+}
+
+function needOf(key: DeclaredKey, observed: Pick<Observation, "servers" | "stored">): string | undefined {
+  if (encryptsWith(observed.servers, key)) return "an API server encrypts with its key";
+  if (observed.stored === undefined) return "what is stored could not be counted now, so objects may need its key";
+  const providers = providersOf(observed.servers, key);
+  const { keyId } = key.key.kind === "local" ? key.key : { keyId: undefined };
+  const objects = observed.stored.resources
+    .flatMap((entry) => entry.keys)
+    .filter((counted) => providers.has(counted.key.provider) || (keyId !== undefined && counted.key.keyId === keyId))
+    .reduce((sum, counted) => sum + counted.objects, 0);
+  if (objects > 0) return `${objects} stored ${objects === 1 ? "object needs" : "objects need"} its key`;
+  const unread = observed.stored.resources.reduce((sum, entry) => sum + entry.unknown, 0);
+  return unread > 0 ? `${unread} stored values could not be understood, so they may need its key` : undefined;
+}
