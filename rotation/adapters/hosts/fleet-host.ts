@@ -1,0 +1,19 @@
+/** A control-plane host as a fleet uses it: how to reach it and its API server, and where things are on it. */
+import type { PluginInstance } from "../../../core/plugin-instance";
+import type { ApiServerAddress } from "../kubernetes/api-client";
+import type { Host } from "./host";
+
+/** Paths are absolute. */
+export interface FleetHost {
+  readonly host: Host;
+  readonly apiServer: ApiServerAddress;
+  readonly manifestDirectory: string;
+  /** File name inside `manifestDirectory`. */
+  readonly apiServerManifest: string;
+  readonly encryptionConfigFile: string;
+  readonly pluginSocketDirectory: string;
+  /** Of the engine alone, 0700: backups by hash, and the lock. */
+  readonly backupDirectory: string;
+  /** The text of a plugin's manifest on this host. */
+  pluginManifest(plugin: PluginInstance): string;
+}

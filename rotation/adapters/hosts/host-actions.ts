@@ -1,0 +1,108 @@
+/**
+ * What the engine changes on one host. Each action looks first and does nothing where the host is already as it should be, so
+ * that it can be repeated after it was cut off anywhere. Needs the host's lock.
+ */
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import { KmsEtcdError } from "../../../core/errors";
+import type { PluginInstance } from "../../../core/plugin-instance";
+import { isPending, restartRequest, withRestartRequest } from "./api-server-manifest";
+import { keepBackup, readBackup } from "./config-backups";
+import { parseEncryptionConfig, renderEncryptionConfig } from "./encryption-config-file";
+import { fileHash } from "./file-hash";
+import type { FleetHost } from "./fleet-host";
+import type { Host } from "./host";
+import { parseManifest } from "./manifest";
+import { isOurPlugin } from "./plugin-manifest";
+import { removeExpected, replaceFile } from "./replace-file";
+
+const configMode = 0o600;
+const manifestMode = 0o600;
+
+/** `config` has the endpoints of this host. */
+export async function writeHostConfig(
+  at: FleetHost,
+  expectedHash: string | undefined,
+  config: EncryptionConfiguration,
+): Promise<void> {
+  const { host, encryptionConfigFile: path, backupDirectory } = at;
+  const present = (await host.readFile(path))?.bytes;
+  const hash = present && fileHash(present);
+  const text = present?.toString("utf8");
+  // Cut off behind the rename, or done by another engine with the same goal.
+  if (text !== undefined && hash !== expectedHash && isModel(text, config)) return;
+  const bytes = Buffer.from(renderEncryptionConfig(config, text));
+  if (hash === expectedHash) {
+    if (present !== undefined) await keepBackup(host, backupDirectory, present);
+    // The new one too: it may be overwritten by hand after it was loaded.
+    await keepBackup(host, backupDirectory, bytes);
+  }
+  await replaceFile(host, { path, expectedHash, bytes, mode: configMode });
+}
+
+export async function restoreHostConfig(at: FleetHost, expectedHash: string, loadedHash: string): Promise<void> {
+  const { host, encryptionConfigFile: path, backupDirectory } = at;
+  const present = (await host.readFile(path))?.bytes;
+  const hash = present && fileHash(present);
+  if (hash === loadedHash) return;
+  const bytes = await readBackup(host, backupDirectory, loadedHash);
+  if (bytes === undefined) {
+    throw new KmsEtcdError("not-found", `${host.name}: ${backupDirectory} has no backup of ${loadedHash}`, {
+      remedy: `put the file with this SHA-256 back to ${path} by hand; it is what the API server was last well with`,
+    });
+  }
+  if (present !== undefined && hash === expectedHash) await keepBackup(host, backupDirectory, present);
+  await replaceFile(host, { path, expectedHash, bytes, mode: configMode });
+}
+
+export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Promise<void> {
+  const { host, manifestDirectory, pluginSocketDirectory } = at;
+  const bytes = Buffer.from(at.pluginManifest(plugin));
+  await host.makeDirectory(pluginSocketDirectory);
+  const path = join(manifestDirectory, `${plugin.name}.yaml`);
+  const present = (await host.readFile(path))?.bytes;
+  if (present?.equals(bytes)) return;
+  await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: manifestMode });
+}
+
+/** Takes away the manifest with our label and this name, whatever its file is called. */
+export async function stopHostPlugin(at: FleetHost, plugin: string): Promise<void> {
+  const { host, manifestDirectory } = at;
+  for (const name of await host.listFiles(manifestDirectory)) {
+    if (name.startsWith(".")) continue;
+    const path = join(manifestDirectory, name);
+    const bytes = (await host.readFile(path))?.bytes;
+    const manifest = bytes && parseManifest(bytes.toString("utf8"));
+    if (bytes === undefined || manifest?.name !== plugin || !isOurPlugin(manifest)) continue;
+    await removeExpected(host, path, fileHash(bytes));
+  }
+}
+
+/** `runningSince` is undefined where the API server does not answer. */
+export async function requestRestart(at: FleetHost, runningSince: number | undefined): Promise<void> {
+  const { host, manifestDirectory, apiServerManifest, encryptionConfigFile } = at;
+  const path = join(manifestDirectory, apiServerManifest);
+  const manifestFile = await required(host, path, "the API server's manifest");
+  const hash = fileHash(await required(host, encryptionConfigFile, "the encryption configuration"));
+  const text = manifestFile.toString("utf8");
+  const manifest = parseManifest(text);
+  const request = manifest && restartRequest(manifest);
+  if (request !== undefined && isPending(request, hash, runningSince)) return;
+  const bytes = Buffer.from(withRestartRequest(text, { hash, restartOf: runningSince }));
+  await replaceFile(host, { path, expectedHash: fileHash(manifestFile), bytes, mode: manifestMode });
+}
+
+async function required(host: Host, path: string, what: string): Promise<Buffer> {
+  const file = await host.readFile(path);
+  if (file !== undefined) return file.bytes;
+  throw new KmsEtcdError("not-found", `${host.name}: ${what} ${path} is not there`);
+}
+
+function isModel(text: string, config: EncryptionConfiguration): boolean {
+  try {
+    return isDeepStrictEqual(parseEncryptionConfig(text), config);
+  } catch {
+    return false;
+  }
+}

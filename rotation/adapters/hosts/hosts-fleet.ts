@@ -1,0 +1,127 @@
+/**
+ * The Fleet port for control planes whose hosts we can reach: static pod manifests, encryption configuration files and plugin
+ * sockets, through the small Host port. The machine itself is one such host (local-host.ts); the one over SSH is another.
+ */
+import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import { KmsEtcdError } from "../../../core/errors";
+import type { Fleet } from "../../fleet";
+import { apiClient } from "../kubernetes/api-client";
+import { isSameProcess } from "./api-server-manifest";
+import { askApiServer } from "./api-server-status";
+import { probeCrosswise } from "./crosswise-probe";
+import { withDeadline } from "./deadline";
+import { type EndpointMap, endpointMap } from "./endpoint-map";
+import type { FleetHost } from "./fleet-host";
+import { requestRestart, restoreHostConfig, startHostPlugin, stopHostPlugin, writeHostConfig } from "./host-actions";
+import { type LockSettings, withHostLock } from "./host-lock";
+import { type HostMemory, observeHost } from "./observe-host";
+import { compareWithList, identityLeases } from "./server-discovery";
+
+export interface HostsFleetOptions {
+  readonly hosts: readonly FleetHost[];
+  /** Directory of plugin sockets in the configurations that the engine sees. @default /run/kms-etcd */
+  readonly endpointDirectory?: string;
+  /** How long one look at one host may take, in milliseconds. @default 5_000 */
+  readonly observeTimeout?: number;
+  /** How long a crosswise probe may take, in milliseconds. @default 30_000 */
+  readonly probeTimeout?: number;
+  readonly lock?: LockSettings;
+}
+
+export interface HostsFleet extends Fleet {
+  /** The configuration behind a hash that was seen on disk or as loaded, by this fleet. */
+  configOf(hash: string): EncryptionConfiguration | undefined;
+}
+
+/** Connects when first used. */
+export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
+  const { hosts, endpointDirectory = "/run/kms-etcd", observeTimeout = 5_000, probeTimeout = 30_000, lock } = options;
+  const members = hosts.map((at) => ({
+    at,
+    client: apiClient(at.apiServer),
+    endpoints: endpointMap(endpointDirectory, at.pluginSocketDirectory),
+  }));
+  const idHashes = new Map<string, string>();
+  const configs = new Map<string, EncryptionConfiguration>();
+  const memory = hostMemory(idHashes, configs);
+
+  function member(server: string) {
+    const found = members.find(({ at }) => at.host.name === server);
+    if (found !== undefined) return found;
+    throw new KmsEtcdError(
+      "invalid-input",
+      `${server} is not one of ${members.map(({ at }) => at.host.name).join(", ")}`,
+    );
+  }
+
+  /** One engine at a time changes a host. */
+  function change(server: string, action: (at: FleetHost, endpoints: EndpointMap) => Promise<void>): Promise<void> {
+    const { at, endpoints } = member(server);
+    return withHostLock(at.host, at.backupDirectory, () => action(at, endpoints), lock);
+  }
+
+  async function observe(signal: AbortSignal) {
+    const clients = members.map(({ client }) => client);
+    const [servers, leases] = await Promise.all([
+      Promise.all(
+        members.map(({ at, client, endpoints }) =>
+          withDeadline(signal, observeTimeout, (limited) => observeHost(at, client, endpoints, memory, limited)),
+        ),
+      ),
+      withDeadline(signal, observeTimeout, (limited) => identityLeases(clients, limited)).catch((problem: unknown) => ({
+        problem,
+      })),
+    ]);
+    const listed = servers.map(({ name }) => ({ name, idHash: idHashes.get(name) }));
+    return { servers, ...compareWithList(listed, leases) };
+  }
+
+  return {
+    observe,
+    endpoint: (plugin) => `unix://${endpointDirectory}/${plugin.socketFile}`,
+    probeCrosswise: (plugin, servers, signal) => {
+      const probed = servers.map((server) => {
+        const { at } = member(server);
+        return { host: at.host, socketPath: `${at.pluginSocketDirectory}/${plugin.socketFile}` };
+      });
+      return withDeadline(signal, probeTimeout, (limited) => probeCrosswise(plugin.name, probed, limited));
+    },
+    startPlugin: (server, plugin) => change(server, (at) => startHostPlugin(at, plugin)),
+    stopPlugin: (server, plugin) => change(server, (at) => stopHostPlugin(at, plugin)),
+    writeConfig: ({ server, expectedHash, config }) =>
+      change(server, (at, endpoints) => writeHostConfig(at, expectedHash, endpoints.toHost(config))),
+    restoreConfig: (server, expectedHash, loadedHash) =>
+      change(server, (at) => restoreHostConfig(at, expectedHash, loadedHash)),
+    restart: async (server) => {
+      const { client } = member(server);
+      const status = await withDeadline(new AbortController().signal, observeTimeout, (limited) =>
+        askApiServer(client, limited),
+      );
+      const runningSince = status.unreachable === undefined ? status.processStartedAt : undefined;
+      await change(server, (at) => requestRestart(at, runningSince));
+    },
+    configOf: (hash) => configs.get(hash),
+    close: async () => {
+      await Promise.all(members.map(({ client }) => client.close()));
+      await Promise.all(members.map(({ at }) => at.host.close()));
+    },
+  };
+}
+
+function hostMemory(idHashes: Map<string, string>, configs: Map<string, EncryptionConfiguration>): HostMemory {
+  const starts = new Map<string, number>();
+  return {
+    steadyStart: (server, processStartedAt) => {
+      const known = starts.get(server);
+      if (known !== undefined && isSameProcess(known, processStartedAt)) return known;
+      starts.set(server, processStartedAt);
+      return processStartedAt;
+    },
+    identify: (server, idHash) => {
+      if (idHash !== undefined) idHashes.set(server, idHash);
+    },
+    remember: (hash, config) => {
+      configs.set(hash, config);
+    },
+  };
+}

@@ -1,0 +1,68 @@
+/** Which configuration an API server's process uses, by the best evidence that its version offers. Pure. */
+
+import { parseDuration } from "../../../core/duration";
+import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import type { LoadedConfig } from "../../observation";
+import type { ServerMetrics } from "./metrics-scan";
+
+export interface LoadedInput {
+  readonly metrics: ServerMetrics;
+  readonly processStartedAt: number;
+  readonly reload: "hot" | "restart";
+  readonly now: number;
+  readonly file:
+    | { readonly hash: string; readonly config: EncryptionConfiguration; readonly writtenAt: number }
+    | undefined;
+}
+
+/** An API server looks at its file once a minute (apiserver encryptionconfig/controller/controller.go, 1.29 and later). */
+const pollInterval = 60_000;
+/** Before 1.28 a server says nothing at all about its reloads. */
+const firstMinorWithReloadTime = 28;
+
+/**
+ * 1. From 1.34 the server names the hash itself.
+ * 2. Before that: a process that started after the file was written has read it, or it would not run.
+ * 3. Or a reload that must have read this file: it succeeded so long after the write that it can't have begun before it, or
+ *    it succeeded after the write and a whole poll later there was still nothing newer to load.
+ */
+export function loadedEvidence(input: LoadedInput): Omit<LoadedConfig, "config"> {
+  const { metrics, processStartedAt, file, reload, now } = input;
+  const { failures, loadedHash, lastSuccess, lastFailure } = metrics;
+  // 1.
+  if (loadedHash !== undefined) {
+    const since = Math.max(lastSuccess ?? 0, processStartedAt);
+    return { hash: loadedHash, since, basis: "apiserver_encryption_config_controller_last_config_info", failures };
+  }
+  if (file === undefined) return { hash: undefined, since: 0, basis: "there is no configuration file", failures };
+  // 2.
+  if (processStartedAt > file.writtenAt) {
+    return { hash: file.hash, since: processStartedAt, basis: "process start after the write", failures };
+  }
+  // 3.
+  if (reload === "hot" && lastSuccess !== undefined && lastSuccess > file.writtenAt) {
+    const longest = longestReload(file.config);
+    const began = lastSuccess - longest > file.writtenAt;
+    const settled = now - lastSuccess > pollInterval + longest && (lastFailure ?? 0) < lastSuccess;
+    if (began || settled) {
+      const basis = "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds after the write";
+      return { hash: file.hash, since: lastSuccess, basis, failures };
+    }
+  }
+  return { hash: undefined, since: 0, basis: "no reload and no process start after the write yet", failures };
+}
+
+/** Whether this version can be told to reload and be seen to have done it. */
+export function reloadsVisibly(version: string, automaticReload: boolean): boolean {
+  const minor = Number(/^v?1\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
+  return automaticReload && minor >= firstMinorWithReloadTime;
+}
+
+/** From reading the file to success: the plugins' health is waited for, for 10 s or twice their timeouts (v1 counts double). */
+function longestReload(config: EncryptionConfiguration): number {
+  let timeouts = 0;
+  for (const item of config.blocks.flatMap((block) => block.providers)) {
+    if (item.kind === "kms") timeouts += parseDuration(item.timeout ?? "3s") * (item.apiVersion === "v1" ? 2 : 1);
+  }
+  return Math.max(10_000, 2 * timeouts) + 5_000;
+}

@@ -1,0 +1,68 @@
+/** The fleet, and the stored objects, of a control plane on this machine. */
+import { readFileSync } from "node:fs";
+import { KmsEtcdError } from "../../../core/errors";
+import type { LocalControlPlane, TlsClientFiles } from "../../../core/local-control-plane";
+import type { StoredObjects } from "../../stored-objects";
+import type { ApiServerAddress } from "../kubernetes/api-client";
+import { createStoredObjects } from "../kubernetes/stored-objects";
+import type { FleetHost } from "./fleet-host";
+import { createHostsFleet, type HostsFleet } from "./hosts-fleet";
+import { localHost } from "./local-host";
+import { localPluginManifest } from "./plugin-manifest";
+
+/** Throws `not-found` where a certificate of the descriptor is missing. */
+export function createLocalFleet(controlPlane: LocalControlPlane): HostsFleet {
+  return createHostsFleet({ hosts: controlPlane.hosts.map((host) => fleetHost(controlPlane, host)) });
+}
+
+/** `etcd`: read the stored values themselves. `api`: prove through the API servers, as where there is no way to etcd. */
+export function createLocalStoredObjects(
+  controlPlane: LocalControlPlane,
+  fleet: HostsFleet,
+  proof: "etcd" | "api" = "etcd",
+): StoredObjects {
+  const { etcd, hosts } = controlPlane;
+  return createStoredObjects({
+    servers: hosts.map(address),
+    configOf: (hash) => fleet.configOf(hash),
+    ...(proof === "etcd" && { etcd: { endpoints: etcd.endpoints, tls: readTls(etcd.client), prefix: etcd.prefix } }),
+  });
+}
+
+type LocalHostDescription = LocalControlPlane["hosts"][number];
+
+function fleetHost(controlPlane: LocalControlPlane, host: LocalHostDescription): FleetHost {
+  const { pluginCommand } = controlPlane;
+  const { pluginSocketDirectory } = host;
+  return {
+    host: localHost(host.name),
+    apiServer: address(host),
+    manifestDirectory: host.manifestDirectory,
+    apiServerManifest: host.apiServerManifest,
+    encryptionConfigFile: host.encryptionConfigFile,
+    pluginSocketDirectory,
+    backupDirectory: host.backupDirectory,
+    pluginManifest: (plugin) => localPluginManifest(plugin, { pluginSocketDirectory, pluginCommand }),
+  };
+}
+
+function address({ name, apiServerUrl, client }: LocalHostDescription): ApiServerAddress {
+  return { name, url: apiServerUrl, tls: readTls(client) };
+}
+
+function readTls({ caFile, certFile, keyFile }: TlsClientFiles): ApiServerAddress["tls"] {
+  const read = (file: string) => {
+    try {
+      return readFileSync(file, "utf8");
+    } catch (thrown) {
+      throw new KmsEtcdError(
+        "not-found",
+        `${file} cannot be read: ${(thrown as NodeJS.ErrnoException).code ?? "unknown"}`,
+        {
+          remedy: "start the control plane first",
+        },
+      );
+    }
+  };
+  return { ca: read(caFile), cert: read(certFile), key: read(keyFile) };
+}

@@ -1,0 +1,74 @@
+/** The KMS plugins of one host: ours by their manifests, others by the sockets that a configuration names. */
+import { basename, join } from "node:path";
+import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import type { PluginObservation } from "../../observation";
+import type { Host } from "./host";
+import { askPlugin } from "./kms-socket";
+import { parseManifest } from "./manifest";
+import { isOurPlugin, socketOf } from "./plugin-manifest";
+
+export interface PluginSearch {
+  readonly host: Host;
+  readonly manifestDirectory: string;
+  /** Sockets of our plugins are here. */
+  readonly socketDirectory: string;
+  /** What the host's API server has on disk or has loaded, with the endpoints of this host. */
+  readonly configs: readonly EncryptionConfiguration[];
+}
+
+interface Found {
+  readonly name: string;
+  readonly startedAt: number;
+  readonly socketPath: string | undefined;
+  readonly apiVersion: "v1" | "v2";
+}
+
+/** Asks every plugin at once; `signal` bounds it. */
+export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<readonly PluginObservation[]> {
+  const found = await findPlugins(search);
+  return Promise.all(
+    found.map(async ({ name, startedAt, socketPath, apiVersion }) => {
+      if (socketPath === undefined) {
+        return { name, startedAt, keyId: undefined, problem: "its manifest names no unix socket to listen on" };
+      }
+      return { name, startedAt, ...(await askPlugin(search.host, socketPath, apiVersion, signal)) };
+    }),
+  );
+}
+
+async function findPlugins({
+  host,
+  manifestDirectory,
+  socketDirectory,
+  configs,
+}: PluginSearch): Promise<readonly Found[]> {
+  const ours: Found[] = [];
+  const others: { readonly name: string; readonly modifiedAt: number; readonly text: string }[] = [];
+  for (const name of await host.listFiles(manifestDirectory)) {
+    if (name.startsWith(".")) continue;
+    const file = await host.readFile(join(manifestDirectory, name));
+    const text = file?.bytes.toString("utf8") ?? "";
+    const manifest = parseManifest(text);
+    if (file === undefined || manifest === undefined) continue;
+    if (!isOurPlugin(manifest)) others.push({ name: manifest.name, modifiedAt: file.modifiedAt, text });
+    else
+      ours.push({ name: manifest.name, startedAt: file.modifiedAt, socketPath: socketOf(manifest), apiVersion: "v2" });
+  }
+  const foreign = new Map<string, Found>();
+  for (const item of configs.flatMap((config) => config.blocks.flatMap((block) => block.providers))) {
+    if (item.kind !== "kms") continue;
+    const socketPath = item.endpoint.replace(/^unix:\/\//, "");
+    // A socket of ours without a manifest is a plugin that is not there; the engine starts it.
+    if (socketPath.startsWith(`${socketDirectory}/`) || ours.some((plugin) => plugin.socketPath === socketPath))
+      continue;
+    const manifest = others.find((candidate) => candidate.text.includes(socketPath));
+    const name = manifest?.name ?? basename(socketPath);
+    foreign.set(`${item.apiVersion} ${socketPath}`, {
+      name,
+      startedAt: manifest?.modifiedAt ?? 0,
+      socketPath,
+      apiVersion: item.apiVersion,
+    });
+  }
+  return [...ours, ...foreign.values()];
+}

@@ -1,0 +1,56 @@
+/**
+ * What an API server's refusal is told as. A Status' message can quote the object (validation errors do, webhooks may), so
+ * only what the API server itself composes without content is passed on (invariant 9).
+ */
+import { type ErrorCode, KmsEtcdError } from "../../../core/errors";
+
+interface Status {
+  readonly kind?: string;
+  readonly message?: string;
+  readonly reason?: string;
+  readonly details?: { readonly causes?: readonly { readonly reason?: string; readonly field?: string }[] };
+  readonly metadata?: { readonly continue?: string };
+}
+
+/** The Status in an answer's body; empty where there is none. */
+export function readStatus(body: string): Status {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return typeof parsed === "object" && parsed !== null ? (parsed as Status) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** In one line, for example `422 Invalid (spec.size: FieldValueInvalid)`. */
+export function describeStatus(status: number, body: string): string {
+  const { reason, message = "", details } = readStatus(body);
+  const head = reason === undefined ? `HTTP ${status}` : `${status} ${reason}`;
+  const webhook = /admission webhook "[^"]{1,253}" denied the request/.exec(message)?.[0];
+  if (webhook !== undefined) return `${head}: ${webhook}`;
+  const causes = (details?.causes ?? []).slice(0, 5).map((cause) => `${cause.field ?? ""}: ${cause.reason ?? ""}`);
+  if (causes.length > 0) return `${head} (${causes.join(", ")})`;
+  // 500: decryption, etcd and webhook calls that failed; 401, 403: who may not do what; 429, 503: load.
+  const composed = status >= 500 || status === 401 || status === 403 || status === 429 || status === 410;
+  return composed && message !== "" ? `${head}: ${message.slice(0, 300)}` : head;
+}
+
+export function statusError(
+  server: string,
+  path: string,
+  response: { readonly status: number; readonly body: string },
+): KmsEtcdError {
+  const { status, body } = response;
+  const message = `${server}: GET ${path.split("?")[0]}: ${describeStatus(status, body)}`;
+  if (status === 401 || status === 403) {
+    return new KmsEtcdError("permission-denied", message, { remedy: "use the certificate of a cluster administrator" });
+  }
+  // 500 is what a server says of an object that it can't decrypt; the others of that range are a server that is not well.
+  const codes: Readonly<Record<number, ErrorCode>> = {
+    404: "not-found",
+    409: "conflict",
+    429: "throttled",
+    500: "corrupt",
+  };
+  return new KmsEtcdError(codes[status] ?? (status >= 500 ? "unreachable" : "unsupported"), message);
+}

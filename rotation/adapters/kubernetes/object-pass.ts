@@ -1,0 +1,171 @@
+/**
+ * One pass over every object of some resources: pages in, one request an object out, as many at a time as the API servers
+ * take. An object that does not go through is tried again, and then again at the end of the pass; what still fails is the
+ * ledger that the caller gets. Nothing is given up because of one object.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { KmsEtcdError } from "../../../core/errors";
+import type { ObjectFailure } from "../../observation";
+import type { Progress } from "../../stored-objects";
+import { adaptiveConcurrency } from "./adaptive-concurrency";
+import type { ApiClient, ApiResponse } from "./api-client";
+import { describeStatus } from "./api-error";
+import { countObjects, type ListedObject, listPages } from "./paged-list";
+import type { ServedResource } from "./resources";
+import { serverChoice } from "./server-choice";
+
+export interface ObjectPass {
+  readonly clients: readonly ApiClient[];
+  readonly resources: readonly ServedResource[];
+  /** The one request for an object. It is safe to send it again. */
+  readonly ask: (client: ApiClient, object: ListedObject, signal: AbortSignal) => Promise<ApiResponse>;
+  /** The object's request was answered with 200, or with a status that `isAnswer` takes. */
+  readonly onAnswer: (object: ListedObject, response: ApiResponse) => void;
+  /** Statuses that are no failure: 404, the object is gone; 409, someone else wrote it. */
+  readonly isAnswer: (status: number) => boolean;
+  readonly onProgress: (progress: Progress) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface PassResult {
+  /** Objects that were listed. */
+  readonly objects: number;
+  readonly failures: readonly ObjectFailure[];
+}
+
+/** For failures that another try may mend; what the API server asks for (429, Retry-After) does not count. */
+const tries = 4;
+const firstBackOff = 250;
+/** How long one object may be kept waiting by 429 and 503. */
+const longestThrottling = 120_000;
+/** A ledger this long is one failure of everything. */
+const longestLedger = 1_000;
+/** For one request, so that a safe point is never far. */
+const requestTimeout = 20_000;
+
+/** Throws `cancelled` at a safe point, `not-found` for a resource that is not served, `unreachable` when no page can be had. */
+export async function runPass(pass: ObjectPass): Promise<PassResult> {
+  const { clients, resources, signal, onProgress } = pass;
+  const servers = serverChoice(clients);
+  const concurrency = adaptiveConcurrency();
+  const running = new Set<Promise<void>>();
+  let failed: { readonly object: ListedObject; readonly reason: string }[] = [];
+  const failures: ObjectFailure[] = [];
+  let total = await countAll(pass);
+  let done = 0;
+
+  /** Undefined once the object has its answer, or the reason why it has none. */
+  async function settle(object: ListedObject): Promise<string | undefined> {
+    const throttledUntil = Date.now() + longestThrottling;
+    for (let attempt = 1; ; ) {
+      const client = await servers.take(signal);
+      let reason: string;
+      let wait = firstBackOff * 2 ** (attempt - 1);
+      try {
+        const start = performance.now();
+        // Not the caller's signal: a request that has begun ends, within its own time.
+        const response = await pass.ask(client, object, AbortSignal.timeout(requestTimeout));
+        servers.answered(client);
+        if (response.status === 200 || pass.isAnswer(response.status)) {
+          concurrency.answered(performance.now() - start);
+          pass.onAnswer(object, response);
+          return undefined;
+        }
+        reason = describeStatus(response.status, response.body);
+        if (response.status === 429 || (response.status === 503 && response.retryAfter !== undefined)) {
+          concurrency.throttled();
+          servers.pause(client, response.retryAfter ?? 1_000);
+          if (Date.now() > throttledUntil) return reason;
+          continue;
+        }
+        if (response.status < 500) return reason;
+      } catch (thrown) {
+        if (!(thrown instanceof KmsEtcdError)) throw thrown;
+        reason = thrown.message;
+        concurrency.throttled();
+        servers.pause(client);
+        wait = 0;
+      } finally {
+        servers.release(client);
+      }
+      if (attempt === tries) return reason;
+      attempt += 1;
+      await delay(wait, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async function handle(object: ListedObject): Promise<void> {
+    const reason = await settle(object);
+    if (reason !== undefined) failed.push({ object, reason });
+    done += 1;
+    total = Math.max(total, done);
+    onProgress({ done, total });
+  }
+
+  function start(object: ListedObject): void {
+    const task: Promise<void> = handle(object).finally(() => running.delete(task));
+    running.add(task);
+    // Whoever awaits `running` sees the error; until then it must not count as unhandled.
+    task.catch(() => undefined);
+  }
+
+  /** Resolves when another request may be sent. */
+  async function slot(): Promise<void> {
+    while (running.size >= concurrency.limit()) await Promise.race(running);
+    if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
+    if (failed.length > longestLedger) throw new LedgerFull();
+  }
+
+  try {
+    for (const resource of resources) {
+      try {
+        for await (const objects of listPages(clients, resource, signal)) {
+          for (const object of objects) {
+            await slot();
+            start(object);
+          }
+        }
+      } catch (thrown) {
+        // A list that fails inside the server is most often an object that can't be decrypted: say so, see the rest.
+        if (!(thrown instanceof KmsEtcdError) || thrown.code !== "corrupt") throw thrown;
+        failures.push({ resource: resource.name, namespace: "", name: "", reason: thrown.message });
+      }
+    }
+    await Promise.all(running);
+    const again = failed;
+    failed = [];
+    for (const { object } of again) {
+      await slot();
+      done -= 1;
+      start(object);
+    }
+    await Promise.all(running);
+  } catch (thrown) {
+    if (!(thrown instanceof LedgerFull)) throw thrown;
+  } finally {
+    await Promise.allSettled(running);
+  }
+  if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
+  for (const { object, reason } of failed) {
+    failures.push({ resource: object.resource.name, namespace: object.namespace, name: object.name, reason });
+  }
+  return { objects: done, failures };
+}
+
+class LedgerFull extends Error {}
+
+async function countAll({ clients, resources, signal }: ObjectPass): Promise<number> {
+  let total = 0;
+  for (const resource of resources) {
+    for (const client of clients) {
+      try {
+        total += await countObjects(client, resource, signal);
+        break;
+      } catch (thrown) {
+        // Only for the progress line: the pass itself finds out what is wrong.
+        if (thrown instanceof KmsEtcdError && thrown.code === "cancelled") throw thrown;
+      }
+    }
+  }
+  return total;
+}

@@ -1,0 +1,128 @@
+/**
+ * From the names that an EncryptionConfiguration uses ("secrets", "pandas.example.com", "*.apps", "*.", "*.*") to what the
+ * API servers serve. A configured resource that is not served is an error that names it; any other API group may be broken
+ * without being in the way.
+ */
+import { KmsEtcdError } from "../../../core/errors";
+import type { ApiClient } from "./api-client";
+
+export interface ServedResource {
+  /** As an EncryptionConfiguration names it, without wildcards. */
+  readonly name: string;
+  readonly group: string;
+  /** `/api/v1` or `/apis/<group>/<version>`. */
+  readonly base: string;
+  /** Plural, as in paths. */
+  readonly plural: string;
+  readonly namespaced: boolean;
+}
+
+interface Discovery {
+  readonly kind: string;
+  readonly items?: readonly {
+    readonly metadata?: { readonly name?: string };
+    readonly versions?: readonly {
+      readonly version: string;
+      readonly freshness?: string;
+      readonly resources?: readonly {
+        readonly resource: string;
+        readonly scope: string;
+        readonly verbs: readonly string[];
+      }[];
+    }[];
+  }[];
+}
+
+// Aggregated discovery, v2 since 1.30 and v2beta1 since 1.27: two requests for everything that is served.
+const discoveryAccept = ["v2", "v2beta1"]
+  .map((version) => `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`)
+  .join(",");
+
+/** Everything that can be listed and patched, one version of each, without what an aggregated server of its own stores. */
+export async function discoverResources(client: ApiClient, signal: AbortSignal): Promise<readonly ServedResource[]> {
+  const answers = await Promise.all(
+    ["/api", "/apis"].map((path) => client.get<Discovery>(path, discoveryAccept, signal)),
+  );
+  const elsewhere = await aggregatedGroups(client, signal);
+  const found = new Map<string, ServedResource>();
+  for (const answer of answers) {
+    if (answer.kind !== "APIGroupDiscoveryList") {
+      throw new KmsEtcdError("unsupported", `${client.name} does not offer aggregated discovery`, {
+        remedy: "use Kubernetes 1.27 or later",
+      });
+    }
+    for (const item of answer.items ?? []) {
+      const group = item.metadata?.name ?? "";
+      for (const { version, resources } of item.versions ?? []) {
+        if (elsewhere.has(`${group}/${version}`)) continue;
+        const base = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
+        for (const { resource, scope, verbs } of resources ?? []) {
+          const name = group === "" ? resource : `${resource}.${group}`;
+          // Preferred version first: the first one that has the resource is taken, they are all stored as one.
+          if (found.has(name) || !verbs.includes("list") || !verbs.includes("patch")) continue;
+          found.set(name, { name, group, base, plural: resource, namespaced: scope === "Namespaced" });
+        }
+      }
+    }
+  }
+  // Served twice, stored once: core events and events.k8s.io.
+  if (found.has("events")) found.delete("events.events.k8s.io");
+  return [...found.values()];
+}
+
+/**
+ * What each configured name stands for. An exact name wins over `*.group`, and that over `*.*`, as when an API server
+ * looks for a resource's transformer (apiserver encryptionconfig/config.go). Throws `not-found` for one that is not served.
+ */
+export function expandResources(
+  names: readonly string[],
+  served: readonly ServedResource[],
+): ReadonlyMap<string, readonly ServedResource[]> {
+  const exact = new Set(names.filter((name) => !name.startsWith("*.")));
+  const groups = new Set(names.filter((name) => name.startsWith("*.") && name !== "*.*").map((name) => name.slice(2)));
+  const expanded = new Map<string, readonly ServedResource[]>();
+  for (const name of names) {
+    const matches = served.filter((resource) => {
+      if (!name.startsWith("*.")) return resource.name === name;
+      if (exact.has(resource.name)) return false;
+      return name === "*.*" ? !groups.has(resource.group) : resource.group === name.slice(2);
+    });
+    if (matches.length === 0 && name !== "*.*") {
+      throw new KmsEtcdError("not-found", `the API servers do not serve "${name}", so its objects cannot be seen`, {
+        remedy:
+          "check the spelling (for a custom resource: plural.group), whether its CRD is there, and whether its group is enabled",
+      });
+    }
+    expanded.set(name, matches);
+  }
+  return expanded;
+}
+
+/** The path of all objects, or of one. */
+export function resourcePath(
+  resource: ServedResource,
+  object?: { readonly namespace: string; readonly name: string },
+): string {
+  if (object === undefined) return `${resource.base}/${resource.plural}`;
+  const namespace = resource.namespaced ? `/namespaces/${encodeURIComponent(object.namespace)}` : "";
+  return `${resource.base}${namespace}/${resource.plural}/${encodeURIComponent(object.name)}`;
+}
+
+interface ApiServices {
+  readonly items: readonly {
+    readonly spec?: { readonly group?: string; readonly version?: string; readonly service?: unknown };
+  }[];
+}
+
+async function aggregatedGroups(client: ApiClient, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const { items } = await client.get<ApiServices>(
+    "/apis/apiregistration.k8s.io/v1/apiservices",
+    "application/json",
+    signal,
+  );
+  return new Set(
+    items
+      .filter((item) => item.spec?.service != null)
+      .map((item) => `${item.spec?.group ?? ""}/${item.spec?.version ?? ""}`),
+  );
+}
