@@ -2,6 +2,7 @@
  * The calls that a server is working on. Each has a limit, kept by one timer for all of them: a timer and an
  * AbortController a call would cost a tenth of a fast call's time.
  */
+import { KmsEtcdError } from "../../core/errors";
 import type { CallContext } from "../key-provider";
 
 /** What a call needs of its RPC: grpc-js's ServerUnaryCall has it. */
@@ -12,8 +13,10 @@ export interface Cancellable {
 
 export interface CallsUnderWay {
   readonly count: number;
-  /** `onLimit` is called when the call has not ended in time; its `signal` has aborted then. */
-  begin(kms: "v1" | "v2", uid: string, rpc: Cancellable, onLimit: () => void): UnderWay;
+  /** `cutOff` is called when the call has not ended in time; its `signal` has aborted then. */
+  begin(kms: "v1" | "v2", uid: string, rpc: Cancellable, cutOff: (reason: KmsEtcdError) => void): UnderWay;
+  /** Cuts off all calls. */
+  cutOffAll(reason: KmsEtcdError): void;
 }
 
 export interface UnderWay extends CallContext {
@@ -33,9 +36,7 @@ export function createCallsUnderWay(limitMs: number, now: () => number = () => p
         timer = setTimeout(expire, left).unref();
         return;
       }
-      calls.delete(call);
-      call.abort();
-      call.onLimit();
+      call.endBy(new KmsEtcdError("timeout", `the key did not answer within ${limitMs} ms`));
     }
   }
 
@@ -43,11 +44,14 @@ export function createCallsUnderWay(limitMs: number, now: () => number = () => p
     get count() {
       return calls.size;
     },
-    begin: (kms, uid, rpc, onLimit) => {
-      const call = new Call(kms, uid, rpc, now() + limitMs, onLimit, calls);
+    begin: (kms, uid, rpc, cutOff) => {
+      const call = new Call(kms, uid, rpc, now() + limitMs, cutOff, calls);
       calls.add(call);
       timer ??= setTimeout(expire, limitMs).unref();
       return call;
+    },
+    cutOffAll: (reason) => {
+      for (const call of calls) call.endBy(reason);
     },
   };
 }
@@ -56,7 +60,7 @@ class Call implements UnderWay {
   readonly kms: "v1" | "v2";
   readonly uid: string;
   readonly deadline: number;
-  readonly onLimit: () => void;
+  private readonly cutOff: (reason: KmsEtcdError) => void;
   private readonly rpc: Cancellable;
   private readonly calls: Set<Call>;
   private controller: AbortController | undefined;
@@ -66,14 +70,14 @@ class Call implements UnderWay {
     uid: string,
     rpc: Cancellable,
     deadline: number,
-    onLimit: () => void,
+    cutOff: (reason: KmsEtcdError) => void,
     calls: Set<Call>,
   ) {
     this.kms = kms;
     this.uid = uid;
     this.rpc = rpc;
     this.deadline = deadline;
-    this.onLimit = onLimit;
+    this.cutOff = cutOff;
     this.calls = calls;
   }
 
@@ -87,8 +91,10 @@ class Call implements UnderWay {
     return this.controller.signal;
   }
 
-  abort(): void {
+  endBy(reason: KmsEtcdError): void {
+    this.end();
     this.controller?.abort();
+    this.cutOff(reason);
   }
 
   end(): void {

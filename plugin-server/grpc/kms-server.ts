@@ -1,6 +1,7 @@
 /** A grpc-js server on a unix socket that serves both KMS versions over one key. */
 import { chmodSync } from "node:fs";
 import { lstat } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { kmsV1Service, kmsV2Service } from "../../core/kms-protocol";
@@ -10,6 +11,8 @@ import type { ServedKey } from "./served-key";
 
 /** The API server and the owner's group may connect, nobody else. */
 const socketMode = 0o660;
+/** For the last answers to leave. */
+const goodbyeMs = 200;
 /** A KMS v2 Decrypt has at most 32 kB of annotations, 6 kB of ciphertext and 1 kB each of key_id and uid. */
 const requestLimit = 64 * 1024;
 
@@ -39,14 +42,14 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
       const present = await lstat(socket).catch(() => undefined);
       return present?.ino === ino;
     },
-    stop: (limitMs) =>
-      new Promise((resolve) => {
-        const timer = setTimeout(() => server.forceShutdown(), limitMs);
-        server.tryShutdown(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      }),
+    stop: async (limitMs) => {
+      const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      if (await endsWithin(ended, limitMs)) return;
+      // grpc-js' forceShutdown misses the sessions of a server without channelz; without calls they close by themselves.
+      key.calls.cutOffAll(new KmsEtcdError("unreachable", "the plugin is stopping"));
+      await endsWithin(ended, goodbyeMs);
+      server.forceShutdown();
+    },
   };
 }
 
@@ -68,5 +71,15 @@ async function bind(server: Server, socket: string): Promise<void> {
     });
   } finally {
     process.umask(umask);
+  }
+}
+
+async function endsWithin(ended: Promise<void>, limitMs: number): Promise<boolean> {
+  const waiting = new AbortController();
+  const limit = delay(limitMs, false, { signal: waiting.signal }).catch(() => false);
+  try {
+    return await Promise.race([ended.then(() => true), limit]);
+  } finally {
+    waiting.abort();
   }
 }

@@ -38,9 +38,7 @@ export function unaryHandler<Request, Response>(
       if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect();
       logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
     };
-    const call = key.calls.begin(kms, uid, rpc, () => {
-      end(new KmsEtcdError("timeout", `the key did not answer ${method} in time`), null);
-    });
+    const call = key.calls.begin(kms, uid, rpc, (reason) => end(reason, null));
     serve(rpc.request, call).then(
       (response) => end(undefined, response),
       (error: unknown) => end(error ?? new Error("nothing was thrown"), null),
