@@ -21,19 +21,24 @@ export interface ProxySettings {
 }
 
 export function readAwsEnvironment(variables: Readonly<Record<string, string | undefined>>): AwsEnvironment {
-  const either = (name: string): string => variables[name] || variables[name.toLowerCase()] || "";
-  const httpProxy = either("HTTP_PROXY");
-  const httpsProxy = either("HTTPS_PROXY");
+  /** The first that is set and not empty: an empty variable counts as unset everywhere in AWS's tools. */
+  const first = (...names: readonly string[]): string | undefined => {
+    const name = names.find((candidate) => variables[candidate] !== undefined && variables[candidate] !== "");
+    return name === undefined ? undefined : variables[name];
+  };
+  const httpProxy = first("HTTP_PROXY", "http_proxy") ?? "";
+  const httpsProxy = first("HTTPS_PROXY", "https_proxy") ?? "";
+  const noProxy = first("NO_PROXY", "no_proxy") ?? "";
+  const overIpv6 = first("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE")?.toLowerCase() === "ipv6";
+  const metadata = first("AWS_EC2_METADATA_SERVICE_ENDPOINT");
   return {
-    region: variables["AWS_REGION"] || variables["AWS_DEFAULT_REGION"] || undefined,
-    caBundleFile: variables["AWS_CA_BUNDLE"] || undefined,
-    proxy: httpProxy || httpsProxy ? { httpProxy, httpsProxy, noProxy: either("NO_PROXY") } : undefined,
-    instanceMetadataDisabled: variables["AWS_EC2_METADATA_DISABLED"]?.toLowerCase() === "true",
-    instanceMetadataEndpoint: (
-      variables["AWS_EC2_METADATA_SERVICE_ENDPOINT"] ||
-      (variables["AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"]?.toLowerCase() === "ipv6"
-        ? "http://[fd00:ec2::254]"
-        : "http://169.254.169.254")
-    ).replace(/\/+$/, ""),
+    region: first("AWS_REGION", "AWS_DEFAULT_REGION"),
+    caBundleFile: first("AWS_CA_BUNDLE"),
+    proxy: httpProxy === "" && httpsProxy === "" ? undefined : { httpProxy, httpsProxy, noProxy },
+    instanceMetadataDisabled: first("AWS_EC2_METADATA_DISABLED")?.toLowerCase() === "true",
+    instanceMetadataEndpoint: (metadata ?? (overIpv6 ? "http://[fd00:ec2::254]" : "http://169.254.169.254")).replace(
+      /\/+$/,
+      "",
+    ),
   };
 }

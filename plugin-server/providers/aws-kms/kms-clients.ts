@@ -3,8 +3,9 @@ import type { AwsPluginConfig } from "../../config/aws";
 import type { AwsEnvironment } from "./environment";
 import type { KmsClient } from "./kms-client";
 import { instanceRegion, knownRegion } from "./region";
+import type * as SdkKmsClient from "./sdk-kms-client";
 import { sourceArnHeaders } from "./source-arn";
-import type { Transport } from "./transport";
+import type * as TransportModule from "./transport";
 
 /** Where a key's client comes from. */
 export interface KmsClients {
@@ -35,7 +36,7 @@ export function createKmsClients(
   const { callTimeoutMs } = config.operation;
   const regions = new Map<string, string>();
   const clients = new Map<string, KmsClient>();
-  let transport: Transport | undefined;
+  let transport: TransportModule.Transport | undefined;
 
   async function settleRegion(keyId: string): Promise<string | undefined> {
     const { profileRegion } = loadSdk();
@@ -81,10 +82,12 @@ export function createKmsClients(
 }
 
 // Required when needed: with another key provider in use none of it may be loaded (plugin start-up is 300 ms in all).
-function loadSdk(): typeof import("./sdk-kms-client") {
-  return require("./sdk-kms-client") as typeof import("./sdk-kms-client");
+// Not import(), which in CommonJS goes through Node's loader of ES modules and finds no TypeScript.
+/* eslint-disable @typescript-eslint/no-require-imports */
+function loadSdk(): typeof SdkKmsClient {
+  return require("./sdk-kms-client") as typeof SdkKmsClient;
 }
 
-function loadTransport(): typeof import("./transport") {
-  return require("./transport") as typeof import("./transport");
+function loadTransport(): typeof TransportModule {
+  return require("./transport") as typeof TransportModule;
 }

@@ -13,15 +13,13 @@ export interface RegionSources {
 
 /** The region without asking the network; undefined where only the instance metadata service can know it. */
 export async function knownRegion(sources: RegionSources): Promise<string | undefined> {
-  return (
-    sources.flag || sources.environment.region || (await sources.profile()) || regionOfArn(sources.keyId) || undefined
-  );
+  return sources.flag ?? sources.environment.region ?? (await sources.profile()) ?? regionOfArn(sources.keyId);
 }
 
 /** The region in a key's ARN. The peer does not look there; it is where the key is, whatever region the host is in. */
 function regionOfArn(keyId: string): string | undefined {
   const [prefix, , service, region] = keyId.split(":");
-  return prefix === "arn" && service === "kms" && region ? region : undefined;
+  return prefix === "arn" && service === "kms" && region !== "" ? region : undefined;
 }
 
 /** The region of the EC2 instance that this runs on, by version 2 of the instance metadata service. */

@@ -101,6 +101,7 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     signal: AbortSignal,
     send: (client: KMSClient) => Promise<Output>,
   ): Promise<Output> {
+    if (signal.aborted) throw abortFailure(signal, operation, keyId);
     try {
       // The SDK does not stop a search for credentials when the signal aborts, hence the race.
       return await raceSignal(withCredentials(send), signal);
@@ -150,19 +151,8 @@ function abortFailure(signal: AbortSignal, operation: "Encrypt" | "Decrypt", key
 /** `work`, or a rejection as soon as `signal` aborts. */
 function raceSignal<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
+    const onAbort = (): void => reject(new Error("the call was ended from outside"));
     signal.addEventListener("abort", onAbort, { once: true });
-    const settle = (): void => signal.removeEventListener("abort", onAbort);
-    work.then(
-      (result) => {
-        settle();
-        resolve(result);
-      },
-      (thrown: unknown) => {
-        settle();
-        reject(thrown);
-      },
-    );
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }

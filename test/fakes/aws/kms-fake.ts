@@ -42,6 +42,10 @@ export interface KmsFake {
   order(fault: OrderedFault): void;
   /** How far its clock is ahead of ours. */
   setClockAhead(milliseconds: number): void;
+  /** Requests that have no whole answer yet, and whose connection still stands. */
+  readonly underWay: () => number;
+  /** Resolves when `condition` holds; it is looked at again whenever a request comes or ends. */
+  until(condition: () => boolean): Promise<void>;
   /** Ends idle connections, as a load balancer does when they have idled for long. */
   closeIdleConnections(): void;
   close(): Promise<void>;
@@ -67,7 +71,9 @@ export async function startKmsFake(
   const requests: SeenRequest[] = [];
   const orders: { fault: Fault; action: KmsAction | undefined; left: number }[] = [];
   const sockets = new Set<Socket>();
+  const waiting = new Set<() => void>();
   let connections = 0;
+  let underWay = 0;
   let clockAhead = 0;
 
   const listener = (request: IncomingMessage, response: ServerResponse): void => void answer(request, response);
@@ -84,10 +90,16 @@ export async function startKmsFake(
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
+    underWay += 1;
+    response.once("close", () => {
+      underWay -= 1;
+      changed();
+    });
     response.setHeader("date", new Date(Date.now() + clockAhead).toUTCString());
     try {
       const { action, input } = parse(request, body);
       requests.push({ action, headers: request.headers, body: input, at: performance.now() });
+      changed();
       const fault = nextFault(action);
       if (fault !== undefined && (await commit(fault, response)) === "answered") return;
       const accepted = { region, service: "kms", accessKeys, now: Date.now() + clockAhead };
@@ -97,6 +109,10 @@ export async function startKmsFake(
       if (!(thrown instanceof KmsWireError)) throw thrown;
       sendError(response, thrown.type, thrown.message, thrown.status);
     }
+  }
+
+  function changed(): void {
+    for (const look of waiting) look();
   }
 
   function nextFault(action: KmsAction): Fault | undefined {
@@ -132,13 +148,13 @@ export async function startKmsFake(
     const context = contextOf(input);
     if (action === "Encrypt") {
       const plaintext = bytesOf(input, "Plaintext", 4096);
-      const key = keys.use(String(input["KeyId"]), "Encrypt");
+      const key = keys.use(textOf(input, "KeyId"), "Encrypt");
       const blob = await cryptography.encrypt(key, plaintext, context);
       return { CiphertextBlob: blob.toString("base64"), EncryptionAlgorithm: "SYMMETRIC_DEFAULT", KeyId: key.arn };
     }
     const blob = bytesOf(input, "CiphertextBlob", 6144);
     const key = keys.use(keys.ofBlob(blob).arn, "Decrypt");
-    if (input["KeyId"] !== undefined && keys.use(String(input["KeyId"]), "Decrypt") !== key) {
+    if (input["KeyId"] !== undefined && keys.use(textOf(input, "KeyId"), "Decrypt") !== key) {
       throw new KmsWireError(
         "IncorrectKeyException",
         "The key ID in the request does not identify the key of the ciphertext.",
@@ -161,6 +177,17 @@ export async function startKmsFake(
     setClockAhead: (milliseconds) => {
       clockAhead = milliseconds;
     },
+    underWay: () => underWay,
+    until: (condition) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (!condition()) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      }),
     closeIdleConnections: () => server.closeIdleConnections(),
     async close() {
       for (const socket of sockets) socket.destroy();
@@ -211,16 +238,21 @@ function parse(
 
 function contextOf(input: Readonly<Record<string, unknown>>): EncryptionContext {
   const context = input["EncryptionContext"] ?? {};
-  if (typeof context !== "object" || Object.values(context as object).some((value) => typeof value !== "string")) {
+  if (typeof context !== "object" || Object.values(context).some((value) => typeof value !== "string")) {
     throw new KmsWireError("SerializationException", "");
   }
   return context as EncryptionContext;
 }
 
-function bytesOf(input: Readonly<Record<string, unknown>>, name: string, limit: number): Buffer {
+function textOf(input: Readonly<Record<string, unknown>>, name: string): string {
   const text = input[name];
-  if (typeof text !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
-    throw new KmsWireError("SerializationException", "");
+  if (typeof text !== "string") throw new KmsWireError("SerializationException", "");
+  return text;
+}
+
+function bytesOf(input: Readonly<Record<string, unknown>>, name: string, limit: number): Buffer {
+  const text = textOf(input, name);
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw new KmsWireError("SerializationException", "");
   const bytes = Buffer.from(text, "base64");
   if (bytes.length === 0 || bytes.length > limit) {
     throw new KmsWireError(
