@@ -41,7 +41,7 @@ export async function startHttpServer(
   });
   // A slow or idle client must not hold a connection for the five minutes that are Node's default.
   server.requestTimeout = 10_000;
-  server.maxConnections = 64;
+  server.maxConnections = 256;
   try {
     await listen(server, address);
   } catch (error) {

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
+import fc from "fast-check";
+import { type ErrorCode, KmsEtcdError } from "../../../core/errors";
+import { grpcStatus } from "../../../plugin-server/grpc/grpc-status";
+
+const codes: readonly ErrorCode[] = [
+  "invalid-input",
+  "unsupported",
+  "not-found",
+  "conflict",
+  "unreachable",
+  "timeout",
+  "permission-denied",
+  "throttled",
+  "corrupt",
+  "key-unusable",
+  "cancelled",
+  "blocked",
+  "internal",
+];
+
+describe("the gRPC status of an error", () => {
+  it("is never OK or UNKNOWN, and its text is never empty, too long, or ended by a blank that HTTP/2 would drop", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...codes),
+        fc.string({ maxLength: 3_000 }),
+        fc.option(fc.string(), { nil: undefined }),
+        (code, message, remedy) => {
+          const { code: number, details } = grpcStatus(
+            new KmsEtcdError(code, message, remedy === undefined ? {} : { remedy }),
+          );
+          assert.ok(number !== status.OK && number !== status.UNKNOWN);
+          assert.ok(details.length > 0 && details.length <= 1_000);
+          assert.equal(details, details.trim());
+        },
+      ),
+    );
+  });
+
+  it("is a constant for whatever is not a classified error", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.anything(),
+          fc.string().map((text) => new Error(text)),
+        ),
+        (thrown) => {
+          assert.deepEqual(grpcStatus(thrown), {
+            code: status.INTERNAL,
+            details: "the plugin failed in an unexpected way; its log says more",
+          });
+        },
+      ),
+    );
+  });
+});
