@@ -1,11 +1,20 @@
 /**
- * Reads ranges of keys from etcd (etcdserverpb KV.Range, the one method that the proof needs). On grpc-js with our own few
- * lines of protobuf, because a general client would copy every value on the way, and these are a cluster's whole content.
+ * Reads ranges of keys from etcd (etcdserverpb KV.Range, the one method that the proof needs). Our own few lines of protobuf,
+ * because a general client would copy every value on the way, and these are a cluster's whole content.
  */
+import { connect as connectTcp, isIP } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { connect as connectTls } from "node:tls";
 import { KmsEtcdError } from "../../../core/errors";
 import { ProtobufReader } from "../../../core/protobuf";
+import { withDeadline } from "../deadline";
+import {
+  type GrpcConnection,
+  type GrpcMethod,
+  GrpcStatusError,
+  grpcCode,
+  grpcConnection,
+} from "../grpc/grpc-connection";
 
 export interface EtcdAddress {
   /** `https://host:port`, or `http://` for one without TLS. */
@@ -49,36 +58,39 @@ export interface EtcdClient {
 
 const rounds = 4;
 const callTimeout = 30_000;
+const connectTimeout = 5_000;
 const longestAnswer = 64 << 20;
 
+const rangeMethod: GrpcMethod<RangeRequest, RangeResponse> = {
+  path: "/etcdserverpb.KV/Range",
+  requestSerialize: encodeRange,
+  responseDeserialize: decodeRange,
+};
+
+/** Connects when first used. */
 export function etcdClient({ endpoints, tls }: EtcdAddress): EtcdClient {
-  const secure = tls && credentials.createSsl(Buffer.from(tls.ca), Buffer.from(tls.key), Buffer.from(tls.cert));
-  const clients = endpoints.map((endpoint) => {
-    const url = new URL(endpoint);
-    if (url.protocol === "https:" && secure === undefined) {
+  for (const endpoint of endpoints) {
+    if (new URL(endpoint).protocol === "https:" && tls === undefined) {
       throw new KmsEtcdError("invalid-input", `etcd: ${endpoint} needs a client certificate`, {
         remedy: "give CA, certificate and key",
       });
     }
-    const channel = url.protocol === "https:" && secure !== undefined ? secure : credentials.createInsecure();
-    const client = new Client(url.host, channel, {
-      "grpc.max_receive_message_length": longestAnswer,
-      // Two scans are two connections: neither stands in the other's line.
-      "grpc.use_local_subchannel_pool": 1,
-    });
-    return { endpoint, client };
-  });
+  }
+  const targets = endpoints.map((endpoint) => ({ endpoint, connection: undefined as GrpcConnection | undefined }));
   let preferred = 0;
   return {
     range: async (request, signal) => {
       let failure = new KmsEtcdError("invalid-input", "etcd: no endpoint was given");
       for (let round = 0; round < rounds; round++) {
-        for (let step = 0; step < clients.length; step++) {
-          const index = (preferred + step) % clients.length;
-          const target = clients[index];
+        for (let step = 0; step < targets.length; step++) {
+          const index = (preferred + step) % targets.length;
+          const target = targets[index];
           if (target === undefined) continue;
           try {
-            const response = await call(target.client, request, signal);
+            const response = await withDeadline(signal, callTimeout, async (limited) => {
+              if (target.connection?.isOpen() !== true) target.connection = await dial(target.endpoint, tls, limited);
+              return target.connection.call(rangeMethod, request, limited);
+            });
             preferred = index;
             return response;
           } catch (thrown) {
@@ -92,46 +104,50 @@ export function etcdClient({ endpoints, tls }: EtcdAddress): EtcdClient {
       throw failure;
     },
     close: () => {
-      for (const { client } of clients) client.close();
+      for (const { connection } of targets) connection?.close();
     },
   };
 }
 
-function call(client: Client, request: RangeRequest, signal: AbortSignal): Promise<RangeResponse> {
+function dial(endpoint: string, tls: EtcdAddress["tls"], signal: AbortSignal): Promise<GrpcConnection> {
+  const { protocol, hostname, port } = new URL(endpoint);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const secure = protocol === "https:";
   return new Promise((resolve, reject) => {
-    const cancel = () => unary.cancel();
-    const unary = client.makeUnaryRequest(
-      "/etcdserverpb.KV/Range",
-      encodeRange,
-      decodeRange,
-      request,
-      new Metadata(),
-      { deadline: Date.now() + callTimeout },
-      (error, response) => {
-        signal.removeEventListener("abort", cancel);
-        if (error !== null) reject(error);
-        else if (response === undefined) reject(new Error("no answer"));
-        else resolve(response);
-      },
-    );
-    if (signal.aborted) cancel();
-    else signal.addEventListener("abort", cancel, { once: true });
+    const to = { host, port: Number(port || (secure ? 443 : 80)) };
+    // A server name is for names, RFC 6066; the certificate is checked against the address all the same.
+    const socket = secure
+      ? connectTls({ ...to, ...tls, ALPNProtocols: ["h2"], ...(isIP(host) === 0 && { servername: host }) })
+      : connectTcp(to);
+    const fail = (reason: string) => {
+      socket.destroy();
+      reject(new KmsEtcdError("unreachable", `etcd at ${endpoint}: ${reason}`));
+    };
+    const stop = () => fail("no connection in time");
+    signal.addEventListener("abort", stop, { once: true });
+    socket.setTimeout(connectTimeout, stop);
+    socket.once("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+    socket.once(secure ? "secureConnect" : "connect", () => {
+      signal.removeEventListener("abort", stop);
+      socket.removeAllListeners("error");
+      socket.setTimeout(0);
+      socket.setNoDelay(true);
+      resolve(grpcConnection(socket, { peer: `etcd at ${endpoint}`, longestAnswer }));
+    });
   });
 }
 
 function rangeError(endpoint: string, thrown: unknown): KmsEtcdError {
   if (thrown instanceof KmsEtcdError) return thrown;
-  const { code, details = String(thrown) } = thrown as ServiceError;
-  const message = `etcd at ${endpoint}: ${details.slice(0, 300)}`;
-  switch (code) {
-    case status.OUT_OF_RANGE:
+  if (!(thrown instanceof GrpcStatusError)) throw thrown;
+  const message = `etcd at ${endpoint}: ${thrown.message}`;
+  switch (thrown.code) {
+    case grpcCode.outOfRange:
       return new KmsEtcdError("conflict", message);
-    case status.RESOURCE_EXHAUSTED:
+    case grpcCode.resourceExhausted:
       return new KmsEtcdError("throttled", message);
-    case status.DEADLINE_EXCEEDED:
-      return new KmsEtcdError("timeout", message);
-    case status.UNAUTHENTICATED:
-    case status.PERMISSION_DENIED:
+    case grpcCode.unauthenticated:
+    case grpcCode.permissionDenied:
       return new KmsEtcdError("permission-denied", message, {
         remedy: "use a client certificate that may read all keys",
       });

@@ -5,11 +5,11 @@
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import type { Fleet } from "../../fleet";
+import { withDeadline } from "../deadline";
 import { apiClient } from "../kubernetes/api-client";
 import { isSameProcess } from "./api-server-manifest";
 import { askApiServer } from "./api-server-status";
 import { probeCrosswise } from "./crosswise-probe";
-import { withDeadline } from "./deadline";
 import { type EndpointMap, endpointMap } from "./endpoint-map";
 import type { FleetHost } from "./fleet-host";
 import { requestRestart, restoreHostConfig, startHostPlugin, stopHostPlugin, writeHostConfig } from "./host-actions";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import { type EncryptResponse, kmsV1Service, kmsV1Version, kmsV2Service } from "../../../core/kms-protocol";
-import { type GrpcConnection, grpcConnection } from "./grpc-unary";
+import { type GrpcConnection, grpcConnection } from "../grpc/grpc-connection";
 import type { Host } from "./host";
 
 export interface KmsSocket {
@@ -18,7 +18,7 @@ const versions = ["v2", "v2beta1"];
 
 /** Connects; `signal` bounds this and every call. */
 export async function openKmsSocket(host: Host, path: string, signal: AbortSignal): Promise<KmsSocket> {
-  const connection = grpcConnection(await host.dialSocket(path, signal), `${host.name}: ${path}`);
+  const connection = await dial(host, path, signal);
   return {
     keyId: () => statusKeyId(connection, signal),
     encrypt: (plaintext) => connection.call(kmsV2Service.Encrypt, { plaintext, uid: uid() }, signal),
@@ -39,7 +39,7 @@ export async function askPlugin(
 ): Promise<{ readonly keyId: string | undefined; readonly problem: string | undefined }> {
   let connection: GrpcConnection | undefined;
   try {
-    connection = grpcConnection(await host.dialSocket(path, signal), `${host.name}: ${path}`);
+    connection = await dial(host, path, signal);
     if (apiVersion === "v2") return { keyId: await statusKeyId(connection, signal), problem: undefined };
     // KMS v1 has no Status: that it answers with the right version is all there is to ask without using the key.
     const { version } = await connection.call(kmsV1Service.Version, { version: kmsV1Version }, signal);
@@ -50,6 +50,13 @@ export async function askPlugin(
   } finally {
     connection?.close();
   }
+}
+
+/** An answer is at most 1 kB of ciphertext and 32 kB of annotations; this is far above. */
+const longestAnswer = 1 << 20;
+
+async function dial(host: Host, path: string, signal: AbortSignal): Promise<GrpcConnection> {
+  return grpcConnection(await host.dialSocket(path, signal), { peer: `${host.name}: ${path}`, longestAnswer });
 }
 
 async function statusKeyId(connection: GrpcConnection, signal: AbortSignal): Promise<string> {

@@ -19,7 +19,7 @@ export function localHost(name: string): Host {
           const stat = await handle.stat();
           const bytes = await handle.readFile();
           const owner = { uid: stat.uid, gid: stat.gid };
-          return { bytes, mode: stat.mode & 0o7777, owner, modifiedAt: stat.mtimeMs };
+          return { bytes, mode: stat.mode & 0o7777, owner, modifiedAt: Math.ceil(stat.mtimeMs) };
         } finally {
           await handle.close();
         }

@@ -1,0 +1,169 @@
+/**
+ * Unary gRPC calls over any connection: a plugin's unix socket, one that SSH forwards, or TLS to etcd. grpc-js dials for itself
+ * and can't be given a stream; Node's own HTTP/2 client can. Wire format: grpc.io, "gRPC over HTTP2".
+ */
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
+import type { Duplex } from "node:stream";
+import { KmsEtcdError } from "../../../core/errors";
+
+/** The other side's refusal: a status that is not OK. */
+export class GrpcStatusError extends Error {
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.name = "GrpcStatusError";
+    this.code = code;
+  }
+}
+
+/** Codes of the gRPC specification that callers tell apart. */
+export const grpcCode = {
+  outOfRange: 11,
+  resourceExhausted: 8,
+  permissionDenied: 7,
+  unavailable: 14,
+  unauthenticated: 16,
+};
+
+export interface GrpcMethod<Request, Response> {
+  readonly path: string;
+  readonly requestSerialize: (message: Request) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
+}
+
+export interface GrpcConnection {
+  /**
+   * Throws GrpcStatusError where the other side refuses; KmsEtcdError `unreachable`, `timeout` (when `signal` is aborted),
+   * `throttled` for an answer that is too long, `corrupt` for one that is no gRPC message.
+   */
+  call<Request, Response>(
+    method: GrpcMethod<Request, Response>,
+    request: Request,
+    signal: AbortSignal,
+  ): Promise<Response>;
+  isOpen(): boolean;
+  close(): void;
+}
+
+export interface GrpcConnectionOptions {
+  /** What errors call the other side. */
+  readonly peer: string;
+  /** In bytes. */
+  readonly longestAnswer: number;
+}
+
+/** Far above Node's 64 KiB, which would let only that much be under way in each round trip. */
+const window = 8 << 20;
+
+/** Takes the connection over: `close` ends it. */
+export function grpcConnection(connection: Duplex, { peer, longestAnswer }: GrpcConnectionOptions): GrpcConnection {
+  const session = connect("http://localhost", {
+    createConnection: () => connection,
+    settings: { enablePush: false, initialWindowSize: window },
+  });
+  let broken: Error | undefined;
+  session.on("error", (error) => {
+    broken = error;
+  });
+  session.on("connect", () => session.setLocalWindowSize(window));
+  const unreachable = (reason: string) => new KmsEtcdError("unreachable", `${peer}: ${reason}`);
+  return {
+    call: async (method, request, signal) => {
+      if (session.destroyed || session.closed) throw unreachable(broken?.message ?? "the connection is closed");
+      const name = method.path.slice(method.path.lastIndexOf("/") + 1);
+      const answer = await exchange(session, method.path, frameOf(method.requestSerialize(request)), {
+        longestAnswer,
+        signal,
+      }).catch((thrown: unknown) => {
+        if (thrown instanceof TooLong)
+          throw new KmsEtcdError("throttled", `${peer}: the answer to ${name} is too long`);
+        if (signal.aborted) throw new KmsEtcdError("timeout", `${peer}: no answer to ${name} in time`);
+        throw unreachable((broken ?? (thrown as Error)).message);
+      });
+      if (answer.httpStatus !== 200) throw unreachable(`HTTP ${answer.httpStatus} instead of a gRPC answer`);
+      if (answer.status === undefined) throw unreachable(broken?.message ?? "the connection ended without an answer");
+      if (answer.status.code !== 0) throw new GrpcStatusError(answer.status.code, `${name}: ${answer.status.message}`);
+      const { frame } = answer;
+      if (frame.length < 5 || frame[0] !== 0 || frame.readUInt32BE(1) !== frame.length - 5) {
+        throw new KmsEtcdError("corrupt", `${peer}: the answer to ${name} is no gRPC message`);
+      }
+      return method.responseDeserialize(frame.subarray(5));
+    },
+    isOpen: () => !session.destroyed && !session.closed,
+    close: () => {
+      session.destroy();
+      connection.destroy();
+    },
+  };
+}
+
+interface Answer {
+  readonly httpStatus: number;
+  readonly status: { readonly code: number; readonly message: string } | undefined;
+  readonly frame: Buffer;
+}
+
+class TooLong extends Error {}
+
+interface Limits {
+  readonly longestAnswer: number;
+  readonly signal: AbortSignal;
+}
+
+function exchange(session: ClientHttp2Session, path: string, body: Buffer, { longestAnswer, signal }: Limits) {
+  return new Promise<Answer>((resolve, reject) => {
+    const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" };
+    const stream: ClientHttp2Stream = session.request(headers);
+    const stop = (reason: Error) => {
+      reject(reason);
+      stream.close(constants.NGHTTP2_CANCEL);
+    };
+    const onAbort = () => stop(new Error("aborted"));
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    const chunks: Buffer[] = [];
+    let length = 0;
+    let httpStatus = 0;
+    let status: Answer["status"];
+    stream.on("response", (received) => {
+      httpStatus = Number(received[":status"]);
+      status = grpcStatus(received) ?? status;
+    });
+    stream.on("trailers", (received) => {
+      status = grpcStatus(received) ?? status;
+    });
+    stream.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > longestAnswer) stop(new TooLong());
+    });
+    stream.on("error", reject);
+    stream.on("close", () => {
+      signal.removeEventListener("abort", onAbort);
+      if (httpStatus === 0) reject(new Error("the connection ended without an answer"));
+      else resolve({ httpStatus, status, frame: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks) });
+    });
+    stream.end(body);
+  });
+}
+
+function grpcStatus(headers: Readonly<Record<string, unknown>>): Answer["status"] {
+  const code = headers["grpc-status"];
+  if (code === undefined) return undefined;
+  return { code: Number(code), message: percentDecoded(String(headers["grpc-message"] ?? "no message")).slice(0, 300) };
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function frameOf(message: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
