@@ -5,9 +5,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { lock } from "proper-lockfile";
 import { KmsEtcdError } from "../core/errors";
 
-/** A lock whose owner has not touched it for so long belongs to nobody. */
-const staleMilliseconds = 10_000;
-const touchMilliseconds = 2_000;
+const defaultStaleSeconds = 10;
+/** How often an owner says that it lives. */
+const touchMilliseconds = 1_000;
 const retryMilliseconds = 250;
 
 /** What the lock is called in the directory that it locks. */
@@ -17,6 +17,8 @@ export interface LockOptions {
   /** Called about once a second while another process has the lock. */
   readonly onWait?: (seconds: number) => void;
   readonly signal?: AbortSignal;
+  /** A lock whose owner has not touched it for so long belongs to nobody. At least 2. @default 10 */
+  readonly staleSeconds?: number;
 }
 
 /** Runs `work` while no other process holds the lock of `directory`, which is made when it is not there. */
@@ -55,7 +57,7 @@ async function acquire(
       return await lock(directory, {
         realpath: false,
         lockfilePath: join(directory, lockName),
-        stale: staleMilliseconds,
+        stale: (options.staleSeconds ?? defaultStaleSeconds) * 1_000,
         update: touchMilliseconds,
         onCompromised,
       });
