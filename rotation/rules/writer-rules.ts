@@ -37,9 +37,10 @@ export const everyObjectIsRewritten: Rule = (situation) => {
   const { observed, targets } = situation;
   const proof = validStored(observed, targets);
   if (proof === undefined) {
+    const rewritten = observed.rewrites.count > 0 && observed.rewrites.failures.length === 0;
     return {
       kind: "measure",
-      stage: RotationStage.Rewrite,
+      stage: rewritten ? RotationStage.Verify : RotationStage.Rewrite,
       measurement: { kind: "stored", targets },
       reason: "what is stored, and with which key",
     };

@@ -48,8 +48,12 @@ async function scanMetrics(client: ApiClient, signal: AbortSignal): Promise<Serv
   return scan.result();
 }
 
-/** The lines of /readyz?verbose that name what fails. */
+/** The checks of /readyz?verbose that fail; a server that starts fails a dozen of them, and the first few say enough. */
 function failedChecks(status: number, body: string): string {
-  const failed = body.split("\n").filter((line) => line.startsWith("[-]"));
-  return failed.length === 0 ? describeStatus(status, body) : failed.map((line) => line.slice("[-]".length)).join(", ");
+  const failed = body.split("\n").flatMap((line) => /^\[-\](\S+)/.exec(line)?.[1] ?? []);
+  if (failed.length === 0) return describeStatus(status, body);
+  const more = failed.length > namedChecks ? ` and ${failed.length - namedChecks} more` : "";
+  return `${failed.slice(0, namedChecks).join(", ")}${more}`;
 }
+
+const namedChecks = 3;

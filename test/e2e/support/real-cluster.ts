@@ -1,0 +1,168 @@
+/** A real control plane in a directory of its own, with keys, for the end-to-end tests of the engine. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Pool } from "undici";
+import { runningPods } from "../../../control-plane/running-pods";
+import { type StartOptions, startControlPlane } from "../../../control-plane/start-control-plane";
+import { stateLayout } from "../../../control-plane/state-layout";
+import { cleanControlPlane } from "../../../control-plane/stop-control-plane";
+import type { LocalControlPlane } from "../../../core/local-control-plane";
+import { formatLocalKeyFile, localKeyId } from "../../../core/local-key-file";
+import { type PluginInstance, pluginInstance } from "../../../core/plugin-instance";
+import { providerName } from "../../../core/provider-name";
+import { RotationStage } from "../../../core/rotation-stage";
+import { createLocalFleet, createLocalStoredObjects } from "../../../rotation/adapters/hosts/local-fleet";
+import { defaultLimits, type Goal } from "../../../rotation/goal";
+import { type RotationEvent, type RotationOutcome, runRotation } from "../../../rotation/run";
+
+export interface RealCluster {
+  readonly controlPlane: LocalControlPlane;
+  readonly directory: string;
+  /** Lines of what the engine said, for the message of a failed assertion. */
+  readonly log: string[];
+  keyVersion(version: number): PluginInstance;
+  goal(version: number | "identity", more?: Partial<Goal>): Goal;
+  rotate(
+    version: number | "identity",
+    more?: Partial<Goal>,
+    run?: { maxActions?: number; proof?: "etcd" | "api" },
+  ): Promise<RotationOutcome>;
+  createSecrets(count: number): Promise<void>;
+  /** Every stored Secret's provider, with how many have it: read from etcd by the test's own hand. */
+  storedProviders(): Promise<Record<string, number>>;
+  providerOf(version: number): string;
+  pid(host: string, pod: string): number | undefined;
+  request(
+    host: number,
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
+    path: string,
+    body?: unknown,
+    contentType?: string,
+  ): Promise<{ status: number; text: string }>;
+  close(): Promise<void>;
+}
+
+export async function realCluster(options: Partial<StartOptions> = {}): Promise<RealCluster> {
+  // Under the system's temporary directory: a unix socket's path has little room.
+  const directory = mkdtempSync(join(tmpdir(), "ke-"));
+  const state = join(directory, "cp");
+  const controlPlane = await startControlPlane({ stateDirectory: state, unsafeNoFsync: true, ...options });
+  const keys = join(directory, "keys");
+  mkdirSync(keys, { mode: 0o700 });
+  const plugins = new Map<number, PluginInstance>();
+  const log: string[] = [];
+  const pools = controlPlane.hosts.map(
+    (host) => new Pool(host.apiServerUrl, { connections: 8, connect: tls(host.client) }),
+  );
+
+  function keyVersion(version: number): PluginInstance {
+    const known = plugins.get(version);
+    if (known !== undefined) return known;
+    const key = randomBytes(32);
+    const file = join(keys, `v${version}.key`);
+    writeFileSync(file, formatLocalKeyFile(key), { mode: 0o600 });
+    const plugin = pluginInstance({ kind: "local", file, keyId: localKeyId(key) });
+    plugins.set(version, plugin);
+    return plugin;
+  }
+
+  function goal(version: number | "identity", more: Partial<Goal> = {}): Goal {
+    return {
+      resources: ["secrets"],
+      writer: version === "identity" ? "identity" : keyVersion(version),
+      declared: [1, 2, 3].map(keyVersion),
+      allowPlaintextReads: false,
+      advanceTo: RotationStage.Prune,
+      servers: controlPlane.hosts.map((host) => host.name),
+      limits: defaultLimits,
+      ...more,
+    };
+  }
+
+  async function request(host: number, method: string, path: string, body?: unknown, contentType = "application/json") {
+    const answer = await (pools[host] as Pool).request({
+      method: method as "GET",
+      path,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": contentType } }),
+    });
+    return { status: answer.statusCode, text: await answer.body.text() };
+  }
+
+  return {
+    controlPlane,
+    directory,
+    log,
+    keyVersion,
+    goal,
+    request,
+    providerOf: (version) => `k8s:enc:kms:v2:${providerName("v2", keyVersion(version).key, "secrets")}`,
+    async rotate(version, more = {}, run = {}) {
+      const fleet = createLocalFleet(controlPlane);
+      const stored = createLocalStoredObjects(controlPlane, fleet, run.proof ?? "etcd");
+      const began = Date.now();
+      const say = (event: RotationEvent) =>
+        event.kind !== "progress" &&
+        log.push(`${Math.round((event.at - began) / 100) / 10} s ${event.stage} ${event.kind}: ${event.message}`);
+      try {
+        return await runRotation({
+          goal: goal(version, more),
+          fleet,
+          stored,
+          onEvent: say,
+          signal: new AbortController().signal,
+          ...(run.maxActions === undefined ? {} : { maxActions: run.maxActions }),
+        });
+      } finally {
+        await Promise.all([stored.close(), fleet.close()]);
+      }
+    },
+    async createSecrets(count) {
+      for (let index = 0; index < count; index += 1) {
+        const body = {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: `s${index}` },
+          data: { value: Buffer.from(`plaintext-${index}`).toString("base64") },
+        };
+        const { status, text } = await request(
+          index % pools.length,
+          "POST",
+          "/api/v1/namespaces/default/secrets",
+          body,
+        );
+        if (status !== 201) throw new Error(`creating s${index}: ${status} ${text}`);
+      }
+    },
+    async storedProviders() {
+      const { endpoints, client } = controlPlane.etcd;
+      const pool = new Pool(endpoints[0] as string, { connect: tls(client) });
+      const encode = (text: string) => Buffer.from(text).toString("base64");
+      const answer = await pool.request({
+        method: "POST",
+        path: "/v3/kv/range",
+        body: JSON.stringify({ key: encode("/registry/secrets/"), range_end: encode("/registry/secrets0") }),
+      });
+      const { kvs = [] } = (await answer.body.json()) as { kvs?: { value: string }[] };
+      await pool.close();
+      const counts: Record<string, number> = {};
+      for (const { value } of kvs) {
+        const head = Buffer.from(value, "base64").subarray(0, 200).toString("latin1");
+        const prefix = /^k8s:enc:[^:]+:v\d:[^:]+/.exec(head)?.[0] ?? "plaintext";
+        counts[prefix] = (counts[prefix] ?? 0) + 1;
+      }
+      return counts;
+    },
+    pid: (host, pod) => runningPods(stateLayout(state), host).find((running) => running.name.startsWith(pod))?.pid,
+    async close() {
+      await Promise.all(pools.map((pool) => pool.destroy()));
+      await cleanControlPlane(state);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function tls(files: { caFile: string; certFile: string; keyFile: string }) {
+  return { ca: readFileSync(files.caFile), cert: readFileSync(files.certFile), key: readFileSync(files.keyFile) };
+}
