@@ -19,6 +19,9 @@ export type ErrorCode =
   | "blocked"
   | "internal";
 
+/** The same in every copy of this file: bundles and installations side by side each have their own class. */
+const brand = Symbol.for("kms-etcd.KmsEtcdError");
+
 /** An error with a code from a closed set and, where there is one, a remedy. Messages are lower case, without a final period. */
 export class KmsEtcdError extends Error {
   readonly code: ErrorCode;
@@ -29,6 +32,15 @@ export class KmsEtcdError extends Error {
     this.name = "KmsEtcdError";
     this.code = code;
     this.remedy = options.remedy;
+  }
+
+  get [brand](): true {
+    return true;
+  }
+
+  /** `instanceof` is true for an error from another copy of this file too. */
+  static override [Symbol.hasInstance](value: unknown): value is KmsEtcdError {
+    return typeof value === "object" && value !== null && brand in value;
   }
 }
 
