@@ -106,7 +106,10 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
       // The SDK does not stop a search for credentials when the signal aborts, hence the race.
       return await raceSignal(withCredentials(send), signal);
     } catch (thrown) {
-      throw signal.aborted ? abortFailure(signal, operation, keyId) : kmsFailure(thrown, { operation, keyId });
+      // TypeScript takes the earlier answer for final, but the signal may have aborted since.
+      throw (signal.aborted as boolean)
+        ? abortFailure(signal, operation, keyId)
+        : kmsFailure(thrown, { operation, keyId });
     }
   }
 

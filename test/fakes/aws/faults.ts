@@ -66,3 +66,11 @@ export const emptyAnswer: Fault = {
   contentType: "application/x-amz-json-1.1",
   body: "{}",
 };
+
+/** The first bytes of an answer to Decrypt: a parser's message could quote them. */
+export const cutOff: Fault = {
+  kind: "answer",
+  status: 200,
+  contentType: "application/x-amz-json-1.1",
+  body: '{"Plaintext":"YSBzZWNyZXQg',
+};

@@ -4,6 +4,7 @@ import { type ErrorCode, KmsEtcdError } from "../../../../core/errors";
 import type { KeyProvider } from "../../../../plugin-server/key-provider";
 import {
   awsError,
+  cutOff,
   emptyAnswer,
   type Fault,
   gatewayError,
@@ -141,26 +142,21 @@ describe("a key in AWS KMS under faults", () => {
   });
 
   describe("that pass: they are tried again inside the call", () => {
-    const passing: readonly (readonly [string, Fault, number, number])[] = [
-      ["throttled twice", throttling(), 2, 1_000],
-      ["an internal error", internalError, 2, 600],
-      ["a gateway's 503", gatewayError, 2, 600],
-      ["a connection that is reset", { kind: "reset" }, 2, 600],
-      ["a page that is not AWS KMS's", htmlPage, 1, 600],
-      [
-        "an answer that is cut off",
-        { kind: "answer", status: 200, contentType: "application/x-amz-json-1.1", body: '{"Plaintext":"YSBzZWNy' },
-        1,
-        600,
-      ],
-      ["no answer on one connection", { kind: "hang" }, 1, 1_700],
-      ["an answer that stops in the middle", { kind: "hang-in-body" }, 1, 2_400],
-      ["an answer that is slow", { kind: "slow", milliseconds: 300 }, 1, 900],
+    const passing: readonly (readonly [string, Fault, number])[] = [
+      ["throttled twice", throttling(), 2],
+      ["an internal error", internalError, 2],
+      ["a gateway's 503", gatewayError, 2],
+      ["a connection that is reset", { kind: "reset" }, 2],
+      ["a page that is not AWS KMS's", htmlPage, 1],
+      ["an answer that is cut off", cutOff, 1],
+      ["no answer on one connection", { kind: "hang" }, 1],
+      ["an answer that stops in the middle", { kind: "hang-in-body" }, 1],
+      ["an answer that is slow", { kind: "slow", milliseconds: 300 }, 1],
     ];
-    for (const [name, fault, times, limitMs] of passing) {
+    for (const [name, fault, times] of passing) {
       it(name, async () => {
         rig.kms.order({ fault, times });
-        assert.ok((await duration(decrypt())) < limitMs, `within ${limitMs} ms`);
+        assert.deepEqual(Buffer.from(await decrypt()), plaintext);
         assert.equal(attempts(), fault.kind === "slow" ? 1 : times + 1);
       });
     }
@@ -179,7 +175,7 @@ describe("a key in AWS KMS under faults", () => {
     it("throttled with a Retry-After that fits in", async () => {
       rig.kms.order({ fault: throttling({ "retry-after": "1" }) });
       const took = await duration(decrypt());
-      assert.ok(took >= 990 && took < 1_600, `took ${took} ms`);
+      assert.ok(took >= 990 && took < callTimeoutMs, `took ${took} ms`);
     });
   });
 
@@ -210,7 +206,7 @@ describe("a key in AWS KMS under faults", () => {
 
     it("throttled with a Retry-After beyond the call: gives up at once", async () => {
       rig.kms.order({ fault: throttling({ "retry-after": "30" }), times: 2 });
-      assert.ok((await duration(failure(encrypt(), "throttled"))) < 300);
+      assert.ok((await duration(failure(encrypt(), "throttled"))) < 1_000);
       assert.equal(attempts(), 1);
     });
 
@@ -288,7 +284,7 @@ describe("a key in AWS KMS under faults", () => {
       const seen = failure(call, "cancelled");
       await rig.kms.until(() => attempts() === 1);
       controller.abort();
-      assert.ok((await duration(seen)) < 100);
+      assert.ok((await duration(seen)) < 500);
       await rig.kms.until(() => rig.kms.underWay() === 0);
       assert.equal(attempts(), 1);
     });

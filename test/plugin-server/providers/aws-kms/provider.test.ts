@@ -19,7 +19,7 @@ describe("a key in AWS KMS, as aws-encryption-provider keeps it", () => {
     providers = awsProviders(kms, {
       keys: peer.keys.map((key) => ({
         keyId: key.arn,
-        encryptionContext: key.encryptionContext as Record<string, string>,
+        encryptionContext: key.encryptionContext,
       })),
     });
   });

@@ -1,4 +1,6 @@
 /** A provider for a key in the KMS fake, as the plugin would make it from its flags and environment. */
+// Loaded before mocha looks at the globals: the SDK leaves one behind (`awslambda`).
+import "@aws-sdk/client-kms";
 import type { AwsPluginConfig } from "../../../../plugin-server/config/aws";
 import type { OperationConfig } from "../../../../plugin-server/config/plugin-config";
 import type { CallContext, KeyProvider } from "../../../../plugin-server/key-provider";
@@ -16,6 +18,8 @@ export interface AwsRig {
   readonly kms: KmsFake;
   readonly key: FakeKey;
   readonly provider: KeyProvider;
+  /** For a rig whose KMS fake goes on. */
+  restoreEnvironment(): void;
   close(): Promise<void>;
 }
 
@@ -41,11 +45,17 @@ export async function startRig(options: RigOptions = {}): Promise<AwsRig> {
     options,
   );
   if (provider === undefined) throw new Error("no provider was made");
-  await provider.open(AbortSignal.timeout(callTimeoutMs));
+  try {
+    await provider.open(AbortSignal.timeout(callTimeoutMs));
+  } catch (thrown) {
+    restore();
+    throw thrown;
+  }
   return {
     kms,
     key,
     provider,
+    restoreEnvironment: restore,
     async close() {
       await provider.close();
       await kms.close();
