@@ -80,8 +80,13 @@ export function inAttempts<T>(
       running += 1;
       clearTimeout(secondTimer);
       if (!secondStarted) secondTimer = setTimeout(startSecond, limits.secondAfterMs);
-      attempt(over.signal).then(ended, (thrown: unknown) => finish(() => reject(thrown as Error)));
+      attempt(over.signal).then(ended, broke);
     };
+    /** Not a failed attempt but a defect. */
+    const broke = (thrown: unknown): void =>
+      finish(() =>
+        reject(thrown instanceof Error ? thrown : new Error("an attempt threw no error", { cause: thrown })),
+      );
     const startSecond = (): void => {
       secondStarted = true;
       start();

@@ -111,7 +111,8 @@ function readFields(document: unknown, file: string): Fields {
     const textField = textFields.find((field) => field.toLowerCase() === lowerCased);
     const switchField = switchFields.find((field) => field.toLowerCase() === lowerCased);
     const field = textField ?? switchField;
-    if (field === undefined || value === null) continue;
+    // An empty text says no more than a missing field.
+    if (field === undefined || value === null || value === "") continue;
     if (field === textField && typeof value !== "string")
       throw invalid(file, written, "is not a text", "put it in quotes");
     if (field === switchField && typeof value !== "boolean") {
@@ -160,7 +161,7 @@ function fromFields(fields: Fields, environment: NodeJS.ProcessEnv, file: string
         tenantId: required(fields.tenantId, file, "tenantId", "aadClientCertPath"),
         clientId: required(clientId, file, "aadClientId", "aadClientCertPath"),
         certificateFile: fields.aadClientCertPath,
-        certificatePassword: fields.aadClientCertPassword || undefined,
+        certificatePassword: fields.aadClientCertPassword,
       },
     };
   }
@@ -177,19 +178,19 @@ function workloadIdentity(fields: Fields, environment: NodeJS.ProcessEnv, file: 
   return {
     kind: "workload-identity",
     tenantId: required(
-      fields.tenantId || environment["AZURE_TENANT_ID"],
+      fields.tenantId ?? environment["AZURE_TENANT_ID"],
       file,
       "tenantId (or the environment variable AZURE_TENANT_ID)",
       because,
     ),
     clientId: required(
-      fields.aadClientId || environment["AZURE_CLIENT_ID"],
+      fields.aadClientId ?? environment["AZURE_CLIENT_ID"],
       file,
       "aadClientId (or the environment variable AZURE_CLIENT_ID)",
       because,
     ),
     tokenFile: required(
-      fields.aadFederatedTokenFile || environment["AZURE_FEDERATED_TOKEN_FILE"],
+      fields.aadFederatedTokenFile ?? environment["AZURE_FEDERATED_TOKEN_FILE"],
       file,
       "aadFederatedTokenFile (or the environment variable AZURE_FEDERATED_TOKEN_FILE)",
       because,

@@ -3,6 +3,7 @@
  * with RSA keys only; PEM is accepted as well.
  */
 import { readFile } from "node:fs/promises";
+import type { asn1, pkcs12, pki } from "node-forge";
 import { KmsEtcdError } from "../../../core/errors";
 
 export interface ClientCertificate {
@@ -26,7 +27,7 @@ export async function readClientCertificate(file: string, password: string | und
   if (!content.includes("-----BEGIN "))
     return { pem: await fromPkcs12(content, file, password ?? ""), password: undefined };
   const pem = content.toString("utf8");
-  if (!/-----BEGIN CERTIFICATE-----/.test(pem) || !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
+  if (!pem.includes("-----BEGIN CERTIFICATE-----") || !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
     throw invalid("aadClientCertPath", `names a PEM file without a certificate or without a private key: ${file}`);
   }
   return {
@@ -38,13 +39,13 @@ export async function readClientCertificate(file: string, password: string | und
 async function fromPkcs12(content: Buffer, file: string, password: string): Promise<string> {
   // Node reads PKCS #12 for its own TLS only, and not the ciphers of older files.
   const { default: forge } = await import("node-forge");
-  let structure: import("node-forge").asn1.Asn1;
+  let structure: asn1.Asn1;
   try {
     structure = forge.asn1.fromDer(content.toString("binary"));
   } catch {
     throw invalid("aadClientCertPath", `names a file that is neither PKCS #12 nor PEM: ${file}`);
   }
-  let store: import("node-forge").pkcs12.Pkcs12Pfx;
+  let store: pkcs12.Pkcs12Pfx;
   try {
     store = forge.pkcs12.pkcs12FromAsn1(structure, password);
   } catch {
@@ -52,12 +53,12 @@ async function fromPkcs12(content: Buffer, file: string, password: string): Prom
   }
   const key = bagsOf(store, forge.pki.oids["pkcs8ShroudedKeyBag"])
     .concat(bagsOf(store, forge.pki.oids["keyBag"]))
-    .find((bag) => bag.key)?.key as import("node-forge").pki.rsa.PrivateKey | undefined;
+    .find((bag) => bag.key)?.key;
   if (key === undefined) throw invalid("aadClientCertPath", `names a file without an RSA private key: ${file}`);
   // A file may hold the whole chain: the certificate of this key is the one to log in with.
   const certificate = bagsOf(store, forge.pki.oids["certBag"])
     .flatMap((bag) => (bag.cert ? [bag.cert] : []))
-    .find((candidate) => key.n.equals((candidate.publicKey as import("node-forge").pki.rsa.PublicKey).n));
+    .find((candidate) => key.n.equals((candidate.publicKey as pki.rsa.PublicKey).n));
   if (certificate === undefined) {
     throw invalid("aadClientCertPath", `names a file without a certificate for its private key: ${file}`);
   }
@@ -67,10 +68,7 @@ async function fromPkcs12(content: Buffer, file: string, password: string): Prom
   );
 }
 
-function bagsOf(
-  store: import("node-forge").pkcs12.Pkcs12Pfx,
-  oid: string | undefined,
-): readonly import("node-forge").pkcs12.Bag[] {
+function bagsOf(store: pkcs12.Pkcs12Pfx, oid: string | undefined): readonly pkcs12.Bag[] {
   return oid === undefined ? [] : (store.getBags({ bagType: oid })[oid] ?? []);
 }
 

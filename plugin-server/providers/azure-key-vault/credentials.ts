@@ -1,8 +1,11 @@
 /**
- * Tokens from @azure/identity. azure.json is read again for each, so a changed secret needs no restart. @azure/identity's
- * library (MSAL) has caches of its own, and the one for managed identities spans the process and cannot be told to forget a
- * token that the vault refuses. So MSAL is told that every token ends at once, and token-source.ts keeps the only copy.
+ * Tokens from @azure/identity. azure.json is read again for each, so a changed secret needs no restart.
+ *
+ * @azure/identity's library (MSAL) keeps things of its own. For managed identities it keeps them for the whole process: a
+ * cache that cannot be told to forget a token which the vault refuses, and the HTTP client of the first request. So MSAL is
+ * told that every token ends at once, token-source.ts keeps the only copy, and the HTTP client is found by async context.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { HttpClient, PipelineResponse } from "@azure/core-rest-pipeline";
 import type { TokenCredential, TokenCredentialOptions } from "@azure/identity";
 import { KmsEtcdError } from "../../../core/errors";
@@ -25,6 +28,15 @@ export interface CredentialSettings {
 
 /** Tokens that end sooner than this are not taken from MSAL's cache (its tokenRenewalOffsetSeconds is 300). */
 const lifetimeToldToMsal = 60;
+
+const currentClient = new AsyncLocalStorage<HttpClient>();
+const clientInContext: HttpClient = {
+  sendRequest(request) {
+    const client = currentClient.getStore();
+    if (client === undefined) throw new Error("a token was asked for outside of fetchToken");
+    return client.sendRequest(request);
+  },
+};
 
 /** Who issues tokens for these credentials, for messages. */
 export function issuerOf(credentials: AzureCredentials, cloud: AzureCloud): string {
@@ -58,8 +70,8 @@ export async function fetchToken(settings: CredentialSettings, signal: AbortSign
     },
   };
   try {
-    const credential = await createCredential(credentials, settings, httpClient);
-    const token = await credential.getToken(`${settings.resource}/.default`);
+    const credential = await createCredential(credentials, settings);
+    const token = await currentClient.run(httpClient, () => credential.getToken(`${settings.resource}/.default`));
     if (token !== null && lifetimeMs !== undefined) return { ok: { value: token.token, lifetimeMs } };
     return { failed: tokenFailure(last, undefined, credentials, issuerOf(credentials, settings.cloud)) };
   } catch (thrown) {
@@ -67,13 +79,9 @@ export async function fetchToken(settings: CredentialSettings, signal: AbortSign
   }
 }
 
-async function createCredential(
-  credentials: AzureCredentials,
-  settings: CredentialSettings,
-  httpClient: HttpClient,
-): Promise<TokenCredential> {
+async function createCredential(credentials: AzureCredentials, settings: CredentialSettings): Promise<TokenCredential> {
   const identity = await import("@azure/identity");
-  const options: TokenCredentialOptions = { httpClient, retryOptions: { maxRetries: 0 } };
+  const options: TokenCredentialOptions = { httpClient: clientInContext, retryOptions: { maxRetries: 0 } };
   const entraOptions = {
     ...options,
     authorityHost: settings.cloud.authority,
@@ -121,12 +129,13 @@ function readTokenAnswer(response: PipelineResponse): { lifetimeMs: number; forM
   if (typeof answer?.["access_token"] !== "string") return undefined;
   const lifetimeMs = lifetime(answer, response);
   if (lifetimeMs === undefined) return undefined;
-  const { refresh_in: _, ext_expires_in: __, ...rest } = answer;
   const endsAt = Math.floor(Date.now() / 1_000) + lifetimeToldToMsal;
   const shortened = {
-    ...rest,
-    ...("expires_in" in rest ? { expires_in: String(lifetimeToldToMsal) } : {}),
-    ...("expires_on" in rest ? { expires_on: String(endsAt) } : {}),
+    ...answer,
+    ...("expires_in" in answer ? { expires_in: String(lifetimeToldToMsal) } : {}),
+    ...("expires_on" in answer ? { expires_on: String(endsAt) } : {}),
+    refresh_in: undefined,
+    ext_expires_in: undefined,
   };
   return { lifetimeMs, forMsal: { ...response, bodyAsText: JSON.stringify(shortened) } };
 }

@@ -138,9 +138,12 @@ function readError(response: PipelineResponse): ErrorDetails {
   const code = field(error, "code");
   const inner = field(field(error, "innererror"), "code");
   const message = field(error, "message");
+  const text = typeof message === "string" ? message : "";
+  // Why a token is refused stands in the text only, as a number: AKV10032 is a wrong tenant, AKV10022 a wrong cloud.
+  const number = /^AKV\d{5}\b/.exec(text)?.[0];
   return {
-    codes: [code, inner].filter(isCode).join("/"),
-    message: typeof message === "string" ? message : "",
+    codes: [code, inner, number].filter(isCode).join("/"),
+    message: text,
     // A 401 has no body worth reading; its challenge is what makes it Key Vault's.
     isKeyVault: isCode(code) || (response.status === 401 && response.headers.has("www-authenticate")),
   };

@@ -153,7 +153,7 @@ function readAnswer(response: PipelineResponse, operation: KeyOperation, expecte
 function failureWithoutAnswer(thrown: unknown, kid: string, host: string): Failure {
   if (thrown instanceof KmsEtcdError) return { retry: "never", error: thrown };
   // The SDK's guard against tokens for a vault that does not belong to the service it asks a token for.
-  if (thrown instanceof Error && /^The challenge /.test(thrown.message)) {
+  if (thrown instanceof Error && thrown.message.startsWith("The challenge ")) {
     return { ...malformedAnswer("it asks for a token of another service", kid), retry: "never" };
   }
   return networkFailure(thrown, `Key Vault at ${host}`);
