@@ -10,6 +10,7 @@ import type { Goal } from "./goal";
 import type { Observation, ServerObservation } from "./observation";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
+import { settledSince } from "./settled";
 import { type EndpointOf, situationOf } from "./situation";
 import type { StoredObjects } from "./stored-objects";
 
@@ -84,8 +85,10 @@ export async function planRotation(options: {
     if (states.length !== observed.servers.length || observed.servers.some((server) => server.notReady !== undefined))
       return observed;
     try {
-      const { targets } = situationOf(observed, wanted, endpointOf);
-      return { ...observed, stored: await objects.measure(targets, states, () => undefined, signal) };
+      const { targets, writersAreTheGoals } = situationOf(observed, wanted, endpointOf);
+      // A preview keeps nothing from an earlier look: what was settled long ago is found from the servers' own times.
+      const settledAt = settledSince(undefined, observed, writersAreTheGoals);
+      return { ...observed, settledAt, stored: await objects.measure(targets, states, () => undefined, signal) };
     } catch {
       return observed; // decide reports what is wrong with the configuration; a plan without counts is still a plan
     }

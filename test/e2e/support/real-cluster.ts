@@ -27,7 +27,7 @@ export interface RealCluster {
   rotate(
     version: number | "identity",
     more?: Partial<Goal>,
-    run?: { maxActions?: number; proof?: "etcd" | "api" },
+    run?: { maxActions?: number; proof?: "etcd" | "api"; hosts?: number; onEvent?: (event: RotationEvent) => void },
   ): Promise<RotationOutcome>;
   createSecrets(count: number): Promise<void>;
   /** Every stored Secret's provider, with how many have it: read from etcd by the test's own hand. */
@@ -99,12 +99,15 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
     request,
     providerOf: (version) => `k8s:enc:kms:v2:${providerName("v2", keyVersion(version).key, "secrets")}`,
     async rotate(version, more = {}, run = {}) {
-      const fleet = createLocalFleet(controlPlane);
-      const stored = createLocalStoredObjects(controlPlane, fleet, run.proof ?? "etcd");
+      const seen = { ...controlPlane, hosts: controlPlane.hosts.slice(0, run.hosts ?? controlPlane.hosts.length) };
+      const fleet = createLocalFleet(seen);
+      const stored = createLocalStoredObjects(seen, fleet, run.proof ?? "etcd");
       const began = Date.now();
-      const say = (event: RotationEvent) =>
-        event.kind !== "progress" &&
-        log.push(`${Math.round((event.at - began) / 100) / 10} s ${event.stage} ${event.kind}: ${event.message}`);
+      const say = (event: RotationEvent) => {
+        run.onEvent?.(event);
+        if (event.kind !== "progress")
+          log.push(`${Math.round((event.at - began) / 100) / 10} s ${event.stage} ${event.kind}: ${event.message}`);
+      };
       try {
         return await runRotation({
           goal: goal(version, more),
