@@ -74,5 +74,5 @@ export function withRestartRequest(text: string, request: RestartRequest): strin
   const at = (name: string) => ["metadata", "annotations", name];
   document.setIn(at(staticPodAnnotations.encryptionConfigHash), request.hash);
   document.setIn(at(staticPodAnnotations.restartOf), request.restartOf === undefined ? "" : String(request.restartOf));
-  return document.toString({ lineWidth: 0 });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }

@@ -59,7 +59,7 @@ function edit(present: string, config: EncryptionConfiguration): string | undefi
       editProviders(document, providers, kept.block.providers, block.providers, wanted[index]?.["providers"]);
       return kept.node;
     });
-    const text = document.toString({ lineWidth: 0 });
+    const text = document.toString({ lineWidth: 0, flowCollectionPadding: false });
     return isDeepStrictEqual(parseEncryptionConfig(text), config) ? text : undefined;
   } catch (thrown) {
     // What can't be read can't be edited; whoever asked for the replacement has said by hash that it may go.
