@@ -13,6 +13,7 @@ import { describeError } from "../../core/errors";
 import { findTool } from "../../tools/find-tool";
 import { createSecrets } from "./plaintext-secrets";
 import { pulumiEnvironment, session, stackName } from "./session";
+import { stageTimes } from "./stage-times";
 import { type StoredSecrets, storedSecrets } from "./stored-secrets";
 
 const secretCount = 1_000;
@@ -71,6 +72,8 @@ async function main(): Promise<void> {
   const after = await storedSecrets(controlPlane);
   showStored(after);
   if (after.perPrefix.size !== 1) process.exitCode = 1;
+  const exported = await pulumi.quiet(["stack", "export"]);
+  if (exported !== undefined) for (const line of stageTimes(exported)) say(line);
   await pulumi.run(["stack", "output", "--json"]);
   showNextSteps(pulumiCli.path, next);
 }
@@ -117,6 +120,7 @@ async function pulumiProject(path: string) {
   await run(["config", "set", "keyDirectory", session.keys]);
   return {
     run,
+    quiet,
     /** The version that the stack is configured for; 1 at first. */
     async keyVersion(): Promise<number> {
       const configured = await quiet(["config", "get", "keyVersion"]);
