@@ -6,7 +6,10 @@ export interface KeyEvidence {
   readonly provider: string;
   /** The key_id in the stored values; absent where stored bytes name none (everything but KMS v2). */
   readonly keyId?: string;
-  /** How many objects. */
+  /**
+   * How many objects.
+   * @integer
+   */
   readonly objects: number;
 }
 
@@ -14,11 +17,17 @@ export interface KeyEvidence {
 export interface ResourceEvidence {
   /** As EncryptionConfiguration names it: `secrets`, `pandas.example.com`. */
   readonly resource: string;
-  /** How many objects there were. */
+  /**
+   * How many objects there were.
+   * @integer
+   */
   readonly objects: number;
   /** The keys they are stored under. Proven means: one entry, the active key. */
   readonly keys: KeyEvidence[];
-  /** Stored values that could not be understood; nothing is removed while there are any. */
+  /**
+   * Stored values that could not be understood; nothing is removed while there are any.
+   * @integer
+   */
   readonly unknown: number;
 }
 

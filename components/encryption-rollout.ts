@@ -16,7 +16,10 @@ export interface LocalKeyReferenceArgs {
 
 /** One version of the write key, and the key behind it: exactly one of the blocks. */
 export interface DeclaredKeyArgs {
-  /** The version: a whole number, 1 or greater, once in the list. */
+  /**
+   * The version: a whole number, 1 or greater, once in the list.
+   * @integer
+   */
   readonly version: pulumi.Input<number>;
   /** A key in a file on the control-plane hosts: development only. */
   readonly local?: pulumi.Input<LocalKeyReferenceArgs>;
@@ -24,7 +27,10 @@ export interface DeclaredKeyArgs {
 
 /** The inputs of an EncryptionRollout. */
 export interface EncryptionRolloutArgs {
-  /** The version that encrypts: one of `keys`. Changing it rotates, in either direction. */
+  /**
+   * The version that encrypts: one of `keys`. Changing it rotates, in either direction.
+   * @integer
+   */
   readonly keyVersion: pulumi.Input<number>;
   /** Every version that stored data may need. Leaving out one that data still needs is refused at preview. */
   readonly keys: pulumi.Input<pulumi.Input<DeclaredKeyArgs>[]>;
@@ -60,7 +66,10 @@ export interface EncryptionRolloutArgs {
  * abandons the cluster's settings as they are: nothing is decrypted, nothing is deleted.
  */
 export class EncryptionRollout extends pulumi.CustomResource {
-  /** The version that every API server encrypts with; 0 for plaintext; absent while servers differ or use another key. */
+  /**
+   * The version that every API server encrypts with; 0 for plaintext; absent while servers differ or use another key.
+   * @integer
+   */
   declare readonly activeKeyVersion: pulumi.Output<number | undefined>;
   /** Whether the cluster is where the inputs want it: false after a failure, and when a preview finds drift. */
   declare readonly atGoal: pulumi.Output<boolean>;

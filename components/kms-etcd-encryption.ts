@@ -27,17 +27,20 @@ export interface KmsEtcdEncryptionArgs {
   /**
    * The version of the key that encrypts: a whole number, 1 or greater. Raising it by one makes a new key and rotates to it;
    * lowering it rolls back, as long as `newestKeyVersion` still names the newer key.
+   * @integer
    */
   readonly keyVersion: number;
   /**
    * The oldest version that is declared. Raise it to let go of keys that nothing needs any more; preview refuses while stored
    * objects need them. The keys themselves are never deleted.
    * @default 1
+   * @integer
    */
   readonly oldestKeyVersion?: number;
   /**
    * The newest version that is declared. Name the newer version here to roll back to an older one.
    * @default the value of keyVersion
+   * @integer
    */
   readonly newestKeyVersion?: number;
   /**
@@ -84,7 +87,10 @@ const inputNames = [
  * changes. Removing it abandons the cluster's settings as they are: nothing is decrypted, nothing is deleted.
  */
 export class KmsEtcdEncryption extends pulumi.ComponentResource {
-  /** The version that every API server encrypts with; 0 for plaintext; absent while servers differ or use another key. */
+  /**
+   * The version that every API server encrypts with; 0 for plaintext; absent while servers differ or use another key.
+   * @integer
+   */
   readonly activeKeyVersion: pulumi.Output<number | undefined>;
   /** Whether the cluster is where the inputs want it. */
   readonly atGoal: pulumi.Output<boolean>;

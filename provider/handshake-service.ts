@@ -23,7 +23,7 @@ export interface ProviderIdentity {
 
 export function createHandshakeService(session: Session, identity: ProviderIdentity) {
   async function handshake(request: ProviderHandshakeRequest): Promise<ProviderHandshakeResponse> {
-    if (request.getEngineAddress() !== "") session.connect(request.getEngineAddress());
+    session.connect(request.getEngineAddress());
     const response = new ProviderHandshakeResponse();
     // Secrets and outputs arrive marked, so that a component made by Construct keeps them, and so do our outputs.
     response.setAcceptSecrets(true);

@@ -35,7 +35,7 @@ export function createSession(initialAddress: string | undefined): Session {
       return engineAddress;
     },
     connect(address) {
-      if (address === engineAddress) return;
+      if (address === "" || address === engineAddress) return;
       log.close();
       engineAddress = address;
       log = createEngineLog(address);

@@ -32,8 +32,9 @@ export function evidenceToKeep(
 ): PropertyValue {
   const after = evidenceProperties(now);
   if (!isObject(before)) return after;
-  const same = countsMayDiffer ? essence(before) === essence(after) : before["digest"] === after["digest"];
-  return same ? before : after;
+  if (!countsMayDiffer) return before["digest"] === after["digest"] ? before : after;
+  // A look right after a reload can't be complete: a request from before may still be under way. The run has waited for it.
+  return essence(before) === essence(after) && (before["complete"] === true || !now.complete) ? before : after;
 }
 
 function evidenceProperties(evidence: Evidence): Properties {
@@ -57,7 +58,7 @@ function evidenceProperties(evidence: Evidence): Properties {
   };
 }
 
-/** Evidence without counts, times and the digest over them, as a text that can be compared. */
+/** What evidence says about keys and servers, without counts and times, as a text that can be compared. */
 function essence(evidence: Properties): string {
   const resources = list(evidence["resources"]).map((entry) => [
     entry["resource"],
@@ -72,7 +73,7 @@ function essence(evidence: Properties): string {
     server["loadedHash"],
     server["basis"],
   ]);
-  return JSON.stringify([resources, servers, evidence["method"], evidence["discovery"], evidence["complete"]]);
+  return JSON.stringify([resources, servers, evidence["method"], evidence["discovery"]]);
 }
 
 function list(value: PropertyValue | undefined): readonly Properties[] {

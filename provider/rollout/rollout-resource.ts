@@ -62,7 +62,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
       const { reason, remedy } = survey.plan.blocked;
       await operation.warn(`a rollout would stop: ${reason}; ${remedy}`);
     }
-    if (survey.plan.changes) for (const warning of survey.plan.warnings) await operation.warn(warning);
+    if (isPending(survey)) for (const warning of survey.plan.warnings) await operation.warn(warning);
   }
 
   async function diff(state: State, news: Properties, operation: Operation) {
@@ -144,8 +144,12 @@ export function createRolloutResource(engine: RotationEngine): Resource {
   };
 }
 
-function isPending(survey: Survey): boolean {
-  return survey.plan.changes || survey.plan.blocked !== undefined;
+/** Whether a run would do anything, also if that is only to wait for a server in trouble or to say why it can't go on. */
+function isPending({ plan }: Survey): boolean {
+  const inTrouble = plan.observed.servers.some(
+    (server) => server.unreachable !== undefined || server.notReady !== undefined,
+  );
+  return plan.changes || plan.blocked !== undefined || inTrouble;
 }
 
 function surveyProblem(thrown: unknown): CheckProblem {

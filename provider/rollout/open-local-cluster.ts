@@ -1,0 +1,13 @@
+/** Opens a control plane of this machine for the rotation engine. */
+import { createLocalFleet, createLocalStoredObjects } from "../../rotation/adapters/hosts/local-fleet";
+import { readControlPlaneFile } from "./control-plane-file";
+import type { Platform } from "./rotation-engine";
+import type { Cluster } from "./rotation-on-ports";
+
+/** Throws `not-found` while there is no control plane. */
+export async function openLocalCluster(platform: Platform): Promise<Cluster> {
+  const described = await readControlPlaneFile(platform.controlPlaneFile);
+  const fleet = createLocalFleet(described);
+  const stored = createLocalStoredObjects(described, fleet);
+  return { fleet, stored, servers: described.hosts.map((host) => host.name) };
+}

@@ -1,0 +1,58 @@
+/** The RotationEngine port on the engine itself: whatever platform a cluster is of, it is opened, used and closed. */
+import { evidenceOf } from "../../rotation/evidence";
+import type { Fleet } from "../../rotation/fleet";
+import type { Goal } from "../../rotation/goal";
+import { planRotation } from "../../rotation/plan";
+import { type Clock, runRotation } from "../../rotation/run";
+import { settledSince } from "../../rotation/settled";
+import { situationOf } from "../../rotation/situation";
+import type { StoredObjects } from "../../rotation/stored-objects";
+import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
+
+/** An open cluster: its ports, and the servers that its platform lists. */
+export interface Cluster {
+  readonly fleet: Fleet;
+  readonly stored: StoredObjects;
+  readonly servers: readonly string[];
+}
+
+/** For the look after a run. A run that was cancelled needs it too, so it has a signal of its own. */
+const lastLook = 15_000;
+
+export function createRotationEngine(open: (platform: Platform) => Promise<Cluster>, clock?: Clock): RotationEngine {
+  async function withCluster<Result>(platform: Platform, work: (cluster: Cluster) => Promise<Result>): Promise<Result> {
+    const cluster = await open(platform);
+    try {
+      return await work(cluster);
+    } finally {
+      await Promise.all([cluster.stored.close(), cluster.fleet.close()]);
+    }
+  }
+
+  return {
+    survey: (platform, goal, signal) => withCluster(platform, (cluster) => survey(cluster, goal, signal)),
+    run: (platform, goal, onEvent, signal) =>
+      withCluster(platform, async ({ fleet, stored, servers }): Promise<RolloutRun> => {
+        const ofTests = clock === undefined ? {} : { clock };
+        const outcome = await runRotation({ goal: { ...goal, servers }, fleet, stored, onEvent, signal, ...ofTests });
+        return { outcome, servers: (await fleet.observe(AbortSignal.timeout(lastLook))).servers };
+      }),
+  };
+}
+
+async function survey({ fleet, stored, servers }: Cluster, rollout: RolloutGoal, signal: AbortSignal): Promise<Survey> {
+  const goal: Goal = { ...rollout, servers };
+  const plan = await planRotation({ goal, fleet, stored, signal });
+  const endpointOf = fleet.endpoint.bind(fleet);
+  // A look keeps nothing from an earlier one, so what was settled long ago is found again from the servers' own times.
+  const settledAt = settledSince(undefined, plan.observed, writersAreTheGoals(goal, plan, endpointOf));
+  return { plan, evidence: evidenceOf({ ...plan.observed, settledAt }, goal, endpointOf) };
+}
+
+function writersAreTheGoals(goal: Goal, plan: Survey["plan"], endpointOf: Parameters<typeof situationOf>[2]): boolean {
+  try {
+    return situationOf(plan.observed, goal, endpointOf).writersAreTheGoals;
+  } catch {
+    return false; // the plan says what is wrong with the configuration
+  }
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { type Properties, unknown } from "../../../provider/property-values";
+import { rolloutProblems } from "../../../provider/rollout/rollout-problems";
+
+const good: Properties = {
+  keyVersion: 2,
+  keys: [1, 2].map((version) => ({ version, local: { file: `/keys/v${version}`, keyId: `local-${version}` } })),
+  local: { controlPlaneFile: "/state/control-plane.json" },
+};
+
+describe("inputs of an EncryptionRollout", () => {
+  const problems = (changed: Properties) =>
+    rolloutProblems({ ...good, ...changed }).map(({ path, reason }) => `${path} ${reason}`);
+
+  it("good inputs => no problem", () => {
+    assert.deepEqual(problems({}), []);
+    const all = {
+      enabled: false,
+      allowPlaintextReads: true,
+      advanceTo: "Read",
+      limits: { reloadSeconds: 30 },
+      resources: ["secrets"],
+    };
+    assert.deepEqual(problems(all), []);
+  });
+
+  const bad: readonly (readonly [string, Properties, RegExp])[] = [
+    ["keyVersion 0", { keyVersion: 0 }, /^keyVersion is 0; write a whole number, 1 or greater/],
+    [
+      "a version that is not declared",
+      { keyVersion: 3 },
+      /^keyVersion is 3, but keys declares 1, 2; declare version 3 too/,
+    ],
+    ["no keys", { keys: [] }, /^keys is missing or empty/],
+    [
+      "a version twice",
+      {
+        keys: [(good["keys"] as Properties[])[0] as Properties, (good["keys"] as Properties[])[0] as Properties],
+        keyVersion: 1,
+      },
+      /^keys\[1\]\.version repeats 1/,
+    ],
+    ["a fractional version", { keys: [{ version: 1.5 }] }, /^keys\[0\]\.version is 1\.5/],
+    ["a key without a block", { keys: [{ version: 1 }], keyVersion: 1 }, /^keys\[0\] names no key/],
+    [
+      "a key without key_id",
+      { keys: [{ version: 1, local: { file: "/f" } }], keyVersion: 1 },
+      /^keys\[0\]\.local\.keyId is missing/,
+    ],
+    ["no cluster", { local: null }, /^local is missing: no cluster is named/],
+    ["two clusters", { kops: {} }, /^kops is one of 2 blocks that name a cluster \(kops, local\)/],
+    ["a relative path", { local: { controlPlaneFile: "here" } }, /^local\.controlPlaneFile is not an absolute path/],
+    ["a stage that is none", { advanceTo: "prune" }, /^advanceTo is "prune"; write one of Plugin, Read, Write/],
+    [
+      "a limit of 0",
+      { limits: { reloadSeconds: 0 } },
+      /^limits\.reloadSeconds is 0; write a number of seconds greater than 0/,
+    ],
+    [
+      "a limit nobody knows",
+      { limits: { reload: 1 } },
+      /^limits\.reload is not an input; the limits are reloadSeconds/,
+    ],
+    ["a text for enabled", { enabled: "yes" }, /^enabled is "yes"; write true or false/],
+    ["no resources", { resources: [] }, /^resources is empty/],
+    ["a misspelt input", { keyversion: 1 }, /^keyversion is not an input/],
+    ["a plan", { plan: [] }, /^plan is not an input/],
+  ];
+  for (const [name, changed, message] of bad) {
+    it(`${name} => a problem at its property`, () => {
+      const found = problems(changed);
+      assert.ok(
+        found.some((problem) => message.test(problem)),
+        found.join("\n"),
+      );
+    });
+  }
+
+  it("what is not known yet => no problem", () => {
+    assert.deepEqual(problems({ keyVersion: unknown }), []);
+    assert.deepEqual(problems({ keys: unknown }), []);
+    assert.deepEqual(problems({ local: unknown }), []);
+    assert.deepEqual(problems({ keys: [{ version: 2, local: { file: unknown, keyId: unknown } }] }), []);
+    assert.deepEqual(problems({ resources: unknown, enabled: unknown, advanceTo: unknown, limits: unknown }), []);
+  });
+});
