@@ -32,11 +32,11 @@ export class KmsEtcdError extends Error {
     this.name = "KmsEtcdError";
     this.code = code;
     this.remedy = options.remedy;
+    Object.defineProperty(this, brand, { value: true });
   }
 
-  get [brand](): true {
-    return true;
-  }
+  /** On every instance, so that `in` finds it; not enumerable, so that nothing prints it. */
+  declare readonly [brand]: true;
 
   /** `instanceof` is true for an error from another copy of this file too. */
   static override [Symbol.hasInstance](value: unknown): value is KmsEtcdError {

@@ -8,7 +8,8 @@ import { type BytesMap, type MessageCodec, messageCodec } from "./protobuf";
 /** Limits that API servers enforce on KMS v2 answers (apiserver kmsv2/envelope.go). */
 export const kmsV2Limits = { keyIdBytes: 1024, ciphertextBytes: 1024, annotationBytes: 32 * 1024 } as const;
 
-export type Empty = Readonly<Record<never, never>>;
+/** A message without fields. */
+export type Empty = object;
 
 export interface StatusResponse {
   /** "v2", or "v2beta1" which API servers from 1.27 to today accept. */

@@ -1,4 +1,5 @@
 /** Port: the plugin's log. Plaintext, ciphertext and tokens never go in; what a call was about goes in by its uid. */
+import type * as pinoModule from "pino";
 import type { LogConfig, LogLevel } from "./config/plugin-config";
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -36,7 +37,8 @@ type Print = (level: LogLevel, message: string, fields: LogFields) => void;
 /** The keys that aws-encryption-provider's lines have: timestamp, level, message. */
 function jsonLines(stream: LogStream): Print {
   // Loaded here because the text form is the default of two providers and does not need it (17 ms at start).
-  const { pino } = require("pino") as typeof import("pino");
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- a static import would load it always
+  const { pino } = require("pino") as typeof pinoModule;
   const logger = pino(
     {
       level: "trace",

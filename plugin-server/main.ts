@@ -8,7 +8,7 @@ import { describeError, KmsEtcdError } from "../core/errors";
 import { readCommandLine } from "./config/command-line";
 import { loadKeyProviders } from "./load-key-providers";
 import { createLog } from "./log";
-import { type RunningPlugin, runPlugin } from "./run-plugin";
+import { runPlugin } from "./run-plugin";
 import { buildVersion } from "./version";
 
 async function main(args: readonly string[]): Promise<void> {
@@ -25,26 +25,25 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const { config, warnings } = commandLine;
   // A reader of the log that has gone must not take the plugin with it.
-  process.stderr.on("error", () => {});
+  process.stderr.on("error", () => undefined);
   const log = createLog(config.operation.log, process.stderr);
   for (const warning of warnings) log.always("warn", warning);
 
-  let plugin: RunningPlugin | undefined;
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {
     // The second signal is impatience.
     if (stopping) process.exit(1);
     stopping = true;
     log.always("info", "stopping", { signal });
-    // Before it serves there is nothing to drain.
-    if (plugin === undefined) process.exit(0);
-    void plugin.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.always("error", "did not stop in order", { error: describeError(error) });
-        process.exit(1);
-      },
-    );
+    void plugin
+      .then((running) => running.stop())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.always("error", "did not stop in order", { error: describeError(error) });
+          process.exit(1);
+        },
+      );
   };
   // A promise that an SDK forgot must not end the process that API servers depend on.
   process.on("unhandledRejection", (error) => {
@@ -56,7 +55,8 @@ async function main(args: readonly string[]): Promise<void> {
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   log.always("info", "starting", { version, provider: config.kind });
-  plugin = await runPlugin(config, loadKeyProviders(config), { log, version });
+  const plugin = runPlugin(config, loadKeyProviders(config), { log, version });
+  await plugin;
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

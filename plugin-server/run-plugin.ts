@@ -39,7 +39,7 @@ export async function runPlugin(
     for (let action = undo.pop(); action !== undefined; action = undo.pop()) await action();
   };
   try {
-    undo.push(async () => void (await Promise.all(providers.map((provider) => provider.close()))));
+    undo.push(() => all(providers.map((provider) => provider.close())));
     await Promise.all(providers.map((provider) => provider.open(AbortSignal.timeout(operation.callTimeoutMs))));
     const metrics = createPluginMetrics(config.kind, version);
     const keys = providers.map((provider) => serveKey(provider, config, { log, metrics, version, clock }));
@@ -57,8 +57,8 @@ export async function runPlugin(
       ),
       log,
     );
-    undo.push(async () => void (await Promise.all([http.health?.close(), http.metrics?.close()])));
-    undo.push(async () => void (await Promise.all(servers.map((server) => server.stop(operation.drainTimeoutMs)))));
+    undo.push(() => all([http.health, http.metrics].flatMap((server) => server?.close() ?? [])));
+    undo.push(() => all(servers.map((server) => server.stop(operation.drainTimeoutMs))));
     for (const [index, key] of keys.entries()) {
       const server = await startKmsServer(operation.sockets[index] ?? "", key);
       servers.push(server);
@@ -73,6 +73,10 @@ export async function runPlugin(
     await stop();
     throw error;
   }
+}
+
+async function all(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(promises);
 }
 
 function serveKey(

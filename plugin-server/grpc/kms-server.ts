@@ -2,7 +2,7 @@
 import { chmodSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { kmsV1Service, kmsV2Service } from "../../core/kms-protocol";
 import { claimSocket } from "./claim-socket";
@@ -32,8 +32,8 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
     // Nothing reads channelz, and it costs a tenth of a fast call.
     "grpc.enable_channelz": 0,
   });
-  server.addService(kmsV2Service, kmsV2Handlers(key) as unknown as UntypedServiceImplementation);
-  server.addService(kmsV1Service, kmsV1Handlers(key) as unknown as UntypedServiceImplementation);
+  server.addService(kmsV2Service, kmsV2Handlers(key));
+  server.addService(kmsV1Service, kmsV1Handlers(key));
   await bind(server, socket);
   const { ino } = await lstat(socket);
   return {

@@ -36,14 +36,15 @@ const toleratedFailures = 2;
 const passing: ReadonlySet<ErrorCode> = new Set(["throttled", "unreachable", "timeout"]);
 
 export function createKeyHealth(provider: KeyProvider, options: KeyHealthOptions, clock: Clock): KeyHealth {
-  const { intervalMs, probeTimeoutMs, onProbe = () => {}, onChange = () => {} } = options;
+  const { intervalMs, probeTimeoutMs, onProbe, onChange } = options;
   const pauseMs = Math.min(retryMs, intervalMs);
   let state: "unknown" | "usable" | KmsEtcdError = "unknown";
   let failures = 0;
   let lastStart = Number.NEGATIVE_INFINITY;
   let underWay: AbortController | undefined;
   let stopped = false;
-  let callOff = () => {};
+  const isStopped = () => stopped;
+  let callOff = nothing;
   const waiting = new Set<() => void>();
 
   function schedule(inMs: number): void {
@@ -52,21 +53,21 @@ export function createKeyHealth(provider: KeyProvider, options: KeyHealthOptions
   }
 
   async function probe(): Promise<void> {
-    if (underWay !== undefined || stopped) return;
+    if (underWay !== undefined || isStopped()) return;
     const controller = new AbortController();
     underWay = controller;
     lastStart = clock.now();
     const trouble = await outcomeOf(controller);
     underWay = undefined;
-    if (stopped) return;
-    onProbe(trouble?.code ?? "ok");
+    if (isStopped()) return;
+    onProbe?.(trouble?.code ?? "ok");
     settle(trouble);
     schedule(failures > 0 ? pauseMs : intervalMs);
   }
 
   /** Ends at the limit even when the provider does not. */
   async function outcomeOf(controller: AbortController): Promise<KmsEtcdError | undefined> {
-    let callOffLimit = () => {};
+    let callOffLimit = nothing;
     const limit = new Promise<KmsEtcdError>((resolve) => {
       callOffLimit = clock.after(probeTimeoutMs, () => {
         controller.abort();
@@ -86,7 +87,7 @@ export function createKeyHealth(provider: KeyProvider, options: KeyHealthOptions
     if (tolerated) return;
     const before = state;
     state = trouble ?? "usable";
-    if (textOf(before) !== textOf(state)) onChange(trouble);
+    if (textOf(before) !== textOf(state)) onChange?.(trouble);
     for (const wake of waiting) wake();
     waiting.clear();
   }
@@ -123,6 +124,11 @@ export function createKeyHealth(provider: KeyProvider, options: KeyHealthOptions
         schedule(Math.max(0, lastStart + pauseMs - clock.now()));
     },
   };
+}
+
+/** There is nothing to call off. */
+function nothing(): void {
+  return;
 }
 
 function asTrouble(thrown: unknown): KmsEtcdError {

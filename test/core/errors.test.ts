@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import type * as errors from "../../core/errors";
 import { describeError, KmsEtcdError } from "../../core/errors";
 
 describe("an error of this product", () => {
   it("is known by instanceof, also when another copy of the class made it", () => {
-    const path = require.resolve("../../core/errors");
-    const kept = require.cache[path];
-    delete require.cache[path];
-    const other = require(path) as typeof import("../../core/errors");
-    require.cache[path] = kept;
+    const other = copyOfErrors();
     assert.notEqual(other.KmsEtcdError, KmsEtcdError);
     const error: unknown = new other.KmsEtcdError("throttled", "slow down", { remedy: "wait" });
     assert.ok(error instanceof KmsEtcdError);
@@ -28,3 +26,15 @@ describe("an error of this product", () => {
     assert.equal(describeError("text"), "text");
   });
 });
+
+function copyOfErrors(): typeof errors {
+  const load = createRequire(__filename);
+  const path = load.resolve("../../core/errors");
+  const kept = load.cache[path];
+  Reflect.deleteProperty(load.cache, path);
+  try {
+    return load(path) as typeof errors;
+  } finally {
+    load.cache[path] = kept;
+  }
+}

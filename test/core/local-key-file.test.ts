@@ -52,7 +52,7 @@ describe("a local key file", () => {
       assert.equal(error.code, "invalid-input");
       assert.match(
         error.message,
-        /^\/etc\/key /.test(error.message) ? /is no local key file/ : /^\/etc\/key: after the first line/,
+        error.message.startsWith("/etc/key ") ? /is no local key file/ : /^\/etc\/key: after the first line/,
       );
       assert.ok(!`${error.message}${error.remedy}`.includes(secret.slice(0, 16)));
     }

@@ -78,9 +78,11 @@ describe("a running plugin", () => {
       plugin,
       clients: [client],
     } = await serve([provider], { health: anyPort });
-    await Promise.all(
-      Array.from({ length: 100 }, () => [get(plugin.health?.port, "/healthz"), client?.v2.Status({})]).flat(),
-    );
+    const ask = (): readonly Promise<unknown>[] => [
+      get(plugin.health?.port, "/healthz"),
+      client?.v2.Status({}) ?? assert.fail(),
+    ];
+    await Promise.all(Array.from({ length: 100 }, ask).flat());
     assert.equal(provider.probes, 1);
   });
 

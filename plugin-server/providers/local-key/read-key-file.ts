@@ -1,15 +1,18 @@
 /** Reads a local key file, and refuses one that others can read or that others own. */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { KmsEtcdError } from "../../../core/errors";
+import { describeError, KmsEtcdError } from "../../../core/errors";
 import { localKeyFileMode, parseLocalKeyFile } from "../../../core/local-key-file";
 
 /** Throws `not-found`, `permission-denied` or `invalid-input`, each with the way out. */
 export async function readKeyFile(path: string): Promise<Buffer> {
   // NONBLOCK: a named pipe in the place of the file must not make us wait for its other end.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "ENOENT") throw new KmsEtcdError("not-found", `the key file ${path} does not exist`, { cause });
-    throw new KmsEtcdError("permission-denied", `the key file ${path} can't be opened: ${cause.message}`, { cause });
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT")
+      throw new KmsEtcdError("not-found", `the key file ${path} does not exist`, { cause });
+    throw new KmsEtcdError("permission-denied", `the key file ${path} can't be opened: ${describeError(cause)}`, {
+      cause,
+    });
   });
   try {
     // Of the open file, not of the path: what is checked is what is read.
