@@ -2,7 +2,7 @@
  * The KMS client on the AWS SDK: credentials, signatures, endpoints and the wire protocol are the SDK's; time limits,
  * retries and connections are ours. Loaded only when a key is opened, because the SDK takes 50 ms to load.
  */
-import { DecryptCommand, EncryptCommand, KMSClient } from "@aws-sdk/client-kms";
+import { DecryptCommand, EncryptCommand, KMSClient, type KMSClientConfig } from "@aws-sdk/client-kms";
 import { KmsEtcdError } from "../../../core/errors";
 import type { RetryBudget } from "../../config/aws";
 import { hasStaleCredentials, kmsFailure } from "./failure";
@@ -29,10 +29,16 @@ const renewalIntervalMs = 10_000;
 /** The SDK's own search for a region in the profile; undefined where it finds none. */
 export async function profileRegion(): Promise<string | undefined> {
   try {
-    return await new KMSClient({}).config.region();
+    return await newSdk({}).config.region();
   } catch {
     return undefined;
   }
+}
+
+function newSdk(config: KMSClientConfig): KMSClient {
+  // On Node 20 the SDK would print a notice about its versions of 2027 into the JSON log; the one in use is pinned.
+  process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
+  return new KMSClient(config);
 }
 
 export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
@@ -44,7 +50,7 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
   let renewedAt = Number.NEGATIVE_INFINITY;
 
   function createSdk(): KMSClient {
-    const client = new KMSClient({
+    const client = newSdk({
       region: options.region,
       ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
       requestHandler: options.transport.handler,

@@ -6,8 +6,6 @@ const isolation: Readonly<Record<string, string>> = {
   AWS_CONFIG_FILE: "/nonexistent/aws-config",
   AWS_SHARED_CREDENTIALS_FILE: "/nonexistent/aws-credentials",
   AWS_EC2_METADATA_DISABLED: "true",
-  // Node 20 is supported here; the SDK would print a warning about 2027.
-  AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
 };
 
 /** Sets `variables` and nothing else that AWS's SDK looks at; the result puts back what was there. */

@@ -33,14 +33,15 @@ describe("loading the AWS KMS provider", () => {
   });
   after(() => kms.close());
 
-  it("leaves the SDK and undici alone until a key is opened, never loads the whole of undici, and lets the process end", async function () {
+  it("leaves the SDK and undici alone until a key is opened, never loads the whole of undici, prints nothing, and lets the process end", async function () {
     this.timeout(20_000);
     const args = ["-r", "ts-node/register/transpile-only", "-e", program, kms.url, kms.keys.add().arn];
     const { PATH = "" } = process.env;
-    const { stdout } = await run(process.execPath, args, {
+    const { stdout, stderr } = await run(process.execPath, args, {
       cwd: resolve(__dirname, "../../../.."),
       env: { PATH, ...environmentCredentials },
     });
+    assert.equal(stderr, "", "nothing that is not a log line");
     const { before, opened } = JSON.parse(stdout) as Record<"before" | "opened", readonly string[]>;
     const isSdk = (file: string) => /^(@aws-sdk|@smithy|undici)\//.test(file);
     assert.deepEqual(before.filter(isSdk), []);
