@@ -122,9 +122,15 @@ function packagesAreInstalled() {
   );
 }
 
+/**
+ * `npm install --no-save` keeps to package-lock.json as `npm ci` does, without two of its traits: it does not remove
+ * node_modules under whoever is using it, and it accepts a lock that lacks optional packages for other platforms, as one has
+ * that was written behind a registry without them (npm ci: "Missing: @biomejs/cli-darwin-arm64@ from lock file").
+ */
 async function ensurePackages() {
   if (packagesAreInstalled()) return;
-  await step("installing npm packages", "npm", ["ci", "--prefix", project, "--no-audit", "--no-fund"]);
+  const args = ["install", "--prefix", project, "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
+  await step("installing npm packages", "npm", args);
 }
 
 function isBuilt() {
