@@ -6,6 +6,7 @@
  * told that every token ends at once, token-source.ts keeps the only copy, and the HTTP client is found by async context.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { access, constants } from "node:fs/promises";
 import type { HttpClient, PipelineResponse } from "@azure/core-rest-pipeline";
 import type { TokenCredential, TokenCredentialOptions } from "@azure/identity";
 import { KmsEtcdError } from "../../../core/errors";
@@ -39,10 +40,10 @@ const clientInContext: HttpClient = {
 };
 
 /** Who issues tokens for these credentials, for messages. */
-export function issuerOf(credentials: AzureCredentials, cloud: AzureCloud): string {
-  return isManagedIdentity(credentials)
-    ? "the managed identity endpoint of this host"
-    : `Entra ID at ${new URL(cloud.authority).host}`;
+export function issuerOf(credentials: AzureCredentials, cloud: AzureCloud, exchange?: Exchange): string {
+  if (isManagedIdentity(credentials)) return "the managed identity endpoint of this host";
+  // MSAL knows newer names of some login hosts.
+  return `Entra ID at ${new URL(exchange?.request.url ?? cloud.authority).host}`;
 }
 
 /** One request for a token, without retries. */
@@ -73,9 +74,9 @@ export async function fetchToken(settings: CredentialSettings, signal: AbortSign
     const credential = await createCredential(credentials, settings);
     const token = await currentClient.run(httpClient, () => credential.getToken(`${settings.resource}/.default`));
     if (token !== null && lifetimeMs !== undefined) return { ok: { value: token.token, lifetimeMs } };
-    return { failed: tokenFailure(last, undefined, credentials, issuerOf(credentials, settings.cloud)) };
+    return { failed: tokenFailure(last, undefined, credentials, issuerOf(credentials, settings.cloud, last)) };
   } catch (thrown) {
-    return { failed: tokenFailure(last, thrown, credentials, issuerOf(credentials, settings.cloud)) };
+    return { failed: tokenFailure(last, thrown, credentials, issuerOf(credentials, settings.cloud, last)) };
   }
 }
 
@@ -114,12 +115,31 @@ async function createCredential(credentials: AzureCredentials, settings: Credent
       );
     }
     case "workload-identity":
+      await checkReadable(credentials.tokenFile);
       return new identity.WorkloadIdentityCredential({
         ...entraOptions,
         tenantId: credentials.tenantId,
         clientId: credentials.clientId,
         tokenFilePath: credentials.tokenFile,
       });
+  }
+}
+
+/** MSAL hides why it could not read the file. */
+async function checkReadable(tokenFile: string): Promise<void> {
+  try {
+    await access(tokenFile, constants.R_OK);
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+    throw new KmsEtcdError(
+      "not-found",
+      `aadFederatedTokenFile names a file that cannot be read: ${tokenFile}: ${reason}`,
+      {
+        remedy:
+          "project the service account's token into the plugin's pod, and name it in azure.json or AZURE_FEDERATED_TOKEN_FILE",
+        cause,
+      },
+    );
   }
 }
 

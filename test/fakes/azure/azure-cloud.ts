@@ -48,6 +48,7 @@ export interface FakeAzure {
 const loginHosts = [
   "login.microsoftonline.com",
   "login.chinacloudapi.cn",
+  "login.partner.microsoftonline.cn",
   "login.microsoftonline.us",
   "login.stack.example",
 ];

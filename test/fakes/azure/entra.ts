@@ -45,6 +45,9 @@ const knownResources = [
   "https://management.azure.com",
 ];
 
+/** One for all fakes of a process: making one takes longer than most tests. */
+let signingKeys: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | undefined;
+
 class EntraError extends Error {
   readonly error: string;
   readonly number: number;
@@ -59,7 +62,8 @@ class EntraError extends Error {
 }
 
 export function createEntra(now: () => number, extraResources: readonly string[] = []): Entra {
-  const keys = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  signingKeys ??= generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const keys = signingKeys;
   const kid = createHash("sha256")
     .update(keys.publicKey.export({ type: "spki", format: "der" }))
     .digest("base64url");

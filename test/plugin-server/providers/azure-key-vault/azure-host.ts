@@ -9,6 +9,9 @@ import { type FakeAzure, startFakeAzure } from "../../../fakes/azure/azure-cloud
 import type { FakeVault } from "../../../fakes/azure/key-vault";
 import type { ManagedIdentity } from "../../../fakes/azure/metadata-service";
 import type { VaultKeyVersion } from "../../../fakes/azure/vault-keys";
+import { writtenKeys } from "./kubernetes-kms-values";
+
+const readyKey = writtenKeys[0]?.privateKeyPem;
 
 export interface AzureHost {
   readonly azure: FakeAzure;
@@ -30,7 +33,8 @@ export async function startAzureHost(): Promise<AzureHost> {
   const directory = await mkdtemp(join(tmpdir(), "azure-key-vault-"));
   const azureJsonFile = join(directory, "azure.json");
   const vault = azure.addVault("myvault");
-  const key = vault.keys.add({ name: "mykey" });
+  // A ready key, because making one takes longer than most tests.
+  const key = vault.keys.add({ name: "mykey", ...(readyKey === undefined ? {} : { privateKeyPem: readyKey }) });
   const identity = azure.metadata.assign({ tenantId: vault.tenantId, systemAssigned: true });
   vault.grant(identity.objectId, "encrypt", "decrypt");
   const opened: KeyProvider[] = [];

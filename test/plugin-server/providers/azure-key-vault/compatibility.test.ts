@@ -4,7 +4,8 @@ import type { KeyProvider } from "../../../../plugin-server/key-provider";
 import { type AzureHost, callContext, startAzureHost } from "./azure-host";
 import { forkAnnotations, forkEncrypt, peerDecrypt, type WrittenKey, writtenKeys } from "./kubernetes-kms-values";
 
-describe("compatibility with Azure/kubernetes-kms", () => {
+describe("compatibility with Azure/kubernetes-kms", function () {
+  this.timeout(20_000);
   let host: AzureHost;
   before(async () => {
     host = await startAzureHost();
@@ -73,7 +74,7 @@ describe("compatibility with Azure/kubernetes-kms", () => {
     const encrypted = await provider.encrypt(plaintext, callContext());
     assert.equal(encrypted.ciphertext.length, 683);
     assert.deepEqual(Buffer.from(await provider.decrypt(encrypted, callContext())), plaintext);
-  }).timeout(15_000);
+  });
 
   it("tells 512 bytes of text by a small key from 512 bytes by a large one", async () => {
     const pem = host.vault.keys.find("large", "")?.privateKey.export({ type: "pkcs8", format: "pem" }).toString() ?? "";

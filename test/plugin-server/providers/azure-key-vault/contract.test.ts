@@ -2,7 +2,8 @@ import { createAzureKeyVaultProvider } from "../../../../plugin-server/providers
 import { keyProviderContract } from "../../contract/key-provider.contract";
 import { type AzureHost, startAzureHost } from "./azure-host";
 
-describe("the Azure Key Vault provider", () => {
+describe("the Azure Key Vault provider", function () {
+  this.timeout(20_000);
   let host: AzureHost;
   before(async () => {
     host = await startAzureHost();

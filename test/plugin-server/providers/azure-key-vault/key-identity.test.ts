@@ -11,7 +11,8 @@ const names = {
   proxy: undefined,
 };
 
-describe("the identity of a key", () => {
+describe("the identity of a key", function () {
+  this.timeout(20_000);
   it("is the hash that Azure/kubernetes-kms has for the same key", () => {
     // From the peer's own test of its key id.
     assert.equal(
