@@ -185,6 +185,17 @@ describe("credentials for AWS KMS", () => {
     });
   });
 
+  it("from a program that takes too long: end the call in time, though the SDK would wait for it", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "kms-etcd-aws-"));
+    const file = join(directory, "config");
+    await writeFile(file, "[default]\ncredential_process = sleep 4\n");
+    const { provider } = await start({ AWS_CONFIG_FILE: file });
+    const started = performance.now();
+    await assert.rejects(provider.encrypt(plaintext, inCall("v2", 500)), { code: "timeout" });
+    assert.ok(performance.now() - started < apiServerLimitMs);
+    await rm(directory, { recursive: true });
+  });
+
   it("that are nowhere to be found: names the way out", async () => {
     const { provider } = await start({});
     await assert.rejects(provider.encrypt(plaintext, inCall()), {
