@@ -67,6 +67,8 @@ export interface RotationOptions {
 
 /** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
 const pollInterval = 1_000;
+/** An action that has to be repeated more often than this has no effect. Conflicts with someone else's edits count too. */
+const sameActions = 5;
 /** How often a wait that goes on is said again. */
 const sayAgain = 10_000;
 /** Errors that may pass by themselves: the next look says whether a server is away, and then the engine waits for it. */
@@ -122,6 +124,9 @@ export async function runRotation(options: RotationOptions): Promise<RotationOut
         await run.guarded(() => run.measure(decision.measurement, stored, fleet));
         break;
       case "act":
+        if (run.isInVain(decision.action)) {
+          return run.outcome({ kind: "blocked", stage: decision.stage, ...inVain(decision.action) });
+        }
         if (actions >= (options.maxActions ?? Number.POSITIVE_INFINITY))
           return run.outcome({ kind: "paused", stage: decision.stage });
         await run.guarded(() => run.act(decision.action, stored, fleet));
@@ -146,6 +151,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
   let wait = { reason: "", since: 0, said: 0 };
   let failuresInARow = 0;
+  let repeated = { text: "", times: 0 };
 
   const stage = () => current?.stage ?? RotationStage.Plugin;
   const emit = (kind: RotationEvent["kind"], message: string, more: Partial<RotationEvent> = {}) =>
@@ -242,6 +248,13 @@ function createRun(options: RotationOptions, clock: Clock) {
     }
   }
 
+  /** Whether the same action is wanted again and again: what it does is not seen, so doing it once more will not help. */
+  function isInVain(action: Action): boolean {
+    const text = JSON.stringify(action);
+    repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
+    return action.kind !== "rewrite" && repeated.times > sameActions;
+  }
+
   async function measure(measurement: Measurement, stored: StoredObjects, ports: Fleet): Promise<void> {
     emit("measurement", describeMeasurement(measurement));
     const servers = observation?.servers ?? [];
@@ -311,7 +324,14 @@ function createRun(options: RotationOptions, clock: Clock) {
     return { ...result, evidence: evidenceOf(observation, goal, (plugin) => fleet.endpoint(plugin)) };
   }
 
-  return { look, enter, waiting, guarded, measure, act, outcome, stage };
+  return { look, enter, waiting, guarded, isInVain, measure, act, outcome, stage };
+}
+
+function inVain(action: Action) {
+  return {
+    reason: `"${describeAction(action)}" was done ${sameActions} times, and nothing of it can be seen`,
+    remedy: "see whether something else changes the host's files back, then run again",
+  };
 }
 
 function describeAction(action: Action): string {

@@ -5,7 +5,8 @@
 import { type ProviderItem, providerIds } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
-import type { ServerObservation } from "../observation";
+import type { Goal } from "../goal";
+import type { ConfigFile, Observation, ServerObservation } from "../observation";
 import { declaredPlugin, type Situation } from "../situation";
 import { slotProviders } from "../slots";
 import { blocked, names, type Rule, wait } from "./rule";
@@ -118,7 +119,7 @@ export const nothingFailedInThisRun: Rule = ({ observed }) => {
 };
 
 export function trouble(server: ServerObservation): string | undefined {
-  if (server.unreachable !== undefined) return `API server cannot be reached: ${server.unreachable}`;
+  if (server.unreachable !== undefined) return `cannot be reached: ${server.unreachable}`;
   if (server.notReady !== undefined) return `/readyz says no: ${server.notReady}`;
   return undefined;
 }
@@ -139,6 +140,8 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
   }
   if (server.reload === "restart") {
     if (server.restartRequestedAt === undefined) {
+      const away = pluginProblem(server);
+      if (away !== undefined) return withoutPlugin(observed, goal, server, file, away);
       return {
         kind: "act",
         stage: RotationStage.Read,
@@ -158,6 +161,36 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
   if (loaded.hash === undefined) {
     return blocked(RotationStage.Read, because, `look at the log of ${server.name}'s API server, then run again`);
   }
+  return {
+    kind: "act",
+    stage: RotationStage.Read,
+    action: { kind: "restoreLoaded", server: server.name, expectedHash: file.hash, loadedHash: loaded.hash, because },
+    reason: `${server.name} goes back to the file it has loaded`,
+  };
+}
+
+/** The problem of a plugin that the file names. A server that starts without it would not get ready. */
+function pluginProblem({ file, plugins }: ServerObservation): string | undefined {
+  const items = (file?.config.blocks ?? []).flatMap((block) => block.providers);
+  const endpoints = items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
+  const away = plugins.find(({ name, problem }) => problem !== undefined && endpoints.some((at) => at.includes(name)));
+  return away && `${away.name}: ${away.problem ?? ""}`;
+}
+
+/** Waits for the plugin before a restart, and past its limit goes back to what runs. */
+function withoutPlugin(
+  observed: Observation,
+  goal: Goal,
+  server: ServerObservation,
+  file: ConfigFile,
+  away: string,
+): Decision | undefined {
+  const { loaded } = server;
+  if (observed.now - Math.max(file.writtenAt, observed.runStartedAt) <= goal.limits.plugin) {
+    return wait(RotationStage.Plugin, `${server.name}: ${away}`);
+  }
+  const because = `${server.name} cannot restart with ${file.hash}: ${away}`;
+  if (loaded.hash === undefined) return blocked(RotationStage.Read, because, "mend the plugin, then run again");
   return {
     kind: "act",
     stage: RotationStage.Read,

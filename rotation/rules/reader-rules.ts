@@ -39,6 +39,9 @@ export const differencesAreMeasured: Rule = (situation) => {
 
 /** What some server writes, or stored data needs, every server must read: also after a restore of an old etcd backup. */
 export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
+  // Of a host that cannot be seen at all it is not known what it reads and writes: then nothing is concluded.
+  const unseen = (server: ServerObservation) => server.unreachable !== undefined && server.file === undefined;
+  if (situation.observed.servers.some(unseen)) return undefined;
   for (const { slot } of situation.slots) {
     const required = requiredReaders(situation, slot);
     const lacking = situation.observed.servers.filter((server) => missing(server, slot, required).length > 0);

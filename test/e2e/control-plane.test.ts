@@ -31,7 +31,7 @@ function call(host: LocalControlPlaneHost, method: string, path: string, body?: 
       (response) => {
         let text = "";
         response.setEncoding("utf8");
-        response.on("data", (chunk) => (text += chunk));
+        response.on("data", (chunk: string) => (text += chunk));
         response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
       },
     );
@@ -53,7 +53,8 @@ const secrets = "/api/v1/namespaces/default/secrets";
 const readSecret = async (host: LocalControlPlaneHost, name: string): Promise<string> => {
   const { status, body } = await call(host, "GET", `${secrets}/${name}`);
   assert.equal(status, 200, body);
-  return Buffer.from(JSON.parse(body).data.word, "base64").toString();
+  const { data } = JSON.parse(body) as { data: { word: string } };
+  return Buffer.from(data.word, "base64").toString();
 };
 
 describe("a control plane on this machine", function () {
@@ -107,12 +108,10 @@ describe("a control plane on this machine", function () {
         "GET",
         "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io/identity=kube-apiserver",
       );
-      const { items } = JSON.parse(body);
+      const { items } = JSON.parse(body) as { items: { metadata: { labels: Record<string, string> } }[] };
       return items.length >= 3 ? items : undefined;
     });
-    const names = leases.map(
-      (lease: { metadata: { labels: Record<string, string> } }) => lease.metadata.labels["kubernetes.io/hostname"],
-    );
+    const names = leases.map((lease) => lease.metadata.labels["kubernetes.io/hostname"]);
     assert.deepEqual(names.sort(), ["cp1", "cp2", "cp3"]);
   });
 

@@ -29,7 +29,8 @@ const waits = (cluster: SimulatedCluster) => cluster.log.filter((line) => line.i
 const loadedHashes = (cluster: SimulatedCluster) => cluster.hosts.map((host) => configHash(host.loaded));
 const fileHashes = (cluster: SimulatedCluster) => cluster.hosts.map((host) => configHash(host.config));
 
-describe("the engine when something fails", () => {
+describe("the engine when something fails", function () {
+  this.timeout(60_000);
   it("plugin that is down => waits naming host and plugin, then stops with no file touched; goes on when it is back", async () => {
     const cluster = enabledCluster();
     await run(cluster, 1);
@@ -94,16 +95,22 @@ describe("the engine when something fails", () => {
   });
 
   it("server that is down => nothing moves, then a reason and a remedy that name it", async () => {
-    for (const reload of ["hot", "restart"] as const) {
+    for (const [reload, unseen] of [
+      ["hot", false],
+      ["restart", false],
+      ["hot", true],
+      ["restart", true],
+    ] as const) {
       const cluster = enabledCluster({ reload });
       await run(cluster, 1);
       const before = fileHashes(cluster);
       const target = cluster.hosts[2];
       if (target === undefined) throw new Error("no host");
+      target.unseen = unseen;
       target.downUntil = Number.POSITIVE_INFINITY;
       const outcome = await run(cluster, 2);
       assert.equal(outcome.kind, "blocked");
-      assert.match(outcome.reason ?? "", /cp3: API server cannot be reached: connection refused/);
+      assert.match(outcome.reason ?? "", /cp3: cannot be reached: connection refused/);
       assert.match(outcome.remedy ?? "", /bring cp3 back/);
       assert.deepEqual(fileHashes(cluster), before);
       target.downUntil = cluster.clock.now();

@@ -39,7 +39,8 @@ function assertAtGoal(cluster: SimulatedCluster, version: number | "identity"): 
 
 const runs = Number(process.env["MODEL_RUNS"] ?? 300);
 
-describe("the engine against a simulated cluster", () => {
+describe("the engine against a simulated cluster", function () {
+  this.timeout(60_000);
   for (const reload of ["hot", "restart"] as const) {
     for (const hosts of [1, 3]) {
       it(`enables, rotates 1, 2, 3, rolls back to 2 and disables on ${hosts} ${reload} servers under load`, async () => {
@@ -105,5 +106,7 @@ describe("the engine against a simulated cluster", () => {
 /** An API server's process dies; whoever runs static pods starts it again soon. */
 function crash(cluster: SimulatedCluster, random: () => number): void {
   const host = cluster.hosts[Math.floor(random() * cluster.hosts.length)];
-  if (host !== undefined) host.downUntil = cluster.clock.now() + 1_000 + Math.floor(random() * 40_000);
+  if (host === undefined) return;
+  host.unseen = random() < 0.5;
+  host.downUntil = cluster.clock.now() + 1_000 + Math.floor(random() * 40_000);
 }

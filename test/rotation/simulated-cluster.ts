@@ -43,6 +43,8 @@ interface SimulatedHost {
   plugins: Map<string, { startedAt: number; material: string; broken: boolean; socketMissing: boolean }>;
   /** Faults. */
   refusesToLoad: boolean;
+  /** While it is down, its files and plugins cannot be seen either. */
+  unseen: boolean;
   failures: number;
 }
 
@@ -109,6 +111,7 @@ export function simulateCluster(options: SimulationOptions) {
     backups: new Map(),
     plugins: new Map(),
     refusesToLoad: false,
+    unseen: false,
     failures: 0,
   }));
   for (let index = 0; index < options.objects; index += 1) {
@@ -284,7 +287,10 @@ export function simulateCluster(options: SimulationOptions) {
           processStartedAt: target.processStartedAt,
           restartRequestedAt: target.restartRequestedAt,
           requestTimeout,
-          file: { hash: configHash(target.config), config: target.config, writtenAt: target.writtenAt },
+          file:
+            target.unseen && !up(target)
+              ? undefined
+              : { hash: configHash(target.config), config: target.config, writtenAt: target.writtenAt },
           loaded: up(target)
             ? {
                 hash: configHash(target.loaded),
@@ -294,7 +300,7 @@ export function simulateCluster(options: SimulationOptions) {
                 failures: target.failures,
               }
             : { hash: undefined, config: undefined, since: 0, basis: "none", failures: 0 },
-          plugins: [...target.plugins].map(([name, plugin]) => ({
+          plugins: (target.unseen && !up(target) ? [] : [...target.plugins]).map(([name, plugin]) => ({
             name,
             startedAt: plugin.startedAt,
             keyId: answers(plugin) && now >= plugin.startedAt + 2_000 ? plugin.material : undefined,

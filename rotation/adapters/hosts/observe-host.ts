@@ -61,10 +61,10 @@ async function look(
     host.readFile(join(at.manifestDirectory, at.apiServerManifest)),
   ]);
   const manifest = manifestFile && parseManifest(manifestFile.bytes.toString("utf8"));
-  if (manifest === undefined) {
-    throw new KmsEtcdError("not-found", `${at.manifestDirectory}/${at.apiServerManifest} is not there, or no Pod`);
-  }
-  const flags = apiServerFlags(manifest);
+  // Without a manifest no API server will run for long, but the host's files and plugins are still there to be seen.
+  const stopped =
+    manifest === undefined ? `${at.manifestDirectory}/${at.apiServerManifest} is not there, or no Pod` : undefined;
+  const flags = manifest && apiServerFlags(manifest);
   let file: ConfigFile | undefined;
   let hostConfig: EncryptionConfiguration | undefined;
   if (present !== undefined) {
@@ -79,7 +79,7 @@ async function look(
   }
   const runningSince =
     status.unreachable === undefined ? memory.steadyStart(host.name, status.processStartedAt) : undefined;
-  const request = restartRequest(manifest);
+  const request = manifest && restartRequest(manifest);
   const askedAt = manifestFile?.modifiedAt ?? 0;
   const pending =
     request !== undefined &&
@@ -88,12 +88,12 @@ async function look(
   const common = {
     ...unseen(host.name),
     file,
-    requestTimeout: flags.requestTimeout,
+    ...(flags && { requestTimeout: flags.requestTimeout }),
     restartRequestedAt: pending ? askedAt : undefined,
   };
-  if (status.unreachable !== undefined || runningSince === undefined) {
+  if (flags === undefined || status.unreachable !== undefined || runningSince === undefined) {
     const plugins = await pluginsOf(at, hostConfig, undefined, signal);
-    return { ...common, plugins, unreachable: status.unreachable };
+    return { ...common, plugins, unreachable: stopped ?? status.unreachable };
   }
   memory.identify(host.name, status.metrics.apiServerIdHash);
   const reload = reloadsVisibly(status.version, flags.automaticReload) ? ("hot" as const) : ("restart" as const);

@@ -1,0 +1,159 @@
+/**
+ * API servers over HTTP on one store, as far as the engine uses them: discovery, paged metadata lists, no-op patches that store
+ * an object again when its key is not the server's write key, and reads. `intercept` puts faults in front.
+ */
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type ApiClient, apiClient } from "../../../../rotation/adapters/kubernetes/api-client";
+
+export interface FakeObject {
+  readonly resource: string;
+  readonly namespace: string;
+  readonly name: string;
+  version: number;
+  /** What it is stored with. */
+  key: string;
+}
+
+export interface FakeStore {
+  readonly objects: Map<string, FakeObject>;
+  version: number;
+  /** Served resources by plural; the group is core unless the plural has one behind it. */
+  readonly served: { readonly name: string; readonly namespaced: boolean }[];
+}
+
+export interface FakeAnswer {
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Cuts the connection instead. */
+  readonly reset?: boolean;
+}
+
+export interface FakeApiServer {
+  readonly client: ApiClient;
+  readonly url: string;
+  readonly requests: string[];
+  writeKey: string;
+  /** Most requests that were under way at once. */
+  mostAtOnce: number;
+  /** Milliseconds that every answer takes. */
+  delay: number;
+  intercept: (request: IncomingMessage, path: string) => FakeAnswer | undefined;
+  close(): Promise<void>;
+}
+
+export function fakeStore(names: readonly string[] = ["secrets"]): FakeStore {
+  return { objects: new Map(), version: 100, served: names.map((name) => ({ name, namespaced: name !== "nodes" })) };
+}
+
+export function addObjects(store: FakeStore, resource: string, count: number, key: string): void {
+  for (let index = 0; index < count; index++) {
+    const name = `o${String(index).padStart(5, "0")}`;
+    const namespaced = store.served.find((served) => served.name === resource)?.namespaced ?? true;
+    const namespace = namespaced ? `ns${index % 3}` : "";
+    store.version += 1;
+    store.objects.set(`${resource} ${namespace}/${name}`, { resource, namespace, name, version: store.version, key });
+  }
+}
+
+export async function fakeApiServer(store: FakeStore, name: string, writeKey: string): Promise<FakeApiServer> {
+  let underWay = 0;
+  const server = createServer((request, response) => {
+    underWay += 1;
+    self.mostAtOnce = Math.max(self.mostAtOnce, underWay);
+    request.resume().on("end", () => {
+      setTimeout(() => {
+        underWay -= 1;
+        const path = request.url ?? "";
+        self.requests.push(`${request.method} ${path}`);
+        const answer =
+          self.intercept(request, path) ?? route(store, self.writeKey, request.method ?? "", new URL(path, "http://x"));
+        if (answer.reset) return void request.socket.destroy();
+        response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
+        response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body ?? {}));
+      }, self.delay);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = apiClient({ name, url, tls: { ca: "", cert: "", key: "" } });
+  const self: FakeApiServer = {
+    client,
+    url,
+    requests: [],
+    writeKey,
+    mostAtOnce: 0,
+    delay: 0,
+    intercept: () => undefined,
+    close: async () => {
+      await client.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return self;
+}
+
+export const failure = (status: number, reason: string, message = "", more: object = {}): FakeAnswer => ({
+  status,
+  body: { kind: "Status", status: "Failure", code: status, reason, message, ...more },
+});
+
+function route(store: FakeStore, writeKey: string, method: string, url: URL): FakeAnswer {
+  if (url.pathname === "/api") return { status: 200, body: discovery(store, true) };
+  if (url.pathname === "/apis") return { status: 200, body: discovery(store, false) };
+  if (url.pathname.endsWith("/apiservices")) return { status: 200, body: { items: [] } };
+  const [, group, inNamespace, plural = "", name] =
+    /^\/(?:api|apis\/([^/]+))\/v1(?:\/namespaces\/([^/]+))?\/([^/]+)(?:\/([^/]+))?$/.exec(url.pathname) ?? [];
+  const resource = group === undefined ? plural : `${plural}.${group}`;
+  if (!store.served.some((served) => served.name === resource))
+    return failure(404, "NotFound", "the server could not find the requested resource");
+  if (name === undefined) return list(store, resource, url.searchParams);
+  const object = store.objects.get(`${resource} ${inNamespace ?? ""}/${name}`);
+  if (object === undefined) return failure(404, "NotFound");
+  if (method === "PATCH" && object.key !== writeKey) {
+    object.key = writeKey;
+    object.version = store.version += 1;
+  }
+  return { status: 200, body: metadata(object) };
+}
+
+function list(store: FakeStore, resource: string, query: URLSearchParams): FakeAnswer {
+  const all = [...store.objects.values()]
+    .filter((object) => object.resource === resource)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rest = all.filter((object) => object.name > (query.get("continue") ?? ""));
+  const items = rest.slice(0, Number(query.get("limit") ?? rest.length));
+  const remaining = rest.length - items.length;
+  const more = remaining > 0 ? { continue: items.at(-1)?.name, remainingItemCount: remaining } : {};
+  return {
+    status: 200,
+    body: { metadata: { resourceVersion: String(store.version), ...more }, items: items.map(metadata) },
+  };
+}
+
+function metadata({ namespace, name, version }: FakeObject) {
+  return { metadata: { ...(namespace !== "" && { namespace }), name, resourceVersion: String(version) } };
+}
+
+function discovery(store: FakeStore, core: boolean) {
+  const groups = new Map<string, object[]>();
+  for (const { name, namespaced } of store.served) {
+    const dot = name.indexOf(".");
+    const group = dot < 0 ? "" : name.slice(dot + 1);
+    if ((group === "") !== core) continue;
+    const resources = groups.get(group) ?? [];
+    resources.push({
+      resource: dot < 0 ? name : name.slice(0, dot),
+      scope: namespaced ? "Namespaced" : "Cluster",
+      verbs: ["get", "list", "patch"],
+    });
+    groups.set(group, resources);
+  }
+  const items = [...groups].map(([group, resources]) => ({
+    metadata: { name: group },
+    versions: [{ version: "v1", resources }],
+  }));
+  return { kind: "APIGroupDiscoveryList", items };
+}
