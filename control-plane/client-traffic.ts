@@ -89,7 +89,10 @@ export function startTraffic(controlPlane: LocalControlPlane, options: TrafficOp
     const expected = written.get(name);
     if (expected === undefined) return;
     const answer = await request(server, "GET", name);
-    if (answer.status !== 200) return fail(server, `GET ${name}: ${answer.status} ${answer.body.slice(0, 200)}`);
+    if (answer.status !== 200) {
+      fail(server, `GET ${name}: ${answer.status} ${answer.body.slice(0, 200)}`);
+      return;
+    }
     const { data } = JSON.parse(answer.body) as { data?: { value?: string } };
     if (data?.value !== expected) fail(server, `GET ${name}: another content than was written`);
   }

@@ -94,8 +94,9 @@ async function writeKubeconfigs(layout: StateLayout, controlPlane: LocalControlP
   const user = { ca: ca ?? "", certificate: certificate ?? "", privateKey: privateKey ?? "" };
   const servers = controlPlane.hosts.map(({ name, apiServerUrl }) => ({ name, url: apiServerUrl }));
   await writeFileAtomically(layout.kubeconfigFile, kubeconfig(servers, user));
-  for (const server of servers)
+  for (const server of servers) {
     await writeFileAtomically(layout.host(server.name).kubeconfigFile, kubeconfig([server], user));
+  }
 }
 
 async function makePrivate(directory: string): Promise<void> {
@@ -106,8 +107,8 @@ async function makePrivate(directory: string): Promise<void> {
 /** The socket directory may lie in /tmp, where anyone could have made it first. */
 async function makeOwnSocketRoot(directory: string): Promise<void> {
   await mkdir(dirname(directory), { recursive: true });
-  await mkdir(directory, { mode: 0o700 }).catch((thrown: NodeJS.ErrnoException) => {
-    if (thrown.code !== "EEXIST") throw thrown;
+  await mkdir(directory, { mode: 0o700 }).catch((thrown: unknown) => {
+    if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
   });
   const found = await lstat(directory);
   if (!found.isDirectory() || (process.getuid && found.uid !== process.getuid())) {

@@ -43,14 +43,11 @@ export async function readSettings(layout: StateLayout): Promise<ControlPlaneSet
   const text = await readFileIfAny(layout.settingsFile);
   if (text === undefined) return undefined;
   const settings = JSON.parse(text) as ControlPlaneSettings;
-  if (settings.formatVersion !== 1) {
-    throw new KmsEtcdError(
-      "unsupported",
-      `${layout.settingsFile} has format ${String(settings.formatVersion)}, this release knows 1`,
-      {
-        remedy: "use the release that made it, or clean the state directory",
-      },
-    );
+  const formatVersion: number = settings.formatVersion;
+  if (formatVersion !== 1) {
+    throw new KmsEtcdError("unsupported", `${layout.settingsFile} has format ${formatVersion}, this release knows 1`, {
+      remedy: "use the release that made it, or clean the state directory",
+    });
   }
   return settings;
 }

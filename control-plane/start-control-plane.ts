@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { access, mkdir, readdir } from "node:fs/promises";
 import { extname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KmsEtcdError } from "../core/errors";
+import { describeError, KmsEtcdError } from "../core/errors";
 import type { LocalControlPlane } from "../core/local-control-plane";
 import { lockName, withLock } from "../tools/file-lock";
 import type { Report } from "../tools/report";
@@ -99,13 +99,10 @@ async function settle(layout: StateLayout, options: StartOptions, report: Report
 
 /** A directory with other things in it is not ours to fill, and above all not ours to clean later. */
 async function refuseForeignDirectory(layout: StateLayout): Promise<void> {
-  const names = await readdir(layout.directory).catch((thrown: NodeJS.ErrnoException) => {
-    if (thrown.code === "ENOENT") return [];
-    throw new KmsEtcdError(
-      "invalid-input",
-      `${layout.directory} can't be used as a state directory: ${thrown.message}`,
-      { cause: thrown },
-    );
+  const names = await readdir(layout.directory).catch((thrown: unknown) => {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
+    const why = `${layout.directory} can't be used as a state directory: ${describeError(thrown)}`;
+    throw new KmsEtcdError("invalid-input", why, { cause: thrown });
   });
   const ours = await access(layout.settingsFile).then(
     () => true,

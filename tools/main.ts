@@ -30,7 +30,10 @@ async function list(flags: { readonly json?: boolean }): Promise<void> {
   const rows = await Promise.all(
     toolNames.map(async (name) => ({ name, wanted: describeTool(name).version, found: await lookForTool(name) })),
   );
-  if (flags.json) return print(JSON.stringify({ cache: cacheDirectory(), tools: rows }, undefined, 2));
+  if (flags.json) {
+    print(JSON.stringify({ cache: cacheDirectory(), tools: rows }, undefined, 2));
+    return;
+  }
   print(`cache: ${cacheDirectory()}`);
   for (const { name, wanted, found } of rows) {
     print(found ? `${name} ${found.version} (${found.origin}): ${found.path}` : `${name} ${wanted}: not there`);

@@ -40,7 +40,7 @@ export function desiredPods(files: readonly ManifestFile[], known: ReadonlyMap<s
   const visible = files.filter(({ file }) => !file.startsWith(".")).sort((a, b) => (a.file < b.file ? -1 : 1));
   for (const { file, content } of visible) {
     const before = knownByFile.get(file);
-    if (before && before.manifest.hash === manifestHash(content)) {
+    if (before?.manifest.hash === manifestHash(content)) {
       candidates.push(before);
       continue;
     }

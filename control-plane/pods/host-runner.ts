@@ -121,7 +121,7 @@ export function startHostRunner(options: HostRunnerOptions): HostRunner {
       clearInterval(timer);
       watcher?.close();
       for (const slot of slots.values()) slot.desired = undefined;
-      await Promise.all([...slots.values()].map((slot) => slot.pod?.stop()));
+      await Promise.all([...slots.values()].flatMap((slot) => (slot.pod ? [slot.pod.stop()] : [])));
       slots.clear();
       writeStatus();
     },

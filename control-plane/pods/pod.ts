@@ -28,6 +28,7 @@ export interface PodOptions {
 export function startPod(options: PodOptions): Pod {
   const { desired, onChange } = options;
   const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
   let phase: PodPhase = "starting";
   let running: PodProcess | undefined;
   let startedAt: number | undefined;
@@ -61,7 +62,8 @@ export function startPod(options: PodOptions): Pod {
     startedAt = found ? Date.parse(options.adopted?.status.startedAt ?? "") || Date.now() : Date.now();
     nextStartAt = undefined;
     message = undefined;
-    enter(stopping.signal.aborted ? "stopping" : "running");
+    enter(isStopping() ? "stopping" : "running");
+    if (isStopping()) running.kill("SIGTERM"); // asked to stop while it was being started
     const exit = await running.exited;
     running = undefined;
     lastExit = { at: new Date().toISOString(), ...exit };
@@ -70,7 +72,7 @@ export function startPod(options: PodOptions): Pod {
   const keepRunning = async (): Promise<void> => {
     let crashes = 0;
     let found = options.adopted?.process;
-    while (!stopping.signal.aborted) {
+    while (!isStopping()) {
       const begun = Date.now();
       try {
         await runOnce(found);
@@ -78,13 +80,13 @@ export function startPod(options: PodOptions): Pod {
         message = describeError(thrown);
       }
       found = undefined;
-      if (stopping.signal.aborted) break;
+      if (isStopping()) break;
       crashes = crashesInARow(crashes, (Date.now() - begun) / 1000);
       const seconds = backOffSeconds(crashes);
       nextStartAt = Date.now() + seconds * 1000;
       enter("waiting");
       await delay(seconds * 1000, undefined, { signal: stopping.signal }).catch(() => undefined);
-      if (!stopping.signal.aborted) restarts += 1;
+      if (!isStopping()) restarts += 1;
     }
   };
 

@@ -22,7 +22,7 @@ describe("finding a tool", () => {
   afterEach(() => {
     rmSync(directory, { recursive: true });
     for (const [name, value] of earlier) {
-      if (value === undefined) delete process.env[name];
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
       else process.env[name] = value;
     }
   });

@@ -43,7 +43,9 @@ describe("running a Pulumi program", () => {
   it("configuration comes to the SDK under the keys that the user gave, also one that starts with config:", () => {
     const { PULUMI_CONFIG = "", PULUMI_CONFIG_SECRET_KEYS } = programEnvironment(run);
     // What the SDK does with a key when it reads it: runtime/config.ts takes the first "config:" after the namespace out.
-    const asRead = Object.keys(JSON.parse(PULUMI_CONFIG)).map((key) => key.replace(/^([^:]+):config:/, "$1:"));
+    const asRead = Object.keys(JSON.parse(PULUMI_CONFIG) as object).map((key) =>
+      key.replace(/^([^:]+):config:/, "$1:"),
+    );
     assert.deepEqual(asRead, ["prog:word", "prog:config:word"]);
     assert.equal(PULUMI_CONFIG_SECRET_KEYS, '["prog:config:hidden"]');
   });

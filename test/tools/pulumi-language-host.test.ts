@@ -38,8 +38,8 @@ describe("the stand-in language host", function () {
   }
 
   async function connect(child: ChildProcess): Promise<LanguageRuntimeClient> {
-    const [line] = await once(child.stdout ?? assert.fail(), "data");
-    const client = new LanguageRuntimeClient(`127.0.0.1:${String(line).trim()}`, credentials.createInsecure());
+    const [line] = (await once(child.stdout ?? assert.fail(), "data")) as [Buffer];
+    const client = new LanguageRuntimeClient(`127.0.0.1:${line.toString().trim()}`, credentials.createInsecure());
     clients.push(client);
     return client;
   }
@@ -107,8 +107,8 @@ describe("the stand-in language host", function () {
     const empty = mkdtempSync(join(tmpdir(), "kms-etcd-empty-"));
     const child = start(empty);
     let text = "";
-    child.stderr?.on("data", (chunk) => (text += chunk));
-    const [code] = await once(child, "close");
+    child.stderr?.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    const [code] = (await once(child, "close")) as [number];
     rmSync(empty, { recursive: true });
     assert.equal(code, 1);
     assert.match(text, /has no @pulumi\/pulumi in its node_modules: run npm install there/);

@@ -58,7 +58,7 @@ function readRun(request: RunRequest, engineAddress: string): ProgramRun {
     parallel: request.getParallel(),
     entryPoint: info?.getEntryPoint() ?? ".",
     arguments: request.getArgsList(),
-    config: new Map(config.getEntryList() as [string, string][]),
+    config: new Map(config.getEntryList()),
     secretKeys: request.getConfigsecretkeysList(),
     options: readOptions(info?.getOptions()),
   };
@@ -87,7 +87,7 @@ async function runProgram(sdk: Sdk, run: ProgramRun): Promise<RunResponse> {
 function runPlugin(sdk: Sdk, call: ServerWritableStream<RunPluginRequest, RunPluginResponse>): void {
   const { request } = call;
   const info = request.getInfo();
-  const directory = info?.getProgramDirectory() || request.getProgram();
+  const directory = info?.getProgramDirectory() ?? request.getProgram();
   const options = readOptions(info?.getOptions());
   const child = spawn(
     process.execPath,
@@ -139,7 +139,7 @@ function main(): void {
   const sdk = loadSdk(process.cwd());
   const server = new sdk.grpc.Server({ "grpc.max_receive_message_length": 400 * 1024 * 1024 });
   const methods = serve(sdk, engineAddress);
-  server.addService(sdk.languageService.LanguageRuntimeService as never, methods);
+  server.addService(sdk.languageService.LanguageRuntimeService, methods);
   server.bindAsync("127.0.0.1:0", sdk.grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
     process.stdout.write(`${port}\n`);

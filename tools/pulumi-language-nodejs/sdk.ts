@@ -17,10 +17,10 @@ export interface Sdk {
 export function loadSdk(directory: string): Sdk {
   const require = createRequire(sdkPath(directory, "package.json"));
   return {
-    grpc: require("@grpc/grpc-js"),
-    language: require("@pulumi/pulumi/proto/language_pb"),
-    languageService: require("@pulumi/pulumi/proto/language_grpc_pb"),
-    plugin: require("@pulumi/pulumi/proto/plugin_pb"),
+    grpc: require("@grpc/grpc-js") as typeof grpc,
+    language: require("@pulumi/pulumi/proto/language_pb") as typeof language,
+    languageService: require("@pulumi/pulumi/proto/language_grpc_pb") as typeof languageService,
+    plugin: require("@pulumi/pulumi/proto/plugin_pb") as typeof plugin,
   };
 }
 

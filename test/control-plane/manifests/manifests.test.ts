@@ -21,6 +21,13 @@ const apiServer = {
   extraArguments: ["--feature-gates=KMSv1=true"],
 };
 
+interface Kubeconfig {
+  readonly "current-context": string;
+  readonly contexts: readonly { readonly name: string }[];
+  readonly clusters: readonly { readonly cluster: { readonly server: string } }[];
+  readonly users: readonly { readonly user: { readonly "client-key-data": string } }[];
+}
+
 describe("manifests of a control plane", () => {
   it("the API server's can be run, has its own host's files, TLS everywhere, and the extra flags last", () => {
     const { name, command } = parsePodManifest(apiServerPod(apiServer));
@@ -53,8 +60,10 @@ describe("manifests of a control plane", () => {
 
   it("the first encryption configuration writes Secrets in plaintext", () => {
     const { blocks } = readEncryptionConfiguration(parse(plaintextEncryptionConfig()));
-    assert.deepEqual(blocks[0]?.resources, ["secrets"]);
-    assert.equal(writerOf(blocks[0]?.providers ?? []), "identity");
+    const [block] = blocks;
+    assert.ok(block && blocks.length === 1);
+    assert.deepEqual(block.resources, ["secrets"]);
+    assert.equal(writerOf(block.providers), "identity");
   });
 
   it("a kubeconfig has a context a server, the first being the current one", () => {
@@ -67,13 +76,13 @@ describe("manifests of a control plane", () => {
         ],
         user,
       ),
-    );
+    ) as Kubeconfig;
     assert.equal(config["current-context"], "cp1");
     assert.deepEqual(
-      config.contexts.map(({ name }: { name: string }) => name),
+      config.contexts.map(({ name }) => name),
       ["cp1", "cp2"],
     );
-    assert.equal(config.clusters[1].cluster.server, "https://b");
-    assert.equal(Buffer.from(config.users[0].user["client-key-data"], "base64").toString(), "KEY");
+    assert.equal(config.clusters[1]?.cluster.server, "https://b");
+    assert.equal(Buffer.from(config.users[0]?.user["client-key-data"] ?? "", "base64").toString(), "KEY");
   });
 });
