@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Pool } from "undici";
+import { statusControlPlane } from "../../../control-plane/control-plane-status";
 import { runningPods } from "../../../control-plane/running-pods";
 import { type StartOptions, startControlPlane } from "../../../control-plane/start-control-plane";
 import { stateLayout } from "../../../control-plane/state-layout";
@@ -49,6 +50,8 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
   const directory = mkdtempSync(join(tmpdir(), "ke-"));
   const state = join(directory, "cp");
   const controlPlane = await startControlPlane({ stateDirectory: state, unsafeNoFsync: true, ...options });
+  const { supervisorPid } = await statusControlPlane(state);
+  if (supervisorPid !== undefined) runningSupervisors.add(supervisorPid);
   const keys = join(directory, "keys");
   mkdirSync(keys, { mode: 0o700 });
   const plugins = new Map<number, PluginInstance>();
@@ -161,10 +164,24 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
     async close() {
       await Promise.all(pools.map((pool) => pool.destroy()));
       await cleanControlPlane(state);
+      if (supervisorPid !== undefined) runningSupervisors.delete(supervisorPid);
       rmSync(directory, { recursive: true, force: true });
     },
   };
 }
+
+/** Control planes are processes of their own: they must not outlive a test run that is ended from outside. */
+const runningSupervisors = new Set<number>();
+process.once("SIGTERM", () => process.exit(143));
+process.on("exit", () => {
+  for (const pid of runningSupervisors) {
+    try {
+      process.kill(pid, "SIGTERM");
+    } catch {
+      // it has ended by itself
+    }
+  }
+});
 
 function tls(files: { caFile: string; certFile: string; keyFile: string }) {
   return { ca: readFileSync(files.caFile), cert: readFileSync(files.certFile), key: readFileSync(files.keyFile) };
