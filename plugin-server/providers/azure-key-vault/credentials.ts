@@ -15,7 +15,7 @@ import { type AzureCredentials, readAzureJson } from "./azure-json";
 import { readClientCertificate } from "./client-certificate";
 import type { AzureCloud } from "./clouds";
 import type { Connections, Exchange } from "./connections";
-import { isManagedIdentity, tokenFailure } from "./token-failure";
+import { badCredentials, isManagedIdentity, tokenFailure } from "./token-failure";
 import type { Token } from "./token-source";
 
 export interface CredentialSettings {
@@ -52,7 +52,7 @@ export async function fetchToken(settings: CredentialSettings, signal: AbortSign
   try {
     ({ credentials } = await readAzureJson(settings.credentialsFile, settings.environment));
   } catch (thrown) {
-    if (thrown instanceof KmsEtcdError) return { failed: { retry: "never", error: thrown } };
+    if (thrown instanceof KmsEtcdError) return { failed: badCredentials(thrown) };
     throw thrown;
   }
   let last: Exchange | undefined;

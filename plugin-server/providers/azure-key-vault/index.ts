@@ -14,7 +14,7 @@ import { fetchToken, issuerOf } from "./credentials";
 import { createKeyIdentity, type KeyIdentity, type KeyNames } from "./key-identity";
 import { createKeyVaultClient, type KeyVaultAnswer, type KeyVaultClient } from "./key-vault-client";
 import { withinLimit } from "./time-limit";
-import { createTokenSource } from "./token-source";
+import { createTokenSource, type TokenSource } from "./token-source";
 import {
   type Algorithm,
   algorithms,
@@ -43,6 +43,7 @@ interface Opened {
 
 interface Backend {
   readonly client: KeyVaultClient;
+  readonly tokens: TokenSource;
   readonly connections: Connections;
 }
 
@@ -74,29 +75,35 @@ export function createAzureKeyVaultProvider(
       (signal) => fetchToken(settings, signal),
       issuerOf(known.azureJson.credentials, cloud),
     );
-    return { connections, client: await createKeyVaultClient({ identity, names, resource, tokens, connections }) };
+    const client = await createKeyVaultClient({ identity, names, resource, tokens, connections });
+    return { connections, tokens, client };
   };
 
   const ask = (
     known: Opened,
     call: (client: KeyVaultClient, signal: AbortSignal) => Promise<Outcome<KeyVaultAnswer>>,
     signal: AbortSignal,
-  ): Promise<KeyVaultAnswer> =>
-    inAttempts(
+  ): Promise<KeyVaultAnswer> => {
+    let tokens: TokenSource | undefined;
+    return inAttempts(
       async (attemptSignal) => {
         backend ??= startBackend(known).catch((thrown: unknown) => {
           backend = undefined;
           throw thrown;
         });
-        return call((await backend).client, attemptSignal);
+        const started = await backend;
+        tokens = started.tokens;
+        return call(started.client, attemptSignal);
       },
       () =>
+        tokens?.missing() ??
         new KmsEtcdError("timeout", `Key Vault did not answer in time for ${known.identity.kid}`, {
           remedy: "check the network between this host and the vault",
         }),
       signal,
       limits,
     );
+  };
 
   const encrypt = async (
     known: Opened,

@@ -32,7 +32,7 @@ export function tokenFailure(
   credentials: AzureCredentials,
   issuer: string,
 ): Failure {
-  if (thrown instanceof KmsEtcdError) return { retry: "never", error: thrown };
+  if (thrown instanceof KmsEtcdError) return badCredentials(thrown);
   if (exchange === undefined) return unprepared(thrown, credentials);
   if (exchange.response === undefined) return networkFailure(exchange.failure, issuer);
   const { status, headers, bodyAsText } = exchange.response;
@@ -72,6 +72,12 @@ export function tokenFailure(
 
 export function isManagedIdentity(credentials: AzureCredentials): boolean {
   return credentials.kind === "system-assigned-identity" || credentials.kind === "user-assigned-identity";
+}
+
+/** A mistake in azure.json or a file that it names. Found during a call, it is not the caller's input that is wrong. */
+export function badCredentials({ message, remedy, cause }: KmsEtcdError): Failure {
+  const options = remedy === undefined ? { cause } : { remedy, cause };
+  return { retry: "never", error: new KmsEtcdError("key-unusable", message, options) };
 }
 
 function unprepared(thrown: unknown, credentials: AzureCredentials): Failure {

@@ -15,6 +15,8 @@ export interface Token {
 export interface TokenSource {
   /** A token that should be accepted now. Rejects with the reason why there is none, at the latest when `signal` aborts. */
   get(signal: AbortSignal): Promise<string>;
+  /** Why calls are waiting for a token; undefined when there is one. */
+  missing(): KmsEtcdError | undefined;
   /** The vault took this token. */
   accepted(token: string): void;
   /** The vault did not: the next `get` brings another one, unless that has just been tried in vain. */
@@ -97,16 +99,20 @@ export function createTokenSource(
     });
   };
 
+  const usable = (): Held | undefined => (held !== undefined && now() < held.usableUntil ? held : undefined);
+
   return {
     async get(signal) {
-      if (held !== undefined && now() < held.usableUntil) {
-        if (now() >= held.renewAt) renewAhead();
-        return held.value;
+      const current = usable();
+      if (current !== undefined) {
+        if (now() >= current.renewAt) renewAhead();
+        return current.value;
       }
       if (pending === undefined && lastError !== undefined && now() < askAgainAt) throw lastError;
       const token = await untilAborted(renew(), signal, () => lastError ?? outOfTime());
       return token.value;
     },
+    missing: () => (usable() === undefined ? (lastError ?? outOfTime()) : undefined),
     accepted(token) {
       if (held?.value === token) held.accepted = true;
     },
