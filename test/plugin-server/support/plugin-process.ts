@@ -1,0 +1,118 @@
+/** The plugin as a process of its own, from the same bundle that the image has. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { formatLocalKeyFile } from "../../../core/local-key-file";
+import { bundleEntry, bundlePlugin } from "../../../plugin-server/image/bundle";
+
+const project = join(__dirname, "..", "..", "..");
+
+export interface PluginProcess {
+  readonly pid: number;
+  /** Everything that it has printed so far. */
+  readonly output: { readonly stdout: string; readonly stderr: string };
+  kill(signal: NodeJS.Signals): void;
+  /** Closes our end of the pipe that it writes its log to. */
+  closeLog(): void;
+  /** Its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  /** Resolves when the socket takes connections. Rejects when the process ends first. */
+  served(socket: string): Promise<void>;
+}
+
+export interface PluginWorkshop {
+  readonly directory: string;
+  readonly keyFile: string;
+  start(...args: readonly string[]): PluginProcess;
+  /** Runs it to its end. */
+  run(
+    ...args: readonly string[]
+  ): Promise<{ readonly code: number | NodeJS.Signals; readonly stdout: string; readonly stderr: string }>;
+}
+
+/** Call it inside a `describe`: what its tests start is ended after each, by process id. */
+export function useWorkshop(): PluginWorkshop {
+  let directory = "";
+  let entry = "";
+  const running = new Set<ChildProcess>();
+  before(async function () {
+    this.timeout(60_000);
+    directory = await mkdtemp(join(tmpdir(), "kms-etcd-process-"));
+    const { files } = await bundlePlugin(project, { version: "v9.8.7", commit: "abc", date: "" }, "/usr/bin/env node");
+    for (const { path, content } of files) {
+      await mkdir(dirname(join(directory, path)), { recursive: true });
+      await writeFile(join(directory, path), content);
+    }
+    entry = join(directory, bundleEntry);
+    await writeFile(join(directory, "key"), formatLocalKeyFile(Buffer.alloc(32, 9)), { mode: 0o600 });
+  });
+  afterEach(async () => {
+    for (const child of running) {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+  });
+  after(() => rm(directory, { recursive: true, force: true }));
+
+  function start(...args: readonly string[]): PluginProcess {
+    const child = spawn(process.execPath, [entry, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    running.add(child);
+    const output = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (text: string) => {
+        output[name] += text;
+      });
+    }
+    const ended = once(child, "close").then(([code, signal]: unknown[]) => {
+      running.delete(child);
+      return (code ?? signal) as number | NodeJS.Signals;
+    });
+    let isEnded = false;
+    void ended.then(() => {
+      isEnded = true;
+    });
+    return {
+      pid: child.pid ?? 0,
+      output,
+      ended,
+      kill: (signal) => child.kill(signal),
+      closeLog: () => child.stderr.destroy(),
+      served: async (socket) => {
+        while (!(await answers(socket))) {
+          if (isEnded) throw new Error(`the plugin has ended: ${output.stderr}`);
+          await delay(5);
+        }
+      },
+    };
+  }
+
+  return {
+    get directory() {
+      return directory;
+    },
+    get keyFile() {
+      return join(directory, "key");
+    },
+    start,
+    run: async (...args) => {
+      const plugin = start(...args);
+      const code = await plugin.ended;
+      return { code, ...plugin.output };
+    },
+  };
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
