@@ -40,7 +40,7 @@ export interface StartOptions extends ControlPlaneChoices {
 }
 
 const defaultReadySeconds = 120;
-const supervisorSeconds = 30;
+const supervisorSeconds = 60;
 
 /**
  * Returns when etcd and all API servers are ready. A control plane that runs already is left as it is. When it does not

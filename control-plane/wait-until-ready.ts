@@ -23,7 +23,7 @@ interface Server {
   readonly client: TlsClientFiles;
 }
 
-/** A pod that crashed so often before it was ever ready will not get ready by waiting. */
+/** A pod that crashes so often while it is waited for, with etcd ready, will not get ready by waiting. */
 const hopelessRestarts = 3;
 const pollMilliseconds = 200;
 
@@ -34,11 +34,13 @@ export async function waitUntilReady(
   options: WaitOptions,
 ): Promise<void> {
   const begun = Date.now();
+  const all = servers(controlPlane);
+  const restartsBefore = new Map(all.map((server) => [server.host, restartsOf(layout, server)]));
   let reported = 0;
   for (;;) {
     options.signal?.throwIfAborted();
     const answers = await Promise.all(
-      servers(controlPlane).map(async (server) => ({
+      all.map(async (server) => ({
         server,
         answer: await askHealth(server.url, server.path, server.client),
       })),
@@ -46,7 +48,11 @@ export async function waitUntilReady(
     const missing = answers.flatMap(({ server, answer }) => (answer.ready ? [] : [{ server, reason: answer.reason }]));
     if (missing.length === 0) return;
     const seconds = Math.floor((Date.now() - begun) / 1000);
-    const hopeless = missing.some(({ server }) => restartsOf(layout, server) >= hopelessRestarts);
+    const etcdReady = missing.every(({ server }) => server.pod !== etcdPodName);
+    const hopeless = missing.some(({ server }) => {
+      const restarts = restartsOf(layout, server) - (restartsBefore.get(server.host) ?? 0);
+      return restarts >= hopelessRestarts && (etcdReady || server.pod === etcdPodName);
+    });
     if (hopeless || seconds >= options.seconds) {
       const what = missing.map(({ server, reason }) => `${server.pod} on ${server.host} (${reason})`).join(", ");
       const tails = missing.map(({ server }) => {
