@@ -2,7 +2,7 @@
  * How long a crashed pod waits before it is started again. A kubelet waits 10 s, 20 s, ... up to 5 minutes and forgets after
  * 10 minutes of good running; here everything is ten times quicker, because people and tests wait for it.
  */
-export const firstDelaySeconds = 1;
+const firstDelaySeconds = 1;
 export const longestDelaySeconds = 30;
 /** A pod that ran this long was not in a crash loop. */
 export const stableAfterSeconds = 60;
