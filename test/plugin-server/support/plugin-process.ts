@@ -34,8 +34,8 @@ export interface PluginWorkshop {
   ): Promise<{ readonly code: number | NodeJS.Signals; readonly stdout: string; readonly stderr: string }>;
 }
 
-/** Call it inside a `describe`: what its tests start is ended after each, by process id. */
-export function useWorkshop(): PluginWorkshop {
+/** Call it inside a `describe`: what its tests start is ended after each of them or after all, by process id. */
+export function useWorkshop({ endAfterEach = true } = {}): PluginWorkshop {
   let directory = "";
   let entry = "";
   const running = new Set<ChildProcess>();
@@ -50,13 +50,19 @@ export function useWorkshop(): PluginWorkshop {
     entry = join(directory, bundleEntry);
     await writeFile(join(directory, "key"), formatLocalKeyFile(Buffer.alloc(32, 9)), { mode: 0o600 });
   });
-  afterEach(async () => {
+  const endAll = async () => {
     for (const child of running) {
       child.kill("SIGKILL");
-      await once(child, "exit");
+      await once(child, "close");
     }
+  };
+  afterEach(async () => {
+    if (endAfterEach) await endAll();
   });
-  after(() => rm(directory, { recursive: true, force: true }));
+  after(async () => {
+    await endAll();
+    await rm(directory, { recursive: true, force: true });
+  });
 
   function start(...args: readonly string[]): PluginProcess {
     const child = spawn(process.execPath, [entry, ...args], { stdio: ["ignore", "pipe", "pipe"] });
