@@ -48,6 +48,28 @@ describe("faults on a real control plane of restarting servers", function () {
       assert.equal(await loadedHash(cluster, index), before[index]);
   }
 
+  /** Ready, and with an identity Lease of its present process: what the engine discovers servers by. */
+  async function waitUntilLive(name: string, index: number): Promise<void> {
+    for (
+      const until = Date.now() + 120_000;
+      Date.now() < until;
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    ) {
+      const ready = await cluster.request(index, "GET", "/readyz").catch(() => undefined);
+      if (ready?.status !== 200) continue;
+      const { text } = await cluster.request(0, "GET", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases");
+      const { items } = JSON.parse(text) as {
+        items: { metadata: { labels?: Record<string, string> }; spec: { renewTime: string } }[];
+      };
+      const fresh = (time: string) => Date.now() - Date.parse(time) < 15_000;
+      if (
+        items.some((lease) => lease.metadata.labels?.["kubernetes.io/hostname"] === name && fresh(lease.spec.renewTime))
+      )
+        return;
+    }
+    assert.fail(`${name} did not come back`);
+  }
+
   /** The manifest that the engine itself writes for a version's plugin, changed by the test. */
   async function placePlugin(index: number, version: number, change: (manifest: string) => string): Promise<void> {
     await cluster.rotate(version, { advanceTo: RotationStage.Plugin });
@@ -100,6 +122,7 @@ describe("faults on a real control plane of restarting servers", function () {
     assertBlocked(outcome, /cp3: cannot be reached/, /bring cp3 back/);
     assert.deepEqual(files(), before);
     renameSync(join(cluster.directory, "away.yaml"), manifest);
+    await waitUntilLive("cp3", 2);
   });
 
   it("a live server that is not in the list => refused before anything is done", async function () {
