@@ -48,6 +48,10 @@ async function main(): Promise<void> {
   const next = before + 1;
   title(`5  keyVersion: ${before} -> ${next}, as pulumi preview shows it`);
   await pulumi.run(["config", "set", "keyVersion", String(next)]);
+  // Set where somebody has rolled back: the newest declared version must not stay behind the one that encrypts.
+  const newest = await pulumi.quiet(["config", "get", "newestKeyVersion"]);
+  if (newest !== undefined && Number(newest) < next)
+    await pulumi.run(["config", "set", "newestKeyVersion", String(next)]);
   await pulumi.run(["preview", "--diff"]);
 
   title(`6  pulumi up: rotate to key version ${next}, while clients read and write through all three servers`);
