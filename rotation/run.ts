@@ -150,6 +150,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
   let wait = { reason: "", since: 0, said: 0 };
+  let waitingSince: number | undefined;
   let failuresInARow = 0;
   let repeated = { text: "", times: 0 };
 
@@ -161,6 +162,11 @@ function createRun(options: RotationOptions, clock: Clock) {
 
   /** A stage is never left backwards: counting again during PRUNE is part of PRUNE. */
   function enter(decision: Decision): void {
+    // Looking while waiting is waiting too: a wait lasts until something else is decided.
+    if (decision.kind !== "wait" && waitingSince !== undefined) {
+      if (current !== undefined) current.waiting += clock.now() - waitingSince;
+      waitingSince = undefined;
+    }
     const next = decision.kind === "done" || decision.kind === "blocked" ? undefined : decision.stage;
     if (current !== undefined && (next === undefined || isAfter(next, current.stage))) {
       if (decision.kind !== "blocked") finish();
@@ -223,8 +229,8 @@ function createRun(options: RotationOptions, clock: Clock) {
       emit("waiting", `waiting for ${reason}${elapsed === 0 ? "" : `, ${elapsed} s so far`}`);
       wait.said = before;
     }
+    waitingSince ??= before;
     await sleep();
-    if (current !== undefined) current.waiting += clock.now() - before;
   }
 
   /** Someone else changed a file: look again. Anything else that fails ends this run, with what was loaded left in place. */
