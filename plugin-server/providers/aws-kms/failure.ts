@@ -223,6 +223,6 @@ export function kmsFailure(
 
 /** One line of bounded length: gRPC carries the message as an HTTP/2 header value. */
 function plainText(text: string): string {
-  const line = text.replace(/[^\x20-\x7e]+/g, " ").trim();
+  const line = text.replace(/[^\x21-\x7e]+/g, " ").trim();
   return line.length > 300 ? `${line.slice(0, 300)}...` : line;
 }

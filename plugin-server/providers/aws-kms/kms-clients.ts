@@ -67,7 +67,7 @@ export function createKmsClients(
       if (region !== undefined) clientIn(region);
     },
     async clientFor(keyId, signal) {
-      const region = regions.get(keyId) ?? (await settleRegion(keyId)) ?? (await instanceRegion(environment, signal));
+      const region = (await settleRegion(keyId)) ?? (await instanceRegion(environment, signal));
       regions.set(keyId, region);
       return clientIn(region);
     },

@@ -60,12 +60,12 @@ export const htmlPage: Fault = {
   body: "<html><body>log in</body></html>",
 };
 
-export const emptyAnswer: Fault = {
-  kind: "answer",
-  status: 200,
-  contentType: "application/x-amz-json-1.1",
-  body: "{}",
-};
+/** A success with `body`, whatever was asked. */
+export function jsonAnswer(body: object): Fault {
+  return { kind: "answer", status: 200, contentType: "application/x-amz-json-1.1", body: JSON.stringify(body) };
+}
+
+export const emptyAnswer: Fault = jsonAnswer({});
 
 /** The first bytes of an answer to Decrypt: a parser's message could quote them. */
 export const cutOff: Fault = {

@@ -11,6 +11,7 @@ import {
   htmlPage,
   incorrectKey,
   internalError,
+  jsonAnswer,
   throttling,
 } from "../../../fakes/aws/faults";
 import { defaultAccessKey } from "../../../fakes/aws/kms-fake";
@@ -129,6 +130,13 @@ describe("a key in AWS KMS under faults", () => {
     it("bytes that another key encrypted", async () => {
       rig.kms.order({ fault: incorrectKey });
       await failure(decrypt(), "corrupt");
+    });
+
+    it("a key that does not give back what it encrypted: the probe sees it", async () => {
+      rig.kms.order({ fault: awsError("InvalidCiphertextException", ""), action: "Decrypt" });
+      assert.match((await failure(probe(), "key-unusable")).message, /does not decrypt what it has just encrypted/);
+      rig.kms.order({ fault: jsonAnswer({ Plaintext: "b3RoZXI=" }), action: "Decrypt" });
+      assert.match((await failure(probe(), "key-unusable")).message, /does not give back what it encrypted$/);
     });
 
     it("bytes that were changed: an error with a text, though AWS KMS gives none", async () => {
@@ -285,7 +293,7 @@ describe("a key in AWS KMS under faults", () => {
       await rig.kms.until(() => attempts() === 1);
       controller.abort();
       assert.ok((await duration(seen)) < 500);
-      await rig.kms.until(() => rig.kms.underWay() === 0);
+      assert.ok((await duration(rig.kms.until(() => rig.kms.underWay() === 0))) < 500);
       assert.equal(attempts(), 1);
     });
 
