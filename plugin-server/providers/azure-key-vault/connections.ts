@@ -43,6 +43,7 @@ const longestAnswer = 64 * 1024;
 export async function createConnections(settings: {
   readonly proxyMode: ProxyMode | undefined;
   readonly connect: Connect | undefined;
+  readonly environment: NodeJS.ProcessEnv;
 }): Promise<Connections> {
   const [{ Agent, EnvHttpProxyAgent }, { createHttpHeaders }] = await Promise.all([
     import("undici"),
@@ -56,7 +57,14 @@ export async function createConnections(settings: {
     bodyTimeout: answerTimeoutMs,
     maxResponseSize: longestAnswer,
   };
-  const secure = new EnvHttpProxyAgent(options);
+  const { environment } = settings;
+  // As Go does it: https has a proxy of its own and does not fall back to the one for http.
+  const secure = new EnvHttpProxyAgent({
+    ...options,
+    httpProxy: "",
+    httpsProxy: environment["HTTPS_PROXY"] ?? environment["https_proxy"] ?? "",
+    noProxy: environment["NO_PROXY"] ?? environment["no_proxy"] ?? "",
+  });
   // Plain HTTP goes to this host's metadata service and to proxy mode's proxy: never through another proxy.
   const direct = new Agent(options);
 

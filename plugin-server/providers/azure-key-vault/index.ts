@@ -60,14 +60,17 @@ export function createAzureKeyVaultProvider(
   let backend: Promise<Backend> | undefined;
   let closed = false;
 
-  const settled = (caller: string): Opened => {
-    if (opened === undefined || closed)
-      throw new Error(`${caller} was called ${closed ? "after close" : "before open"}`);
+  const afterOpen = (caller: string): Opened => {
+    if (opened === undefined) throw new Error(`${caller} was called before open`);
     return opened;
+  };
+  const whileOpen = (caller: string): Opened => {
+    if (closed) throw new Error(`${caller} was called after close`);
+    return afterOpen(caller);
   };
 
   const startBackend = async (known: Opened): Promise<Backend> => {
-    const connections = await createConnections({ proxyMode: config.proxy, connect: options.connect });
+    const connections = await createConnections({ proxyMode: config.proxy, connect: options.connect, environment });
     const { resource } = known.service;
     const { cloud, names, identity } = known;
     const settings = { credentialsFile: config.credentialsFile, environment, cloud, resource, connections };
@@ -136,7 +139,7 @@ export function createAzureKeyVaultProvider(
 
   return {
     get keyId() {
-      return settled("keyId").identity.keyId;
+      return afterOpen("keyId").identity.keyId;
     },
     statusVersion: "v2beta1",
     get description() {
@@ -155,7 +158,7 @@ export function createAzureKeyVaultProvider(
       opened = { azureJson, cloud, service, names, identity: createKeyIdentity(names) };
     },
     async encrypt(plaintext, call) {
-      const known = settled("encrypt");
+      const known = whileOpen("encrypt");
       if (plaintext.length === 0 || plaintext.length > longestPlaintext) {
         throw new KmsEtcdError("invalid-input", `the plaintext has ${plaintext.length} bytes`, {
           remedy: `send 1 to ${longestPlaintext} bytes: the plugin encrypts data encryption keys, not data`,
@@ -169,7 +172,7 @@ export function createAzureKeyVaultProvider(
       };
     },
     async decrypt(input, call) {
-      const known = settled("decrypt");
+      const known = whileOpen("decrypt");
       if (call.kms === "v2") checkAnnotations(input.annotations);
       const { block, encoding } = decodeCiphertext(input.ciphertext);
       return withinLimit(call.signal, limits.limitMs, async (signal) => {
@@ -178,7 +181,7 @@ export function createAzureKeyVaultProvider(
       });
     },
     async probe(signal) {
-      const known = settled("probe");
+      const known = whileOpen("probe");
       await withinLimit(signal, limits.limitMs, async (limited) => {
         const sent = Buffer.from("healthcheck");
         const encrypted = await encrypt(known, algorithms.v2, sent, limited);

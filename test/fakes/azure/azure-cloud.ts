@@ -30,6 +30,10 @@ export interface FakeAzure {
   readonly requests: readonly WireRequest[];
   /** TLS connections that were opened so far. */
   readonly connections: () => number;
+  /** TLS connections that are open now. */
+  readonly openConnections: () => number;
+  /** Tunnels that were opened by CONNECT so far. */
+  readonly tunnels: () => number;
   /** How far the clock of all services is ahead of this machine's. */
   clockAheadMs: number;
   /** Leads connections of this process here, whatever host they are for. */
@@ -75,6 +79,8 @@ export async function startFakeAzure(): Promise<FakeAzure> {
   const requests: WireRequest[] = [];
   const sockets = new Set<Socket>();
   let connections = 0;
+  let openConnections = 0;
+  let tunnels = 0;
 
   function routeByHost(request: WireRequest): Routed {
     if (loginHosts.includes(request.host)) return entra.route(request);
@@ -114,8 +120,12 @@ export async function startFakeAzure(): Promise<FakeAzure> {
   const plain = createServer((incoming, response) => {
     serve(incoming, response, routePlain).catch((thrown: unknown) => response.destroy(thrown as Error));
   });
-  secure.on("secureConnection", () => {
+  secure.on("secureConnection", (socket: Socket) => {
     connections += 1;
+    openConnections += 1;
+    socket.on("close", () => {
+      openConnections -= 1;
+    });
   });
   for (const server of [secure, plain]) {
     // The client decides how long a connection idles, so that tests can count connections.
@@ -126,6 +136,7 @@ export async function startFakeAzure(): Promise<FakeAzure> {
     });
   }
   plain.on("connect", (_request: IncomingMessage, client: Socket, head: Buffer) => {
+    tunnels += 1;
     const tunnel = connectTcp(portOf(secure), "127.0.0.1", () => {
       client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
       tunnel.write(head);
@@ -147,6 +158,8 @@ export async function startFakeAzure(): Promise<FakeAzure> {
     requests,
     clockAheadMs: 0,
     connections: () => connections,
+    openConnections: () => openConnections,
+    tunnels: () => tunnels,
     authority: pki.certificate,
     plainPort: portOf(plain),
     addVault(
