@@ -67,6 +67,21 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     });
   }
 
+  /**
+   * A failure that leaves a state behind must mark the same outputs as secret as a success would; and what was said about the
+   * resource must be there before its row is closed.
+   */
+  async function whole<Result>(secrets: ReadonlySet<string>, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (thrown) {
+      if (!(thrown instanceof InitFailed)) throw thrown;
+      throw new InitFailed(thrown.id, thrown.outputs, thrown.reasons, secrets);
+    } finally {
+      await session.log.flush();
+    }
+  }
+
   async function check(request: CheckRequest, signal: AbortSignal): Promise<CheckResponse> {
     const olds = request.hasOlds() ? readProperties(request.getOlds()).values : undefined;
     const news = readProperties(request.getNews());
@@ -99,7 +114,7 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
   async function create(request: CreateRequest, signal: AbortSignal): Promise<CreateResponse> {
     const inputs = readProperties(request.getProperties());
     const operation = operationOf(request, signal, viewsOf(request));
-    const created = await withSecrets(inputs.secrets, () =>
+    const created = await whole(inputs.secrets, () =>
       resourceOf(request).create(inputs.values, request.getPreview(), operation),
     );
     const response = new CreateResponse();
@@ -130,7 +145,7 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     };
     const inputs = readProperties(request.getNews());
     const operation = operationOf(request, signal, viewsOf(request));
-    const outputs = await withSecrets(inputs.secrets, () =>
+    const outputs = await whole(inputs.secrets, () =>
       resourceOf(request).update(state, inputs.values, request.getPreview(), operation),
     );
     const response = new UpdateResponse();
@@ -171,14 +186,4 @@ function diffResponse(changes: ResourceDiff): DiffResponse {
   response.setDiffsList([...topLevelNames(changes.inputs), ...changes.outputs]);
   response.setHasdetaileddiff(true);
   return response;
-}
-
-/** A failure that leaves a state behind must mark the same outputs as secret as a success would. */
-async function withSecrets<Result>(secrets: ReadonlySet<string>, work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (thrown) {
-    if (!(thrown instanceof InitFailed)) throw thrown;
-    throw new InitFailed(thrown.id, thrown.outputs, thrown.reasons, secrets);
-  }
 }

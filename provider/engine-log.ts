@@ -10,6 +10,8 @@ export interface EngineLog {
   warn(urn: string, message: string): Promise<void>;
   /** Shown with `--debug` only. */
   debug(message: string): Promise<void>;
+  /** Resolves when the engine has everything that was said so far. */
+  flush(): Promise<void>;
   close(): void;
 }
 
@@ -20,11 +22,18 @@ export function createEngineLog(address: string | undefined): EngineLog {
       progress: () => undefined,
       warn: async () => undefined,
       debug: async () => undefined,
+      flush: async () => undefined,
       close: () => undefined,
     };
   }
   const engine = connectUnary(address);
-  const send = async (urn: string, severity: LogSeverity, message: string, ephemeral: boolean) => {
+  // One after the other: two calls at once may arrive in the other order, and progress would run backwards.
+  let queue: Promise<void> = Promise.resolve();
+  const send = (urn: string, severity: LogSeverity, message: string, ephemeral: boolean): Promise<void> => {
+    queue = queue.then(() => deliver(urn, severity, message, ephemeral));
+    return queue;
+  };
+  const deliver = async (urn: string, severity: LogSeverity, message: string, ephemeral: boolean) => {
     const request = new LogRequest();
     request.setUrn(urn);
     request.setSeverity(severity);
@@ -42,6 +51,7 @@ export function createEngineLog(address: string | undefined): EngineLog {
     progress: (urn, message) => void send(urn, LogSeverity.INFO, message, true),
     warn: (urn, message) => send(urn, LogSeverity.WARNING, message, false),
     debug: (message) => send("", LogSeverity.DEBUG, message, false),
+    flush: () => queue,
     close: () => engine.close(),
   };
 }

@@ -29,7 +29,7 @@ export interface View {
 
 export interface Views {
   /** The views in the state before this operation. */
-  readonly before: readonly Pick<View, "name" | "inputs">[];
+  readonly before: readonly View[];
   /** Shows a part of the work and keeps it in the state. Each name at most once in an operation. */
   publish(view: View): Promise<void>;
   /** Takes a view out of the state. */

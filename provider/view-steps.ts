@@ -52,7 +52,11 @@ export function createViews(type: string, target: ViewTarget): Views {
   }
 
   return {
-    before: target.oldViews.map((view) => ({ name: view.getName(), inputs: readProperties(view.getInputs()).values })),
+    before: target.oldViews.map((view) => ({
+      name: view.getName(),
+      inputs: readProperties(view.getInputs()).values,
+      outputs: readProperties(view.getOutputs()).values,
+    })),
     async publish(view: View) {
       // No detailed diff: the npm package can't serialize it here, and the engine compares old and new by itself.
       const step = stepOf(view.name, olds.has(view.name) ? ViewStep.Op.UPDATE : ViewStep.Op.CREATE);

@@ -32,6 +32,15 @@ export function providersOf(servers: readonly SeenServer[], key: DeclaredKey): R
   return new Set(ids);
 }
 
+/** The ids that `key` may have in stored values of `resource`: in the blocks that there are, and in one of its own. */
+export function possibleProviders(
+  servers: readonly SeenServer[],
+  key: DeclaredKey,
+  resource: string,
+): ReadonlySet<ProviderId> {
+  return new Set([idFor(key, [resource]), ...blocksOf(servers).map((block) => idFor(key, block.resources))]);
+}
+
 function versionOn(server: SeenServer, resource: string, keys: readonly DeclaredKey[]): number | undefined {
   // A server that was never given a file encrypts nothing.
   const config = server.loaded.config ?? (server.file === undefined ? { blocks: [] } : undefined);

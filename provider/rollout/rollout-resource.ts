@@ -15,7 +15,7 @@ import { rolloutProblems } from "./rollout-problems";
 import { runRollout } from "./rollout-run";
 import type { RotationEngine, Survey } from "./rotation-engine";
 import { createStageViews } from "./stage-views";
-import { undeclaredKeyProblems } from "./undeclared-keys";
+import { undeclaredInUse, undeclaredKeyProblems } from "./undeclared-keys";
 
 export function createRolloutResource(engine: RotationEngine): Resource {
   /** What `check` has seen, for the `diff`, `create` or `update` that follows it in the same process. */
@@ -42,7 +42,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
     const before = olds === undefined ? undefined : rolloutInputs(olds);
     const samePlatform = before?.platform.controlPlaneFile === inputs.platform.controlPlaneFile;
     const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
-    await sayWhatMatters(survey, before !== undefined && !samePlatform ? before : undefined, operation);
+    await sayWhatMatters(survey, inputs, before !== undefined && !samePlatform ? before : undefined, operation);
     return { inputs: withPlan(news, survey, inputs, olds), problems: undeclared };
   }
 
@@ -52,7 +52,12 @@ export function createRolloutResource(engine: RotationEngine): Resource {
     return plan === undefined || plan === null ? news : { ...news, plan };
   }
 
-  async function sayWhatMatters(survey: Survey, left: RolloutInputs | undefined, operation: Operation): Promise<void> {
+  async function sayWhatMatters(
+    survey: Survey,
+    inputs: RolloutInputs,
+    left: RolloutInputs | undefined,
+    operation: Operation,
+  ): Promise<void> {
     if (left !== undefined) {
       await operation.warn(
         `${left.platform.controlPlaneFile} is managed no longer: that cluster keeps its settings as they are`,
@@ -62,6 +67,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
       const { reason, remedy } = survey.plan.blocked;
       await operation.warn(`a rollout would stop: ${reason}; ${remedy}`);
     }
+    for (const warning of undeclaredInUse(inputs.keys, survey.plan.observed)) await operation.warn(warning);
     if (isPending(survey)) for (const warning of survey.plan.warnings) await operation.warn(warning);
   }
 

@@ -40,7 +40,10 @@ export async function runRollout(
       plan,
       evidence: evidenceToKeep(before["evidence"], outcome.evidence, false),
     });
-    if (outcome.kind === "done") return outputs;
+    if (outcome.kind === "done") {
+      views.reached(wanted.goal.advanceTo);
+      return outputs;
+    }
     views.stopped(outcome.stage, outcome.kind === "blocked" ? "not finished" : "interrupted");
     throw new InitFailed(id, outputs, [whyItStopped(outcome)]);
   } catch (thrown) {
@@ -57,8 +60,7 @@ export async function runRollout(
   }
 }
 
-function whyItStopped(outcome: RotationOutcome): string {
-  const reason = `${outcome.stage}: ${outcome.reason ?? `stopped (${outcome.kind})`}`;
-  if (outcome.kind !== "blocked") return `${reason}; run pulumi up again to go on`;
-  return `${reason}${outcome.remedy === undefined ? "" : `; ${outcome.remedy}`}; then run pulumi up again`;
+function whyItStopped({ kind, stage, reason, remedy }: RotationOutcome): string {
+  if (kind !== "blocked") return `${stage}: stopped at a safe point; run pulumi up again to go on`;
+  return `${stage}: ${reason ?? "blocked"}${remedy === undefined ? "" : `; ${remedy}`}; then run pulumi up again`;
 }

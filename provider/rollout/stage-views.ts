@@ -1,5 +1,5 @@
 /** The rows of a rollout: one view a stage. The state keeps them, so they say where the rotation to the present target stands. */
-import type { RotationStage } from "../../core/rotation-stage";
+import { isAfter, type RotationStage, rotationStages } from "../../core/rotation-stage";
 import type { RotationEvent } from "../../rotation/run";
 import type { Properties } from "../property-values";
 import type { Views } from "../resource";
@@ -9,6 +9,8 @@ export interface StageViews {
   foretell(stages: readonly RotationStage[]): Promise<void>;
   /** A stage has ended well. */
   finished(event: RotationEvent): void;
+  /** The run has got to `stage`, so those before it are done, also where an earlier run did them and was killed. */
+  reached(stage: RotationStage): void;
   /** The stage in which the run stopped. */
   stopped(stage: RotationStage, why: string): void;
   /** Resolves when all rows are published, and those that stand for an earlier target are gone. */
@@ -42,6 +44,15 @@ export function createStageViews(views: Views, target: number): StageViews {
         ...(durationMs === undefined ? {} : { seconds: seconds(durationMs) }),
         ...(waitingMs === undefined ? {} : { waitingSeconds: seconds(waitingMs) }),
       });
+    },
+    reached(last) {
+      if (published.size === 0) return;
+      const known = views.before.filter(
+        (view) => view.inputs["keyVersion"] === target && view.outputs["result"] === "done",
+      );
+      for (const stage of rotationStages) {
+        if (!isAfter(stage, last) && !known.some((view) => view.name === stage)) publish(stage, { result: "done" });
+      }
     },
     stopped: (stage, why) => publish(stage, { result: "stopped" }, why),
     async settle() {

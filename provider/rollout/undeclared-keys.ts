@@ -2,7 +2,7 @@
 import { canonicalKey } from "../../core/key-reference";
 import type { Observation } from "../../rotation/observation";
 import type { CheckProblem } from "../resource";
-import { encryptsWith, providersOf } from "./key-providers";
+import { encryptsWith, possibleProviders, providersOf } from "./key-providers";
 import type { DeclaredKey } from "./rollout-inputs";
 
 /** Problems with the keys that `before` declares and `now` does not, by what is stored and loaded now. */
@@ -20,6 +20,29 @@ export function undeclaredKeyProblems(
       const remedy = `keep version ${key.version} declared until a rollout to another version has ended (in KmsEtcdEncryption, oldestKeyVersion to newestKeyVersion are declared)`;
       return [{ path: "keys", reason: `leaves out version ${key.version}, but ${need}; ${remedy}` }];
     });
+}
+
+/** Names that core/provider-name.ts makes. */
+const ownProvider = /^kms\/v2\/kms-etcd-[0-9a-f]{12}$/;
+
+/**
+ * What to say about objects under keys of ours that are not declared: after a kill the state may not know the newest version
+ * yet. The engine reads them by what the configurations name, so it is no reason to refuse.
+ */
+export function undeclaredInUse(
+  now: readonly DeclaredKey[],
+  observed: Pick<Observation, "servers" | "stored">,
+): readonly string[] {
+  const resources = observed.stored?.resources ?? [];
+  return resources.flatMap((entry) => {
+    const declared = new Set(now.flatMap((key) => [...possibleProviders(observed.servers, key, entry.resource)]));
+    return entry.keys
+      .filter(({ key, objects }) => objects > 0 && ownProvider.test(key.provider) && !declared.has(key.provider))
+      .map(
+        ({ key, objects }) =>
+          `${objects} stored ${objects === 1 ? "object uses" : "objects use"} ${key.provider}, which is none of the declared keys; if it is a version of yours, declare it (newestKeyVersion and oldestKeyVersion of KmsEtcdEncryption) until the rollout has ended`,
+      );
+  });
 }
 
 function needOf(key: DeclaredKey, observed: Pick<Observation, "servers" | "stored">): string | undefined {

@@ -36,6 +36,9 @@ export function rolloutStack(side: EngineSide) {
       state = undefined;
       side.oldViews.clear();
     },
+    restore: (earlier: StackState | undefined) => {
+      state = earlier;
+    },
     async preview(news: Properties) {
       await refresh();
       const inputs = await checked(news);
