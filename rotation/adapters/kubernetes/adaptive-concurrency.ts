@@ -13,7 +13,7 @@ export interface AdaptiveConcurrency {
 
 export const fewest = 4;
 export const most = 64;
-const atFirst = 16;
+const atFirst = 8;
 /** Latency grows with concurrency even where throughput still does: up to this factor it is worth it. */
 const increaseBelow = 3;
 const decreaseAbove = 6;

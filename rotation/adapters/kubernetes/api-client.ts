@@ -38,7 +38,7 @@ export interface ApiResponse {
 export interface ApiClient {
   readonly name: string;
   /** One try. Any HTTP status is an answer; throws `unreachable`, `timeout` or `cancelled` where there is none. */
-  send(request: ApiRequest, signal: AbortSignal): Promise<ApiResponse>;
+  send(request: ApiRequest, signal?: AbortSignal): Promise<ApiResponse>;
   /** The parsed body of a 200. Tries again on 429, 5xx and lost connections; throws a KmsEtcdError naming server and path. */
   get<T>(path: string, accept: string, signal: AbortSignal): Promise<T>;
   /** Hands the body of a 200 on in pieces, for answers too long to hold. One try. */
@@ -64,16 +64,16 @@ export function apiClient({ name, url, tls }: ApiServerAddress): ApiClient {
 
   async function exchange<T>(
     request: ApiRequest,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
     read: (answer: Awaited<ReturnType<Pool["request"]>>) => Promise<T>,
   ): Promise<T> {
     const limit = request.timeout ?? defaultTimeout;
     const timer = new AbortController();
     const timeout = setTimeout(() => timer.abort(), limit);
     const cancel = () => timer.abort();
-    signal.addEventListener("abort", cancel, { once: true });
+    signal?.addEventListener("abort", cancel, { once: true });
     try {
-      if (signal.aborted) timer.abort();
+      if (signal?.aborted) timer.abort();
       return await read(
         await pool.request({
           method: request.method,
@@ -92,17 +92,17 @@ export function apiClient({ name, url, tls }: ApiServerAddress): ApiClient {
     } catch (thrown) {
       if (thrown instanceof KmsEtcdError) throw thrown;
       const what = `${name}: ${request.method} ${pathOf(request)}`;
-      if (signal.aborted) throw new KmsEtcdError("cancelled", `${what} was stopped`, { cause: thrown });
+      if (signal?.aborted) throw new KmsEtcdError("cancelled", `${what} was stopped`, { cause: thrown });
       if (timer.signal.aborted)
         throw new KmsEtcdError("timeout", `${what}: no answer in ${limit / 1_000} s`, { cause: thrown });
       throw new KmsEtcdError("unreachable", `${what}: ${connectionProblem(thrown)}`, { cause: thrown });
     } finally {
       clearTimeout(timeout);
-      signal.removeEventListener("abort", cancel);
+      signal?.removeEventListener("abort", cancel);
     }
   }
 
-  const send = (request: ApiRequest, signal: AbortSignal) =>
+  const send = (request: ApiRequest, signal?: AbortSignal) =>
     exchange(
       request,
       signal,

@@ -6,7 +6,7 @@
  */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import type { RewriteTarget } from "../../decision";
-import type { ObjectFailure, ServerState, StoredProof, StoredResource } from "../../observation";
+import type { ServerState, StoredProof, StoredResource } from "../../observation";
 import type { Progress } from "../../stored-objects";
 import type { ApiClient } from "./api-client";
 import { noOpPatch, resourceVersionOf } from "./no-op-patch";
@@ -28,8 +28,8 @@ export interface ApiProofInput {
   readonly signal: AbortSignal;
 }
 
-/** So many objects that a later server stores again are looked at more closely. */
-const closerLook = 1_000;
+/** So many objects of each resource that a later server stores again are looked at more closely. */
+const closerLook = 20;
 
 export async function proveByApi(input: ApiProofInput): Promise<StoredProof> {
   const startedAt = Date.now();
@@ -50,21 +50,30 @@ function isProvable({ states, configOf }: ApiProofInput, target: RewriteTarget):
   });
 }
 
+interface Tally {
+  /** Answered in the last pass. */
+  objects: number;
+  /** Refused in some pass, by name, so that none counts twice. */
+  readonly refused: Set<string>;
+  /** Most objects that a server stored again although another one had just stored them, where the two disagree. */
+  disputed: number;
+}
+
 async function passes(
   input: ApiProofInput,
   targets: readonly RewriteTarget[],
 ): Promise<(target: RewriteTarget) => StoredResource> {
   const resources = targets.flatMap((target) => input.served.get(target.resource) ?? []);
-  const objects = new Map<string, number>();
-  const unproven = new Map<string, Set<string>>();
-  const doubt = (resource: string, object: string) => {
-    const names = unproven.get(resource) ?? new Set();
-    unproven.set(resource, names.add(object));
+  const tallies = new Map<string, Tally>();
+  const tallyOf = (resource: string): Tally => {
+    const known = tallies.get(resource) ?? { objects: 0, refused: new Set<string>(), disputed: 0 };
+    tallies.set(resource, known);
+    return known;
   };
   for (const [index, client] of input.clients.entries()) {
     if (resources.length === 0) break;
-    objects.clear();
-    const rewritten: ListedObject[] = [];
+    const rewritten = new Map<string, { count: number; readonly sample: ListedObject[] }>();
+    for (const tally of tallies.values()) tally.objects = 0;
     const { failures } = await runPass({
       clients: [client],
       resources,
@@ -73,9 +82,12 @@ async function passes(
       isAnswer: (status) => status === 404,
       onAnswer: (object, response) => {
         if (response.status !== 200) return;
-        objects.set(object.resource.name, (objects.get(object.resource.name) ?? 0) + 1);
-        const changed = resourceVersionOf(response) !== object.resourceVersion;
-        if (changed && index > 0 && rewritten.length < closerLook) rewritten.push(object);
+        tallyOf(object.resource.name).objects += 1;
+        if (index === 0 || resourceVersionOf(response) === object.resourceVersion) return;
+        const seen = rewritten.get(object.resource.name) ?? { count: 0, sample: [] };
+        rewritten.set(object.resource.name, seen);
+        seen.count += 1;
+        if (seen.sample.length < closerLook) seen.sample.push(object);
       },
       onProgress: ({ done, total }) =>
         input.onProgress({
@@ -84,21 +96,24 @@ async function passes(
         }),
       signal: input.signal,
     });
-    for (const failure of failures) doubt(failure.resource, objectName(failure));
+    for (const { resource, namespace, name } of failures) tallyOf(resource).refused.add(`${namespace}/${name}`);
     const before = input.clients[index - 1];
-    if (before === undefined) continue;
-    for (const object of rewritten) {
-      if (await serversDisagree(before, client, object)) doubt(object.resource.name, objectName(object));
+    for (const [resource, { count, sample }] of before === undefined ? [] : rewritten) {
+      const tally = tallyOf(resource);
+      if (before && (await serversDisagree(before, client, sample))) tally.disputed = Math.max(tally.disputed, count);
     }
   }
   return (target) => {
-    const names = (input.served.get(target.resource) ?? []).map((resource) => resource.name);
-    const unknown = names.reduce((sum, name) => sum + (unproven.get(name)?.size ?? 0), 0);
-    const seen = names.reduce((sum, name) => sum + (objects.get(name) ?? 0), 0);
-    // An object in doubt may also have been counted as answered: it must not count twice.
-    const proven = Math.max(seen - unknown, 0);
-    const keys = proven > 0 ? [{ key: target.key, objects: proven }] : [];
-    return { resource: target.resource, objects: proven + unknown, bytes: 0, keys, unknown };
+    const own = (input.served.get(target.resource) ?? []).map((resource) => tallyOf(resource.name));
+    let objects = 0;
+    let unknown = 0;
+    for (const tally of own) {
+      const all = Math.max(tally.objects, tally.refused.size);
+      objects += all;
+      unknown += Math.min(tally.refused.size + tally.disputed, all);
+    }
+    const keys = objects > unknown ? [{ key: target.key, objects: objects - unknown }] : [];
+    return { resource: target.resource, objects, bytes: 0, keys, unknown };
   };
 }
 
@@ -106,17 +121,17 @@ async function passes(
  * A server that stores again what another has just stored either came after a client's write, which is common, or writes
  * with another key under the same provider name, which makes the two undo each other's work for ever.
  */
-async function serversDisagree(a: ApiClient, b: ApiClient, object: ListedObject): Promise<boolean> {
-  let last: string | undefined;
-  for (const client of [b, a, b]) {
-    const response = await noOpPatch(client, object, AbortSignal.timeout(20_000));
-    if (response.status === 404) return false;
-    if (response.status !== 200) return true;
-    const version = resourceVersionOf(response);
-    if (version === last) return false;
-    last = version;
+async function serversDisagree(a: ApiClient, b: ApiClient, sample: readonly ListedObject[]): Promise<boolean> {
+  for (const object of sample) {
+    const versions: string[] = [];
+    for (const client of [b, a, b]) {
+      const response = await noOpPatch(client, object);
+      if (response.status === 200) versions.push(resourceVersionOf(response));
+    }
+    // Three no-op writes, three versions: each stored again what the other had stored.
+    if (new Set(versions).size === 3) return true;
   }
-  return true;
+  return false;
 }
 
 /** Counts without claiming anything. */
@@ -127,8 +142,4 @@ async function uncounted({ clients, served, signal }: ApiProofInput, target: Rew
     if (client !== undefined) unknown += await countObjects(client, resource, signal);
   }
   return { resource: target.resource, objects: unknown, bytes: 0, keys: [], unknown };
-}
-
-function objectName(object: Pick<ObjectFailure, "namespace" | "name">): string {
-  return `${object.namespace}/${object.name}`;
 }

@@ -9,19 +9,20 @@ import { resourcePath } from "./resources";
 
 export const metadataAccept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-export function noOpPatch(client: ApiClient, object: ListedObject, signal: AbortSignal): Promise<ApiResponse> {
-  return client.send(
-    {
-      method: "PATCH",
-      path: resourcePath(object.resource, object),
-      accept: metadataAccept,
-      // Custom resources take no strategic merge patch, and for an empty one there is no difference.
-      contentType: "application/merge-patch+json",
-      body: "{}",
-    },
-    signal,
-  );
+export function noOpPatch(client: ApiClient, object: ListedObject): Promise<ApiResponse> {
+  return client.send({
+    method: "PATCH",
+    path: resourcePath(object.resource, object),
+    accept: metadataAccept,
+    // Custom resources take no strategic merge patch, and for an empty one there is no difference.
+    contentType: "application/merge-patch+json",
+    body: "{}",
+    timeout: objectTimeout,
+  });
 }
+
+/** For the request of one object, so that a safe point is never far. */
+export const objectTimeout = 20_000;
 
 /** The resourceVersion in an answer. */
 export function resourceVersionOf(response: ApiResponse): string {

@@ -3,6 +3,7 @@
  * take. An object that does not go through is tried again, and then again at the end of the pass; what still fails is the
  * ledger that the caller gets. Nothing is given up because of one object.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmsEtcdError } from "../../../core/errors";
 import type { ObjectFailure } from "../../observation";
@@ -18,7 +19,7 @@ export interface ObjectPass {
   readonly clients: readonly ApiClient[];
   readonly resources: readonly ServedResource[];
   /** The one request for an object. It is safe to send it again. */
-  readonly ask: (client: ApiClient, object: ListedObject, signal: AbortSignal) => Promise<ApiResponse>;
+  readonly ask: (client: ApiClient, object: ListedObject) => Promise<ApiResponse>;
   /** The object's request was answered with 200, or with a status that `isAnswer` takes. */
   readonly onAnswer: (object: ListedObject, response: ApiResponse) => void;
   /** Statuses that are no failure: 404, the object is gone; 409, someone else wrote it. */
@@ -40,12 +41,17 @@ const firstBackOff = 250;
 const longestThrottling = 120_000;
 /** A ledger this long is one failure of everything. */
 const longestLedger = 1_000;
-/** For one request, so that a safe point is never far. */
-const requestTimeout = 20_000;
 
 /** Throws `cancelled` at a safe point, `not-found` for a resource that is not served, `unreachable` when no page can be had. */
 export async function runPass(pass: ObjectPass): Promise<PassResult> {
-  const { clients, resources, signal, onProgress } = pass;
+  const { clients, resources, onProgress } = pass;
+  // Of its own, because every request in flight listens to it.
+  const stop = new AbortController();
+  const { signal } = stop;
+  setMaxListeners(0, signal);
+  const abort = () => stop.abort();
+  pass.signal.addEventListener("abort", abort, { once: true });
+  if (pass.signal.aborted) abort();
   const servers = serverChoice(clients);
   const concurrency = adaptiveConcurrency();
   const running = new Set<Promise<void>>();
@@ -63,8 +69,8 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
       let wait = firstBackOff * 2 ** (attempt - 1);
       try {
         const start = performance.now();
-        // Not the caller's signal: a request that has begun ends, within its own time.
-        const response = await pass.ask(client, object, AbortSignal.timeout(requestTimeout));
+        // Without the signal: a request that has begun ends, within its own time.
+        const response = await pass.ask(client, object);
         servers.answered(client);
         if (response.status === 200 || pass.isAnswer(response.status)) {
           concurrency.answered(performance.now() - start);
@@ -144,6 +150,7 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
     if (!(thrown instanceof LedgerFull)) throw thrown;
   } finally {
     await Promise.allSettled(running);
+    pass.signal.removeEventListener("abort", abort);
   }
   if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
   for (const { object, reason } of failed) {

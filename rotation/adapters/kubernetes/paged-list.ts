@@ -21,12 +21,17 @@ interface MetadataList {
 
 export const pageSize = 500;
 const listAccept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-/** How often a page is asked for before the list counts as failed. Other servers are asked first. */
-const rounds = 4;
+/** How often every server is asked for a page before the list counts as failed. */
+const rounds = 3;
+/** How long to wait, on top, for servers that do not answer: longer than a restart. */
+const patience = 60_000;
 
-/** How many objects there are, about: what API servers say without listing them. */
+/** How many objects there are, about: what an API server says without listing them. One try. */
 export async function countObjects(client: ApiClient, resource: ServedResource, signal: AbortSignal): Promise<number> {
-  const list = await client.get<MetadataList>(`${resourcePath(resource)}?limit=1`, listAccept, signal);
+  const path = `${resourcePath(resource)}?limit=1`;
+  const response = await client.send({ method: "GET", path, accept: listAccept }, signal);
+  if (response.status !== 200) throw statusError(client.name, path, response);
+  const list = JSON.parse(response.body) as MetadataList;
   return (list.items?.length ?? 0) + (list.metadata?.remainingItemCount ?? 0);
 }
 
@@ -60,7 +65,8 @@ async function page(
 ): Promise<MetadataList> {
   let token = firstToken;
   let failure = new KmsEtcdError("invalid-input", "no API server was given to work through");
-  for (let round = 0; round < rounds; round++) {
+  const giveUpAt = Date.now() + patience;
+  for (let round = 0; round < rounds || (failure.code !== "corrupt" && Date.now() < giveUpAt); round++) {
     for (const client of clients) {
       const query = token === "" ? "" : `&continue=${encodeURIComponent(token)}`;
       const path = `${resourcePath(resource)}?limit=${pageSize}${query}`;
@@ -92,11 +98,11 @@ async function page(
             : new KmsEtcdError("corrupt", `${client.name}: the list of ${resource.name} is not JSON`, {
                 cause: thrown,
               });
-        if (error.code !== "unreachable" && error.code !== "timeout") throw error;
+        if (error.code === "not-found" || error.code === "permission-denied" || error.code === "cancelled") throw error;
         failure = error;
       }
     }
-    await pause(500 * 2 ** round, signal);
+    await pause(Math.min(250 * 2 ** round, 5_000), signal);
   }
   throw failure;
 }

@@ -5,7 +5,7 @@
 import type { ReadThroughProof, ServerState } from "../../observation";
 import type { Progress } from "../../stored-objects";
 import type { ApiClient } from "./api-client";
-import { metadataAccept } from "./no-op-patch";
+import { metadataAccept, objectTimeout } from "./no-op-patch";
 import { runPass } from "./object-pass";
 import { resourcePath, type ServedResource } from "./resources";
 
@@ -19,8 +19,10 @@ export async function readObjectsThrough(
   const { objects, failures } = await runPass({
     clients: [client],
     resources,
-    ask: (server, object, limit) =>
-      server.send({ method: "GET", path: resourcePath(object.resource, object), accept: metadataAccept }, limit),
+    ask: (server, object) => {
+      const path = resourcePath(object.resource, object);
+      return server.send({ method: "GET", path, accept: metadataAccept, timeout: objectTimeout });
+    },
     isAnswer: (status) => status === 404,
     onAnswer: () => {},
     onProgress,

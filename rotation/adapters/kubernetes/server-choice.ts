@@ -4,20 +4,27 @@ import { KmsEtcdError } from "../../../core/errors";
 import type { ApiClient } from "./api-client";
 
 export interface ServerChoice {
-  /** Waits while every server is paused. The caller calls `release` when its request has ended. */
+  /**
+   * Waits while every server is paused. The caller calls `release` when its request has ended.
+   * Throws `unreachable` when none has answered for a minute, `cancelled` when `signal` is aborted.
+   */
   take(signal: AbortSignal): Promise<ApiClient>;
   release(client: ApiClient): void;
   /** Leaves the server alone for this long; without a time, for longer with every failure in a row. */
   pause(client: ApiClient, milliseconds?: number): void;
+  /** The server answered, whatever it said. */
   answered(client: ApiClient): void;
 }
 
 const firstPause = 500;
 const longestPause = 10_000;
+/** Longer than an API server needs for a restart. */
+const patience = 60_000;
 
 export function serverChoice(clients: readonly ApiClient[]): ServerChoice {
   if (clients.length === 0) throw new KmsEtcdError("invalid-input", "no API server was given to work through");
   const servers = clients.map((client) => ({ client, inFlight: 0, pausedUntil: 0, failures: 0 }));
+  let lastAnswer = Date.now();
   const of = (client: ApiClient) => servers.find((server) => server.client === client);
   return {
     take: async (signal) => {
@@ -29,6 +36,10 @@ export function serverChoice(clients: readonly ApiClient[]): ServerChoice {
         if (chosen !== undefined) {
           chosen.inFlight += 1;
           return chosen.client;
+        }
+        if (now - lastAnswer > patience) {
+          const names = clients.map((client) => client.name).join(", ");
+          throw new KmsEtcdError("unreachable", `no answer from ${names} for ${patience / 1_000} s`);
         }
         const until = Math.min(...servers.map((server) => server.pausedUntil));
         await delay(Math.max(until - now, 1), undefined, { signal }).catch(() => undefined);
@@ -49,6 +60,7 @@ export function serverChoice(clients: readonly ApiClient[]): ServerChoice {
       server.pausedUntil = Math.max(server.pausedUntil, now + (milliseconds ?? own));
     },
     answered: (client) => {
+      lastAnswer = Date.now();
       const server = of(client);
       if (server !== undefined) server.failures = 0;
     },

@@ -105,20 +105,23 @@ describe("rewriting", () => {
     }
     const { rewritten, failures } = await rewrite();
     assert.equal(rewritten, 18);
-    assert.deepEqual(failures, [
-      {
-        resource: "secrets",
-        namespace: "ns2",
-        name: "o00005",
-        reason: "422 Invalid (data.password: FieldValueInvalid)",
-      },
-      {
-        resource: "secrets",
-        namespace: "ns0",
-        name: "o00006",
-        reason: '403 Forbidden: admission webhook "deny.example.com" denied the request',
-      },
-    ]);
+    assert.deepEqual(
+      [...failures].sort((a, b) => (a.name < b.name ? -1 : 1)),
+      [
+        {
+          resource: "secrets",
+          namespace: "ns2",
+          name: "o00005",
+          reason: "422 Invalid (data.password: FieldValueInvalid)",
+        },
+        {
+          resource: "secrets",
+          namespace: "ns0",
+          name: "o00006",
+          reason: '403 Forbidden: admission webhook "deny.example.com" denied the request',
+        },
+      ],
+    );
     assert.equal(asked, 2, "tried once more at the end");
   });
 
@@ -141,7 +144,7 @@ describe("rewriting", () => {
       server.intercept = (_, path) => {
         if (!path.includes("continue=o00499") || expired > 0) return undefined;
         expired += 1;
-        return failure(410, "Expired", "too old", { metadata: { continue: "o00498" } });
+        return failure(410, "Expired", "too old", { metadata: { continue: "o00499" } });
       };
     }
     const { rewritten, failures } = await rewrite();

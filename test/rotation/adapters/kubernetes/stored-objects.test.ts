@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { KmsEtcdError } from "../../../../core/errors";
+import { createStoredObjects } from "../../../../rotation/adapters/kubernetes/stored-objects";
+import type { StoredObjects } from "../../../../rotation/stored-objects";
+import { type FakeEtcd, fakeEtcd } from "../etcd/etcd-fake";
+import { addObjects, type FakeApiServer, type FakeStore, fakeApiServer, fakeStore } from "./api-server-fake";
+
+describe("stored objects of a cluster", () => {
+  const signal = new AbortController().signal;
+  const targets = [{ resource: "secrets", key: { provider: "identity" } }];
+  let store: FakeStore;
+  let server: FakeApiServer;
+  let etcd: FakeEtcd;
+  let stored: StoredObjects;
+
+  beforeEach(async () => {
+    store = fakeStore(["secrets"]);
+    server = await fakeApiServer(store, "cp1", "new");
+    etcd = await fakeEtcd();
+    const none = { ca: "", cert: "", key: "" };
+    stored = createStoredObjects({
+      servers: [{ name: "cp1", url: server.url, tls: none }],
+      etcd: { endpoints: [etcd.endpoint], prefix: "/registry" },
+    });
+  });
+  afterEach(async () => {
+    await stored.close();
+    etcd.close();
+    await server.close();
+  });
+
+  const inEtcd = (count: number) => {
+    for (let index = 0; index < count; index++) etcd.values.set(`/registry/secrets/x/${index}`, Buffer.from("{}"));
+  };
+  const measure = () =>
+    stored.measure(targets, [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }], () => {}, signal);
+
+  it("with etcd, the stored values are read, and the proof is bound to the servers it was made for", async () => {
+    addObjects(store, "secrets", 5, "old");
+    inEtcd(5);
+    const proof = await measure();
+    assert.equal(proof.method, "etcd");
+    assert.deepEqual(proof.servers, [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }]);
+    assert.deepEqual(proof.resources, [
+      { resource: "secrets", objects: 5, bytes: 10, unknown: 0, keys: [{ key: { provider: "identity" }, objects: 5 }] },
+    ]);
+    assert.ok(server.requests.every((request) => !request.startsWith("PATCH")));
+    assert.ok(proof.startedAt <= proof.finishedAt);
+  });
+
+  it("an etcd that has much less than the API servers => refused: it is another etcd, or another prefix", async () => {
+    addObjects(store, "secrets", 200, "old");
+    inEtcd(150);
+    await assert.rejects(
+      measure(),
+      (error: KmsEtcdError) =>
+        error.code === "invalid-input" &&
+        /etcd has 150 secrets below \/registry, but the API servers count 200/.test(error.message),
+    );
+    addObjects(store, "secrets", 3, "old");
+    etcd.values.clear();
+    await assert.rejects(measure(), (error: KmsEtcdError) => error.code === "invalid-input");
+  });
+
+  it("no API server is up => etcd alone tells", async () => {
+    inEtcd(4);
+    server.intercept = () => ({ status: 0, reset: true });
+    assert.equal((await measure()).resources[0]?.objects, 4);
+  }).timeout(20_000);
+
+  it("a server without an address => invalid-input, naming it", async () => {
+    await assert.rejects(
+      stored.rewrite(targets, ["cp9"], () => {}, signal),
+      (error: KmsEtcdError) => error.code === "invalid-input" && /cp9/.test(error.message),
+    );
+  });
+
+  it("a resource that is not served => not-found, naming it, for rewriting and reading", async () => {
+    const wrong = [{ resource: "pandas.example.com", key: { provider: "identity" } }];
+    const named = (error: KmsEtcdError) => error.code === "not-found" && error.message.includes("pandas.example.com");
+    await assert.rejects(
+      stored.rewrite(wrong, ["cp1"], () => {}, signal),
+      named,
+    );
+    await assert.rejects(
+      stored.readThrough(
+        { server: "cp1", loadedHash: "h", processStartedAt: 1 },
+        ["pandas.example.com"],
+        () => {},
+        signal,
+      ),
+      named,
+    );
+  });
+
+  it("without etcd, the API servers prove it", async () => {
+    addObjects(store, "secrets", 5, "old");
+    const none = { ca: "", cert: "", key: "" };
+    const config = { blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" as const }] }] };
+    const byApi = createStoredObjects({
+      servers: [{ name: "cp1", url: server.url, tls: none }],
+      configOf: () => config,
+    });
+    const proof = await byApi.measure(
+      targets,
+      [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }],
+      () => {},
+      signal,
+    );
+    assert.deepEqual(
+      [proof.method, proof.resources[0]?.keys],
+      ["api", [{ key: { provider: "identity" }, objects: 5 }]],
+    );
+    await byApi.close();
+  });
+});
