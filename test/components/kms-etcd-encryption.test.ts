@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import * as publicDoor from "../../components";
+import {
+  EncryptionRollout,
+  KmsEtcdEncryption,
+  type KmsEtcdEncryptionArgs,
+  LocalKey,
+  RotationStage,
+} from "../../components";
+import { typeTokens } from "../../core/type-tokens";
+
+// The SDK keeps its state in a global that it makes when first asked; mocha looks for new globals from the first test on.
+void pulumi.runtime.isDryRun();
+
+interface Registered {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Record<string, unknown>;
+}
+
+const good: KmsEtcdEncryptionArgs = {
+  keyVersion: 1,
+  localKey: { directory: "/keys" },
+  local: { controlPlaneFile: "/state/control-plane.json" },
+};
+
+describe("KmsEtcdEncryption", () => {
+  let registered: Registered[];
+
+  beforeEach(async () => {
+    registered = [];
+    await pulumi.runtime.setMocks({
+      newResource: ({ type, name, inputs }) => {
+        registered.push({ type, name, inputs });
+        return {
+          id: name,
+          state: { ...inputs, keyId: `id-of-${name}`, activeKeyVersion: 7, atGoal: true, evidence: { complete: true } },
+        };
+      },
+      call: () => ({}),
+    });
+  });
+
+  const valueOf = <T>(output: pulumi.Output<T>): Promise<T> => new Promise((resolve) => output.apply(resolve));
+  const of = (type: string) => registered.filter((resource) => resource.type === type);
+
+  it("keyVersion 2 => one LocalKey for each version from 1, and a rollout that declares them all", async () => {
+    const encryption = new KmsEtcdEncryption("etcd", { ...good, keyVersion: 2 });
+    assert.equal(await valueOf(encryption.activeKeyVersion), 7);
+    assert.deepEqual(
+      of(typeTokens.localKey).map(({ name, inputs }) => [name, inputs["file"]]),
+      [
+        ["etcd-key-v1", "/keys/key-v1"],
+        ["etcd-key-v2", "/keys/key-v2"],
+      ],
+    );
+    assert.deepEqual(of(typeTokens.encryptionRollout)[0]?.inputs, {
+      keyVersion: 2,
+      keys: [1, 2].map((version) => ({
+        version,
+        local: { file: `/keys/key-v${version}`, keyId: `id-of-etcd-key-v${version}` },
+      })),
+      local: { controlPlaneFile: "/state/control-plane.json" },
+      resources: ["secrets"],
+      enabled: true,
+    });
+  });
+
+  it("oldestKeyVersion and newestKeyVersion => exactly these keys", async () => {
+    const encryption = new KmsEtcdEncryption("etcd", {
+      ...good,
+      keyVersion: 3,
+      oldestKeyVersion: 2,
+      newestKeyVersion: 4,
+    });
+    await valueOf(encryption.atGoal);
+    assert.deepEqual(
+      of(typeTokens.localKey).map(({ name }) => name),
+      ["etcd-key-v2", "etcd-key-v3", "etcd-key-v4"],
+    );
+  });
+
+  it("every optional input => passed on to the rollout", async () => {
+    const more = {
+      enabled: false,
+      resources: ["secrets", "configmaps"],
+      allowPlaintextReads: true,
+      advanceTo: RotationStage.Write,
+      limits: { reloadSeconds: 20 },
+    };
+    const encryption = new KmsEtcdEncryption("etcd", { ...good, ...more });
+    await valueOf(encryption.evidence);
+    const {
+      keyVersion: _version,
+      keys: _keys,
+      local: _local,
+      ...rest
+    } = of(typeTokens.encryptionRollout)[0]?.inputs ?? {};
+    assert.deepEqual(rest, more);
+  });
+
+  it("the component's own fields => its outputs and nothing private, because every field would be kept in the state", () => {
+    const base = new Set(Object.keys(new pulumi.ComponentResource("test:index:Empty", "empty")));
+    const own = Object.keys(new KmsEtcdEncryption("etcd", good)).filter(
+      (name) => !base.has(name) && !name.startsWith("__"),
+    );
+    assert.deepEqual(own.sort(), ["activeKeyVersion", "atGoal", "evidence"]);
+  });
+
+  const bad: readonly (readonly [string, Record<string, unknown>, string, RegExp])[] = [
+    ["keyVersion 0", { keyVersion: 0 }, "keyVersion", /is 0; write a whole number, 1 or greater/],
+    ["a negative keyVersion", { keyVersion: -2 }, "keyVersion", /is -2; write a whole number/],
+    ["a fractional keyVersion", { keyVersion: 1.5 }, "keyVersion", /is 1\.5; write a whole number/],
+    [
+      "an Output for keyVersion",
+      { keyVersion: pulumi.output(1) },
+      "keyVersion",
+      /is of type object; write a whole number/,
+    ],
+    [
+      "keyVersion above newestKeyVersion",
+      { keyVersion: 3, newestKeyVersion: 2 },
+      "keyVersion",
+      /raise newestKeyVersion to 3/,
+    ],
+    [
+      "keyVersion below oldestKeyVersion",
+      { keyVersion: 1, oldestKeyVersion: 2, newestKeyVersion: 2 },
+      "keyVersion",
+      /lower oldestKeyVersion to 1/,
+    ],
+    ["no key", { localKey: undefined }, "localKey", /no key is named; give exactly one of localKey/],
+    ["no cluster", { local: undefined }, "local", /no cluster is named; give exactly one of local/],
+    ["a misspelt input", { keyversion: 1 }, "keyversion", /is not an input; the inputs are keyVersion/],
+  ];
+  for (const [name, changed, path, reason] of bad) {
+    it(`${name} => an InputPropertyError at ${path}, and no resource`, () => {
+      assert.throws(
+        () => new KmsEtcdEncryption("etcd", { ...good, ...changed } as unknown as KmsEtcdEncryptionArgs),
+        (thrown: unknown) => {
+          assert.ok(pulumi.InputPropertyError.isInstance(thrown));
+          assert.equal(thrown.propertyPath, path);
+          assert.match(thrown.reason, reason);
+          return true;
+        },
+      );
+      assert.equal(registered.length, 0);
+    });
+  }
+
+  it("two keys and two clusters => one InputPropertiesError that names all four", () => {
+    assert.throws(
+      () => new KmsEtcdEncryption("etcd", { ...good, awsKms: {}, kops: {} } as unknown as KmsEtcdEncryptionArgs),
+      (thrown: unknown) => {
+        assert.ok(pulumi.InputPropertiesError.isInstance(thrown));
+        assert.deepEqual(
+          thrown.errors.map((error) => error.propertyPath),
+          ["awsKms", "localKey", "kops", "local"],
+        );
+        assert.match(
+          thrown.errors[0]?.reason ?? "",
+          /one of 2 blocks that name a key \(awsKms, localKey\); keep exactly one/,
+        );
+        return true;
+      },
+    );
+  });
+
+  it("nothing at all => an error that names every missing input, not a TypeError", () => {
+    assert.throws(
+      () => new KmsEtcdEncryption("etcd", undefined as unknown as KmsEtcdEncryptionArgs),
+      (thrown: unknown) => pulumi.InputPropertiesError.isInstance(thrown) && thrown.errors.length === 3,
+    );
+  });
+});
+
+describe("the public door", () => {
+  it("exports these names: a change here is a change for every user", () => {
+    assert.deepEqual(Object.keys(publicDoor).sort(), [
+      "EncryptionRollout",
+      "KmsEtcdEncryption",
+      "LocalKey",
+      "RotationStage",
+    ]);
+    assert.equal(publicDoor.LocalKey, LocalKey);
+    assert.equal(publicDoor.EncryptionRollout, EncryptionRollout);
+  });
+});
