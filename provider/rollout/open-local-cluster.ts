@@ -1,6 +1,7 @@
 /** Opens a control plane of this machine for the rotation engine. */
+
+import { readControlPlaneFile } from "../../rotation/adapters/hosts/control-plane-file";
 import { createLocalFleet, createLocalStoredObjects } from "../../rotation/adapters/hosts/local-fleet";
-import { readControlPlaneFile } from "./control-plane-file";
 import type { Platform } from "./rotation-engine";
 import type { Cluster } from "./rotation-on-ports";
 

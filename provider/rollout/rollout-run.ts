@@ -1,10 +1,10 @@
 /** Create and Update of an EncryptionRollout are the same: one run of the engine, from wherever the cluster is. */
 import { describeError, KmsEtcdError } from "../../core/errors";
+import { throttledProgress } from "../../rotation/progress-text";
 import type { RotationEvent, RotationOutcome } from "../../rotation/run";
 import type { Properties, PropertyValue } from "../property-values";
 import { InitFailed, type Operation } from "../resource";
 import { activeKeyVersion } from "./key-providers";
-import { throttledProgress } from "./progress-text";
 import { rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
 import type { RotationEngine } from "./rotation-engine";

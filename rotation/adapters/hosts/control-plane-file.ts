@@ -1,7 +1,7 @@
 /** Reads `control-plane.json`, the description of a control plane on this machine. */
 import { readFile } from "node:fs/promises";
-import { KmsEtcdError } from "../../core/errors";
-import type { LocalControlPlane } from "../../core/local-control-plane";
+import { KmsEtcdError } from "../../../core/errors";
+import type { LocalControlPlane } from "../../../core/local-control-plane";
 
 const formatVersion: LocalControlPlane["formatVersion"] = 1;
 
