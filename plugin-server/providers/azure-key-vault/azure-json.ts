@@ -90,7 +90,7 @@ async function parse(content: string, file: string): Promise<unknown> {
     // The peer reads the file as YAML.
     const { parse: parseYaml } = await import("yaml");
     try {
-      return parseYaml(content, { logLevel: "silent" });
+      return parseYaml(content, { logLevel: "error" });
     } catch {
       throw new KmsEtcdError("invalid-input", `${file} is neither JSON nor YAML`, {
         remedy: "compare it with the azure.json of another node",

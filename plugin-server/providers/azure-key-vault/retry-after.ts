@@ -10,7 +10,8 @@ export function retryAfterMs(headers: HttpHeaders): number | undefined {
   const text = headers.get("retry-after");
   const seconds = wholeNumber(text);
   if (seconds !== undefined) return seconds * 1_000;
-  const until = Date.parse(text ?? "");
+  // Date.parse takes much for a date that is none: "-1" is a day in 2001.
+  const until = /^[A-Z][a-z]{2}, /.test(text ?? "") ? Date.parse(text ?? "") : Number.NaN;
   const serviceNow = Date.parse(headers.get("date") ?? "");
   return Number.isNaN(until) ? undefined : Math.max(0, until - (Number.isNaN(serviceNow) ? Date.now() : serviceNow));
 }
