@@ -8,7 +8,7 @@ import { KmsEtcdError } from "../../../core/errors";
 const storageVersion = 0x31;
 
 /** AWS KMS API reference, Encrypt: Plaintext has 1 to 4096 bytes. Decrypt: CiphertextBlob has 1 to 6144. */
-export const kmsLimits = { plaintextBytes: 4096, blobBytes: 6144 } as const;
+const kmsLimits = { plaintextBytes: 4096, blobBytes: 6144 } as const;
 
 /** What a plugin hands to the API server for `blob`. */
 export function ciphertextOf(blob: Uint8Array): Uint8Array {

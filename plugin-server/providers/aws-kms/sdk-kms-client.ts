@@ -63,6 +63,10 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     for (const name of ["loggerMiddleware", "recursionDetectionMiddleware", "getUserAgentMiddleware"]) {
       client.middlewareStack.remove(name);
     }
+    // The SDK makes a signer for each request, of which nothing changes: credentials and clock it asks for when it signs.
+    const makeSigner = client.config.signer;
+    let signer: ReturnType<typeof makeSigner> | undefined;
+    client.config.signer = (scheme) => (signer ??= makeSigner(scheme));
     if (headers !== undefined) {
       client.middlewareStack.add(
         (next) => (args) => {
