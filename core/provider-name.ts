@@ -25,6 +25,13 @@ export function providerName(apiVersion: "v1" | "v2", key: KeyReference, slot: s
   return `kms-etcd-${shortHash(`${apiVersion}|${canonicalKey(key)}|${slot}`)}`;
 }
 
+/** Whether a provider's name has the form that `providerName` gives: then the engine made it. */
+export function isOurProviderName(name: string): boolean {
+  return ourName.test(name);
+}
+
+const ourName = new RegExp(`^kms-etcd-[0-9a-f]{${hexDigits}}$`);
+
 /** The slot of a block of resources, as `providerName` wants it. */
 export function resourceSlot(resources: readonly string[]): string {
   return [...resources].sort().join(",");

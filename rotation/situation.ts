@@ -39,14 +39,15 @@ export interface Situation {
 
 export function situationOf(observed: Observation, goal: Goal, endpointOf: EndpointOf): Situation {
   const slots = slotsOf(goal.resources, knownConfigs(observed)).map((slot): GoalSlot => {
-    const item = goal.writer === "identity" ? identityItem : kmsItem(goal.writer, slot, endpointOf);
+    const plaintext = goal.writer === "identity" || slot.leaving;
+    const item = plaintext ? identityItem : kmsItem(goal.writer, slot, endpointOf);
     return { slot, item, writer: writerOf([item]) };
   });
   const keyId = goal.writer === "identity" ? undefined : keyIdOf(observed, goal.writer);
   const targets = slots.flatMap(({ slot, writer }) =>
     slot.resources.map((resource) => ({
       resource,
-      key: keyId === undefined ? { provider: writer } : { provider: writer, keyId },
+      key: keyId === undefined || writer === identityProvider ? { provider: writer } : { provider: writer, keyId },
     })),
   );
   const writersAreTheGoals = slots.every(({ slot, writer }) =>

@@ -2,57 +2,84 @@
  * A slot is a group of resources that share one list of providers: one block of the EncryptionConfiguration. The engine
  * moves slots, not resources, because a block has one writer. Blocks that hold no resource of the goal are left alone.
  */
-import { type EncryptionConfiguration, type ProviderItem, providerIds } from "../core/encryption-configuration";
+import {
+  type EncryptionConfiguration,
+  type ProviderItem,
+  providerIds,
+  type ResourceBlock,
+} from "../core/encryption-configuration";
 import { KmsEtcdError } from "../core/errors";
-import { resourceSlot } from "../core/provider-name";
+import { isOurProviderName, resourceSlot } from "../core/provider-name";
 import type { ProviderId } from "../core/write-key";
 
 export interface Slot {
   /** The resources, sorted and joined: also what provider names are made from. */
   readonly name: string;
   readonly resources: readonly string[];
+  /** No resource of it is wanted any more: it goes to `identity`, and then its block goes. */
+  readonly leaving: boolean;
 }
 
 /**
- * The slots that `goal` resources fall into. Servers must agree on the grouping: a resource's provider name depends on it.
- * Throws `unsupported` where they do not, or where a resource is covered by a wildcard or by several blocks.
+ * The slots that `resources` fall into, and those that leave. Servers must agree on the grouping: a resource's provider name
+ * depends on it. A wildcard takes along the blocks of what it covers, because those keep providers of their own.
+ * Throws `unsupported` where servers disagree, or where a resource is covered by a wildcard that is not wanted itself, or by several blocks.
  */
 export function slotsOf(
   resources: readonly string[],
   configs: ReadonlyMap<string, EncryptionConfiguration>,
 ): readonly Slot[] {
   const slots = new Map<string, Slot>();
-  for (const resource of resources) {
-    let found: { slot: Slot; server: string } | undefined;
-    for (const [server, config] of configs) {
-      const blocks = config.blocks.filter((block) => block.resources.includes(resource));
-      if (blocks.length > 1) {
-        throw unsupported(server, `names ${resource} in ${blocks.length} blocks`, "merge them into one block");
-      }
-      const wildcard = config.blocks.flatMap((block) => block.resources).find((name) => covers(name, resource));
-      if (blocks.length === 0 && wildcard !== undefined) {
-        throw unsupported(
-          server,
-          `encrypts ${resource} through ${wildcard}`,
-          `list "${wildcard}" in resources instead of "${resource}"`,
-        );
-      }
-      const block = blocks[0];
-      if (block === undefined) continue;
-      const slot: Slot = { name: resourceSlot(block.resources), resources: block.resources };
-      if (found !== undefined && found.slot.name !== slot.name) {
-        throw unsupported(
-          server,
-          `groups ${resource} as [${slot.name}], while ${found.server} has [${found.slot.name}]`,
-          "make the resources lists of both servers' configurations the same",
-        );
-      }
-      found = { slot, server };
-    }
-    const slot = found?.slot ?? { name: resourceSlot([resource]), resources: [resource] };
-    slots.set(slot.name, slot);
+  const add = (members: readonly string[], leaving: boolean) => {
+    const name = resourceSlot(members);
+    if (!slots.has(name)) slots.set(name, { name, resources: members, leaving });
+  };
+  for (const resource of resources) add(groupOf(resource, resources, configs), false);
+  for (const block of [...configs.values()].flatMap((config) => config.blocks)) {
+    const covered = block.resources.some((name) => resources.some((pattern) => covers(pattern, name)));
+    if (covered) add(block.resources, false);
+    else if (!block.resources.some((name) => resources.includes(name)) && isOurs(block)) add(block.resources, true);
   }
   return [...slots.values()];
+}
+
+/** The resources that share a block with `resource`: itself alone where no server has a block for it. */
+function groupOf(
+  resource: string,
+  wanted: readonly string[],
+  configs: ReadonlyMap<string, EncryptionConfiguration>,
+): readonly string[] {
+  let found: { readonly group: readonly string[]; readonly server: string } | undefined;
+  for (const [server, config] of configs) {
+    const blocks = config.blocks.filter((block) => block.resources.includes(resource));
+    if (blocks.length > 1) {
+      throw unsupported(server, `names ${resource} in ${blocks.length} blocks`, "merge them into one block");
+    }
+    const [block] = blocks;
+    const wildcard = config.blocks.flatMap((other) => other.resources).find((name) => covers(name, resource));
+    if (block === undefined && wildcard !== undefined && !wanted.includes(wildcard)) {
+      throw unsupported(
+        server,
+        `encrypts ${resource} through ${wildcard}`,
+        `list "${wildcard}" in resources instead of "${resource}"`,
+      );
+    }
+    if (block === undefined) continue;
+    if (found !== undefined && resourceSlot(found.group) !== resourceSlot(block.resources)) {
+      throw unsupported(
+        server,
+        `groups ${resource} as [${resourceSlot(block.resources)}], while ${found.server} has [${resourceSlot(found.group)}]`,
+        "make the resources lists of both servers' configurations the same",
+      );
+    }
+    found = { group: block.resources, server };
+  }
+  return found?.group ?? [resource];
+}
+
+/** Whether the engine made the block: only then does it take it away when nobody wants its resources any more. */
+function isOurs(block: ResourceBlock): boolean {
+  return block.providers.some((item) => item.kind === "kms" && isOurProviderName(item.name));
 }
 
 /** The providers of `slot` in one server's configuration, in order; none where the slot is not encrypted there. */
@@ -62,17 +89,27 @@ export function slotProviders(config: EncryptionConfiguration, slot: Slot): read
   );
 }
 
-/** The same configuration with another list for `slot`; a new slot goes first, so that no wildcard masks it. */
+/** The same configuration with another list for `slot`. A slot that leaves and reads nothing but `identity` has no block. */
 export function withSlotProviders(
   config: EncryptionConfiguration,
   slot: Slot,
   providers: readonly ProviderItem[],
 ): EncryptionConfiguration {
   const index = config.blocks.findIndex((block) => resourceSlot(block.resources) === slot.name);
-  if (index < 0) return { blocks: [{ resources: slot.resources, providers }, ...config.blocks] };
-  return {
-    blocks: config.blocks.map((block, at) => (at === index ? { resources: block.resources, providers } : block)),
-  };
+  const gone = slot.leaving && providers.every((item) => item.kind === "identity") && config.blocks.length > 1;
+  if (gone) return { blocks: config.blocks.filter((_, at) => at !== index) };
+  const block = { resources: slot.resources, providers };
+  if (index >= 0) return { blocks: config.blocks.map((present, at) => (at === index ? block : present)) };
+  // An API server refuses a block that an earlier wildcard masks: exact names first, then `*.group`, then `*.*`.
+  const rank = (resources: readonly string[]) => Math.max(...resources.map(breadth));
+  const before = config.blocks.filter((present) => rank(present.resources) < rank(slot.resources));
+  const after = config.blocks.filter((present) => rank(present.resources) >= rank(slot.resources));
+  return { blocks: [...before, block, ...after] };
+}
+
+function breadth(resource: string): number {
+  if (resource === "*.*") return 2;
+  return resource.startsWith("*.") ? 1 : 0;
 }
 
 /** READ: `items` become readers right behind the writer; what is there keeps its order. */

@@ -42,12 +42,10 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
   // Of a host that cannot be seen at all it is not known what it reads and writes: then nothing is concluded.
   const unseen = (server: ServerObservation) => server.unreachable !== undefined && server.file === undefined;
   if (situation.observed.servers.some(unseen)) return undefined;
-  for (const { slot } of situation.slots) {
-    const required = requiredReaders(situation, slot);
+  const needs = situation.slots.map(({ slot }) => ({ slot, required: requiredReaders(situation, slot) }));
+  for (const { slot, required } of needs) {
     const lacking = situation.observed.servers.filter((server) => missing(server, slot, required).length > 0);
-    if (lacking.length === 0) continue;
-    const absent = new Set(lacking.flatMap((server) => missing(server, slot, required)));
-    for (const id of absent) {
+    for (const id of new Set(lacking.flatMap((server) => missing(server, slot, required)))) {
       if (itemFor(situation, slot, id) === undefined) {
         return blocked(
           RotationStage.Read,
@@ -59,15 +57,8 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
       const notYet = plugin && pluginDecision(situation, plugin, lacking);
       if (notYet !== undefined) return notYet;
     }
-    return addReadersDecision(
-      situation,
-      slot,
-      lacking,
-      [...required],
-      `${lacking.map((server) => server.name).join(", ")} must read ${[...absent].join(", ")}`,
-    );
   }
-  return undefined;
+  return addReadersDecision(situation, needs, (ids) => `what is stored or written needs ${ids}`);
 };
 
 /** Stage Plugin: the new plugin runs on every host, and each decrypts what each other encrypted (invariant 1). */
@@ -98,20 +89,18 @@ export const newPluginIsProven: Rule = (situation) => {
 };
 
 /** READ: every server can decrypt with the new key before any encrypts with it. */
-export const newKeyIsReadable: Rule = (situation) => {
-  for (const { slot, writer } of situation.slots) {
-    const lacking = situation.observed.servers.filter((server) => missing(server, slot, new Set([writer])).length > 0);
-    if (lacking.length === 0) continue;
-    return addReadersDecision(
-      situation,
-      slot,
-      lacking,
-      [writer],
-      `every server must read ${writer} before any writes it`,
-    );
-  }
-  return undefined;
-};
+export const newKeyIsReadable: Rule = (situation) =>
+  addReadersDecision(
+    situation,
+    situation.slots.map(({ slot, writer }) => ({ slot, required: new Set([writer]) })),
+    (ids) => `every server must read ${ids} before any writes it`,
+  );
+
+/** What the servers of a slot must be able to read. */
+interface Need {
+  readonly slot: Slot;
+  readonly required: ReadonlySet<ProviderId>;
+}
 
 function requiredReaders(situation: Situation, slot: Slot): ReadonlySet<ProviderId> {
   const { observed } = situation;
@@ -128,36 +117,39 @@ function missing(server: ServerObservation, slot: Slot, required: ReadonlySet<Pr
   return [...required].filter((id) => !readers.has(id));
 }
 
-/** With automatic reload all servers are written in one act; the others one by one, each restarted before the next. */
+/** One act for all slots. With automatic reload it is one for all servers too; others are written and restarted one by one. */
 function addReadersDecision(
   situation: Situation,
-  slot: Slot,
-  lacking: readonly ServerObservation[],
-  required: readonly ProviderId[],
-  reason: string,
-): Decision {
+  needs: readonly Need[],
+  reason: (ids: string) => string,
+): Decision | undefined {
+  const lacks = (server: ServerObservation) => needs.flatMap(({ slot, required }) => missing(server, slot, required));
+  const lacking = situation.observed.servers.filter((server) => lacks(server).length > 0);
+  if (lacking.length === 0) return undefined;
+  const writes = oneAct(lacking).map((server) => {
+    let config = server.file?.config ?? { blocks: [] };
+    for (const { slot, required } of needs) {
+      const items = itemsFor(situation, slot, missing(server, slot, required));
+      if (items.length > 0) config = withSlotProviders(config, slot, addReaders(listOf(server, slot), items));
+    }
+    return { server: server.name, expectedHash: server.file?.hash, config };
+  });
   return {
     kind: "act",
     stage: RotationStage.Read,
-    action: {
-      kind: "writeConfig",
-      writes: oneAct(lacking).map((server) => {
-        const absent = missing(server, slot, new Set(required));
-        const items: ProviderItem[] = [];
-        for (const id of absent) {
-          const item = itemFor(situation, slot, id);
-          if (item !== undefined && !items.some((known) => providerIds(known).includes(id))) items.push(item);
-        }
-        const config = server.file?.config ?? { blocks: [] };
-        return {
-          server: server.name,
-          expectedHash: server.file?.hash,
-          config: withSlotProviders(config, slot, addReaders(listOf(server, slot), items)),
-        };
-      }),
-    },
-    reason,
+    action: { kind: "writeConfig", writes },
+    reason: reason([...new Set(lacking.flatMap(lacks))].join(", ")),
   };
+}
+
+/** The items that read `ids`, each once: one local item may read several. */
+function itemsFor(situation: Situation, slot: Slot, ids: readonly ProviderId[]): readonly ProviderItem[] {
+  const items: ProviderItem[] = [];
+  for (const id of ids) {
+    const item = itemFor(situation, slot, id);
+    if (item !== undefined && !items.some((known) => providerIds(known).includes(id))) items.push(item);
+  }
+  return items;
 }
 
 /** Which of `servers` may be written together: all that reload by themselves, or else the first one alone (invariant 3). */

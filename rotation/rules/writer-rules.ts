@@ -1,5 +1,5 @@
 /** WRITE, REWRITE, VERIFY and PRUNE: the new key takes over, and the old provider goes when nothing stored needs it. */
-import { providerIds, writerOf } from "../../core/encryption-configuration";
+import { type ProviderItem, writerOf } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
 import type { ServerObservation } from "../observation";
@@ -18,18 +18,15 @@ const reloadInterval = 60_000;
 
 /** WRITE: only once every server has loaded the new reader; by now the rules before have seen to that. */
 export const newKeyWrites: Rule = (situation) => {
-  for (const { slot, writer } of situation.slots) {
-    const others = situation.observed.servers.filter((server) => writerOf(listOf(server, slot)) !== writer);
-    if (others.length === 0) continue;
-    return writeDecision(
-      situation,
-      RotationStage.Write,
-      oneAct(others),
-      `every server reads ${writer}; now it writes`,
-      (server, current) => (current.slot.name === slot.name ? promote(listOf(server, slot), writer) : undefined),
-    );
-  }
-  return undefined;
+  const { observed, slots } = situation;
+  const writesOther = (server: ServerObservation) =>
+    slots.some(({ slot, writer }) => writerOf(listOf(server, slot)) !== writer);
+  const others = observed.servers.filter(writesOther);
+  if (others.length === 0) return undefined;
+  const reason = `every server reads ${[...new Set(slots.map(({ writer }) => writer))].join(", ")}; now it writes`;
+  return writeDecision(situation, RotationStage.Write, oneAct(others), reason, (server, { slot, writer }) =>
+    promote(listOf(server, slot), writer),
+  );
 };
 
 /** REWRITE until a measurement finds nothing stored with another key. */
@@ -101,8 +98,7 @@ export const theProofIsLateEnough: Rule = ({ observed, targets }) => {
 /** PRUNE on one server, a full pass through that server, then on the rest (invariant 10). */
 export const oldProvidersLeave: Rule = (situation) => {
   const { observed, slots } = situation;
-  const isPruned = (server: ServerObservation) =>
-    slots.every((goalSlot) => sameList(listOf(server, goalSlot.slot), finalList(situation, goalSlot)));
+  const isPruned = (server: ServerObservation) => slots.every((goalSlot) => isFinal(situation, server, goalSlot));
   const pruned = observed.servers.filter(isPruned);
   const rest = observed.servers.filter((server) => !isPruned(server));
   if (rest.length === 0) return undefined;
@@ -154,7 +150,11 @@ function soonestToLoad(servers: readonly ServerObservation[], now: number): read
   return [...servers].sort((a, b) => untilNextLook(a) - untilNextLook(b));
 }
 
-function finalList({ goal }: Situation, { item }: GoalSlot) {
+function isFinal(situation: Situation, server: ServerObservation, goalSlot: GoalSlot): boolean {
+  return sameList(listOf(server, goalSlot.slot), finalList(situation, goalSlot));
+}
+
+function finalList({ goal }: Situation, { item }: GoalSlot): readonly ProviderItem[] {
   return goal.allowPlaintextReads && item.kind !== "identity" ? [item, identityItem] : [item];
 }
 
@@ -169,14 +169,12 @@ function writeDecision(
   stage: RotationStage,
   servers: readonly ServerObservation[],
   reason: string,
-  listFor: (server: ServerObservation, goalSlot: GoalSlot) => ReturnType<typeof promote> | undefined,
+  listFor: (server: ServerObservation, goalSlot: GoalSlot) => readonly ProviderItem[],
 ): Decision {
   const writes = servers.map((server) => {
     let config = server.file?.config ?? { blocks: [] };
     for (const goalSlot of slots) {
-      const list = listFor(server, goalSlot);
-      if (list !== undefined && list.flatMap(providerIds).length > 0)
-        config = withSlotProviders(config, goalSlot.slot, list);
+      config = withSlotProviders(config, goalSlot.slot, listFor(server, goalSlot));
     }
     return { server: server.name, expectedHash: server.file?.hash, config };
   });

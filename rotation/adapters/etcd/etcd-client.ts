@@ -82,6 +82,7 @@ export function etcdClient({ endpoints, tls }: EtcdAddress): EtcdClient {
     range: async (request, signal) => {
       let failure = new KmsEtcdError("invalid-input", "etcd: no endpoint was given");
       for (let round = 0; round < rounds; round++) {
+        if (round > 0) await delay(125 * 2 ** round, undefined, { signal }).catch(() => undefined);
         for (let step = 0; step < targets.length; step++) {
           const index = (preferred + step) % targets.length;
           const target = targets[index];
@@ -99,7 +100,6 @@ export function etcdClient({ endpoints, tls }: EtcdAddress): EtcdClient {
             if (failure.code !== "unreachable" && failure.code !== "timeout") throw failure;
           }
         }
-        await delay(250 * 2 ** round, undefined, { signal }).catch(() => undefined);
       }
       throw failure;
     },

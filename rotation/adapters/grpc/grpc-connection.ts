@@ -2,7 +2,13 @@
  * Unary gRPC calls over any connection: a plugin's unix socket, one that SSH forwards, or TLS to etcd. grpc-js dials for itself
  * and can't be given a stream; Node's own HTTP/2 client can. Wire format: grpc.io, "gRPC over HTTP2".
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+} from "node:http2";
 import type { Duplex } from "node:stream";
 import { KmsEtcdError } from "../../../core/errors";
 
@@ -63,33 +69,38 @@ export function grpcConnection(connection: Duplex, { peer, longestAnswer }: Grpc
     settings: { enablePush: false, initialWindowSize: window },
   });
   let broken: Error | undefined;
-  session.on("error", (error) => {
+  session.on("error", (error: Error) => {
     broken = error;
   });
   session.on("connect", () => session.setLocalWindowSize(window));
   const unreachable = (reason: string) => new KmsEtcdError("unreachable", `${peer}: ${reason}`);
+  async function call<Request, Response>(
+    method: GrpcMethod<Request, Response>,
+    request: Request,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    if (session.destroyed || session.closed) throw unreachable(broken?.message ?? "the connection is closed");
+    const name = method.path.slice(method.path.lastIndexOf("/") + 1);
+    const answer = await exchange(session, method.path, frameOf(method.requestSerialize(request)), {
+      longestAnswer,
+      signal,
+    }).catch((thrown: unknown) => {
+      if (thrown instanceof TooLong) throw new KmsEtcdError("throttled", `${peer}: the answer to ${name} is too long`);
+      if (signal.aborted) throw new KmsEtcdError("timeout", `${peer}: no answer to ${name} in time`);
+      throw unreachable((broken ?? (thrown as Error)).message);
+    });
+    if (answer.httpStatus !== 200) throw unreachable(`HTTP ${answer.httpStatus} instead of a gRPC answer`);
+    if (answer.status === undefined) throw unreachable(broken?.message ?? "the connection ended without an answer");
+    if (answer.status.code !== 0) throw new GrpcStatusError(answer.status.code, `${name}: ${answer.status.message}`);
+    const { frame } = answer;
+    if (frame.length < 5 || frame[0] !== 0 || frame.readUInt32BE(1) !== frame.length - 5) {
+      throw new KmsEtcdError("corrupt", `${peer}: the answer to ${name} is no gRPC message`);
+    }
+    return method.responseDeserialize(frame.subarray(5));
+  }
+
   return {
-    call: async (method, request, signal) => {
-      if (session.destroyed || session.closed) throw unreachable(broken?.message ?? "the connection is closed");
-      const name = method.path.slice(method.path.lastIndexOf("/") + 1);
-      const answer = await exchange(session, method.path, frameOf(method.requestSerialize(request)), {
-        longestAnswer,
-        signal,
-      }).catch((thrown: unknown) => {
-        if (thrown instanceof TooLong)
-          throw new KmsEtcdError("throttled", `${peer}: the answer to ${name} is too long`);
-        if (signal.aborted) throw new KmsEtcdError("timeout", `${peer}: no answer to ${name} in time`);
-        throw unreachable((broken ?? (thrown as Error)).message);
-      });
-      if (answer.httpStatus !== 200) throw unreachable(`HTTP ${answer.httpStatus} instead of a gRPC answer`);
-      if (answer.status === undefined) throw unreachable(broken?.message ?? "the connection ended without an answer");
-      if (answer.status.code !== 0) throw new GrpcStatusError(answer.status.code, `${name}: ${answer.status.message}`);
-      const { frame } = answer;
-      if (frame.length < 5 || frame[0] !== 0 || frame.readUInt32BE(1) !== frame.length - 5) {
-        throw new KmsEtcdError("corrupt", `${peer}: the answer to ${name} is no gRPC message`);
-      }
-      return method.responseDeserialize(frame.subarray(5));
-    },
+    call,
     isOpen: () => !session.destroyed && !session.closed,
     close: () => {
       session.destroy();
@@ -130,7 +141,7 @@ function exchange(session: ClientHttp2Session, path: string, body: Buffer, { lon
       httpStatus = Number(received[":status"]);
       status = grpcStatus(received) ?? status;
     });
-    stream.on("trailers", (received) => {
+    stream.on("trailers", (received: IncomingHttpHeaders) => {
       status = grpcStatus(received) ?? status;
     });
     stream.on("data", (chunk: Buffer) => {
@@ -148,10 +159,10 @@ function exchange(session: ClientHttp2Session, path: string, body: Buffer, { lon
   });
 }
 
-function grpcStatus(headers: Readonly<Record<string, unknown>>): Answer["status"] {
-  const code = headers["grpc-status"];
+function grpcStatus(headers: IncomingHttpHeaders): Answer["status"] {
+  const { "grpc-status": code, "grpc-message": message } = headers;
   if (code === undefined) return undefined;
-  return { code: Number(code), message: percentDecoded(String(headers["grpc-message"] ?? "no message")).slice(0, 300) };
+  return { code: Number(code), message: percentDecoded([message].flat().join() || "no message").slice(0, 300) };
 }
 
 function percentDecoded(text: string): string {

@@ -39,8 +39,9 @@ export interface RestartRequest {
 /** The last restart that was asked for; undefined if none ever was. */
 export function restartRequest(manifest: Manifest): RestartRequest | undefined {
   const hash = manifest.annotations[staticPodAnnotations.encryptionConfigHash];
-  const restartOf = Number(manifest.annotations[staticPodAnnotations.restartOf] || Number.NaN);
-  return hash === undefined ? undefined : { hash, restartOf: Number.isNaN(restartOf) ? undefined : restartOf };
+  const restartOf = Number(manifest.annotations[staticPodAnnotations.restartOf]);
+  // Empty, which is 0, where no process was seen.
+  return hash === undefined ? undefined : { hash, restartOf: restartOf > 0 ? restartOf : undefined };
 }
 
 /**

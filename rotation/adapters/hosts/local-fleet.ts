@@ -2,8 +2,10 @@
 import { readFileSync } from "node:fs";
 import { KmsEtcdError } from "../../../core/errors";
 import type { LocalControlPlane, TlsClientFiles } from "../../../core/local-control-plane";
+import type { EngineLease } from "../../engine-lease";
 import type { StoredObjects } from "../../stored-objects";
 import type { ApiServerAddress } from "../kubernetes/api-client";
+import { createEngineLease } from "../kubernetes/engine-lease";
 import { createStoredObjects } from "../kubernetes/stored-objects";
 import type { FleetHost } from "./fleet-host";
 import { createHostsFleet, type HostsFleet } from "./hosts-fleet";
@@ -27,6 +29,11 @@ export function createLocalStoredObjects(
     configOf: (hash) => fleet.configOf(hash),
     ...(proof === "etcd" && { etcd: { endpoints: etcd.endpoints, tls: readTls(etcd.client), prefix: etcd.prefix } }),
   });
+}
+
+/** The Lease by which one engine at a time works on this control plane. */
+export function createLocalEngineLease({ hosts }: LocalControlPlane): EngineLease {
+  return createEngineLease(hosts.map(address));
 }
 
 type LocalHostDescription = LocalControlPlane["hosts"][number];

@@ -45,7 +45,7 @@ export function localHost(name: string): Host {
     removeFile: (path) =>
       unlink(path).then(
         () => true,
-        (thrown) => (isMissing(thrown) ? false : failed("remove", path)(thrown)),
+        (thrown: unknown) => (isMissing(thrown) ? false : failed("remove", path)(thrown)),
       ),
     syncDirectory: async (path) => {
       try {
@@ -64,7 +64,7 @@ export function localHost(name: string): Host {
           else reject(fileError(name, "connect to", path, error));
         });
       }),
-    close: async () => {},
+    close: () => Promise.resolve(),
   };
 }
 

@@ -18,7 +18,7 @@ export function parseManifest(text: string): Manifest | undefined {
   const metadata = record(pod["metadata"]);
   const containers = list(record(pod["spec"])["containers"]).map(record);
   return {
-    name: String(metadata["name"] ?? ""),
+    name: typeof metadata["name"] === "string" ? metadata["name"] : "",
     labels: texts(metadata["labels"]),
     annotations: texts(metadata["annotations"]),
     arguments: containers.flatMap((container) =>

@@ -70,6 +70,9 @@ interface Sample {
 function parseSample(line: string): Sample | undefined {
   const [, name, labels = "", value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)/.exec(line) ?? [];
   if (name === undefined || value === undefined) return undefined;
-  const pairs = [...labels.matchAll(/([a-z_]+)="([^"]*)"/g)].map(([, key = "", text = ""]) => [key, text]);
+  const pairs = [...labels.matchAll(/([a-z_]+)="([^"]*)"/g)].map(([, key = "", text = ""]): [string, string] => [
+    key,
+    text,
+  ]);
   return { name, labels: Object.fromEntries(pairs), value: Number(value) };
 }

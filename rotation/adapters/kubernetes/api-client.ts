@@ -16,7 +16,7 @@ export interface ApiServerAddress {
 }
 
 export interface ApiRequest {
-  readonly method: "GET" | "PATCH";
+  readonly method: "GET" | "PATCH" | "POST" | "PUT" | "DELETE";
   /** With the query. */
   readonly path: string;
   readonly accept?: string;
@@ -47,7 +47,7 @@ export interface ApiClient {
 }
 
 const defaultTimeout = 30_000;
-const attempts = 5;
+const attempts = 4;
 const firstBackOff = 250;
 /** More than any pass has in flight; idle connections are closed after the keep-alive time. */
 const connections = 64;
@@ -161,5 +161,5 @@ function retryAfter(header: string | string[] | undefined): number | undefined {
 function connectionProblem(thrown: unknown): string {
   if (thrown instanceof errors.ConnectTimeoutError) return "no connection in 5 s";
   const error = thrown as NodeJS.ErrnoException;
-  return error.code === undefined ? String(error.message) : `${error.code}`;
+  return error.code ?? error.message;
 }

@@ -21,7 +21,7 @@ export interface ObjectPass {
   /** The one request for an object. It is safe to send it again. */
   readonly ask: (client: ApiClient, object: ListedObject) => Promise<ApiResponse>;
   /** The object's request was answered with 200, or with a status that `isAnswer` takes. */
-  readonly onAnswer: (object: ListedObject, response: ApiResponse) => void;
+  readonly onAnswer?: (object: ListedObject, response: ApiResponse) => void;
   /** Statuses that are no failure: 404, the object is gone; 409, someone else wrote it. */
   readonly isAnswer: (status: number) => boolean;
   readonly onProgress: (progress: Progress) => void;
@@ -35,7 +35,7 @@ export interface PassResult {
 }
 
 /** For failures that another try may mend; what the API server asks for (429, Retry-After) does not count. */
-const tries = 4;
+const tries = 3;
 const firstBackOff = 250;
 /** How long one object may be kept waiting by 429 and 503. */
 const longestThrottling = 120_000;
@@ -74,7 +74,7 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
         servers.answered(client);
         if (response.status === 200 || pass.isAnswer(response.status)) {
           concurrency.answered(performance.now() - start);
-          pass.onAnswer(object, response);
+          pass.onAnswer?.(object, response);
           return undefined;
         }
         reason = describeStatus(response.status, response.body);

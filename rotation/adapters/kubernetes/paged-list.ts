@@ -67,6 +67,7 @@ async function page(
   let failure = new KmsEtcdError("invalid-input", "no API server was given to work through");
   const giveUpAt = Date.now() + patience;
   for (let round = 0; round < rounds || (failure.code !== "corrupt" && Date.now() < giveUpAt); round++) {
+    if (round > 0) await pause(Math.min(125 * 2 ** round, 5_000), signal);
     for (const client of clients) {
       const query = token === "" ? "" : `&continue=${encodeURIComponent(token)}`;
       const path = `${resourcePath(resource)}?limit=${pageSize}${query}`;
@@ -102,7 +103,6 @@ async function page(
         failure = error;
       }
     }
-    await pause(Math.min(250 * 2 ** round, 5_000), signal);
   }
   throw failure;
 }

@@ -24,7 +24,6 @@ export async function readObjectsThrough(
       return server.send({ method: "GET", path, accept: metadataAccept, timeout: objectTimeout });
     },
     isAnswer: (status) => status === 404,
-    onAnswer: () => {},
     onProgress,
     signal,
   });

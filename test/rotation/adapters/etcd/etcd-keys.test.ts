@@ -38,8 +38,9 @@ describe("where a resource is kept in etcd", () => {
       { prefix: "/registry/example.com/", except: ["/registry/secrets/"] },
     ]);
     const [all] = ranges.get("*.*") ?? [];
-    assert.equal(all?.prefix, "/registry/");
-    assert.deepEqual(all?.except, [
+    assert.ok(all);
+    assert.equal(all.prefix, "/registry/");
+    assert.deepEqual(all.except, [
       "/registry/secrets/",
       "/registry/example.com/",
       "/registry/masterleases/",

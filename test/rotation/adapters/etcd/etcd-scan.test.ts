@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
-import { KmsEtcdError } from "../../../../core/errors";
+import type { KmsEtcdError } from "../../../../core/errors";
 import { type EtcdClient, etcdClient } from "../../../../rotation/adapters/etcd/etcd-client";
 import { keyRanges } from "../../../../rotation/adapters/etcd/etcd-keys";
 import { scanStoredValues } from "../../../../rotation/adapters/etcd/etcd-scan";
@@ -154,7 +154,7 @@ describe("the scan of stored values", () => {
     );
     await assert.rejects(
       scanning,
-      (error: KmsEtcdError) => error.code === "unreachable" && /127\.0\.0\.1:1: ECONNREFUSED/.test(error.message),
+      (error: KmsEtcdError) => error.code === "unreachable" && error.message.includes("127.0.0.1:1: ECONNREFUSED"),
     );
     nowhere.close();
   }).timeout(15_000);

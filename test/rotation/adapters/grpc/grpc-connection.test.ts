@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { KmsEtcdError } from "../../../../core/errors";
 import { kmsV2Service } from "../../../../core/kms-protocol";
 import { type GrpcMethod, GrpcStatusError, grpcConnection } from "../../../../rotation/adapters/grpc/grpc-connection";
@@ -37,7 +37,7 @@ describe("a gRPC call over a connection of ours", () => {
   });
 
   it("a refusal => its code and its words, also when they need escaping", async () => {
-    plugin.refusal = { code: 7, details: "the key is disabled: 100 % über" };
+    plugin.refusal = { code: status.PERMISSION_DENIED, details: "the key is disabled: 100 % über" };
     const connection = await dialled();
     await assert.rejects(connection.call(kmsV2Service.Status, {}, soon()), (error: GrpcStatusError) => {
       assert.ok(error instanceof GrpcStatusError);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
 import { probeCrosswise } from "../../../../rotation/adapters/hosts/crosswise-probe";
 import { askPlugin } from "../../../../rotation/adapters/hosts/kms-socket";
 import { localHost } from "../../../../rotation/adapters/hosts/local-host";
@@ -46,7 +47,7 @@ describe("the crosswise probe", () => {
     second.status = { version: "v9", healthz: "ok", keyId: "k" };
     assert.match(await failure(), /^cp2 cannot encrypt: Status has version "v9"/);
     second.status = { version: "v2beta1", healthz: "ok", keyId: "k" };
-    second.refusal = { code: 9, details: "key disabled" };
+    second.refusal = { code: status.FAILED_PRECONDITION, details: "key disabled" };
     assert.match(await failure(), /^cp2 cannot encrypt: .*key disabled/);
     second.refusal = undefined;
     second.hang = true;

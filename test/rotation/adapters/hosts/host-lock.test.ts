@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { KmsEtcdError } from "../../../../core/errors";
+import type { KmsEtcdError } from "../../../../core/errors";
 import { withHostLock } from "../../../../rotation/adapters/hosts/host-lock";
 import { isAlive, lockFileName, ownLock, parseLockFileName } from "../../../../rotation/adapters/hosts/lock-owner";
 import { lockIdentity, memoryDisk, memoryHost, put } from "./memory-host";

@@ -142,8 +142,9 @@ describe("a fleet of hosts", () => {
     );
     assert.equal(seen.loaded.hash, hashOf(config()));
     assert.deepEqual(seen.loaded.config?.blocks[0]?.providers, [{ kind: "identity" }]);
-    assert.deepEqual(fleet.configOf(seen.file?.hash ?? ""), written);
-    await fleet.restoreConfig("cp1", seen.file?.hash ?? "", hashOf(config()));
+    assert.ok(seen.file);
+    assert.deepEqual(fleet.configOf(seen.file.hash), written);
+    await fleet.restoreConfig("cp1", seen.file.hash, hashOf(config()));
     assert.equal(textOf(server(0).disk, paths.config), config());
   });
 
@@ -158,10 +159,7 @@ describe("a fleet of hosts", () => {
       status: 500,
       body: "[+]ping ok\n[-]kms-providers failed: reason withheld\n[+]log ok\n[-]informer-sync failed: reason withheld\nreadyz check failed\n",
     };
-    assert.equal(
-      (await look()).notReady,
-      "kms-providers, informer-sync",
-    );
+    assert.equal((await look()).notReady, "kms-providers, informer-sync");
   });
 
   it("an API server that is down => unreachable with the reason, its host's file and plugins are still seen", async () => {
@@ -270,7 +268,7 @@ describe("a fleet of hosts", () => {
   it("an unknown server => invalid-input, naming those that are known", async () => {
     await assert.rejects(
       async () => fleet.restart("cp7"),
-      (error: KmsEtcdError) => error.code === "invalid-input" && /cp7 is not one of cp1, cp2/.test(error.message),
+      (error: KmsEtcdError) => error.code === "invalid-input" && error.message.includes("cp7 is not one of cp1, cp2"),
     );
   });
 

@@ -19,10 +19,11 @@ describe("this machine as a host", () => {
     const begun = Date.now() - 1_000;
     await host.createFile(at("a"), Buffer.from("text"), 0o640);
     const file = await host.readFile(at("a"));
-    assert.equal(file?.bytes.toString(), "text");
-    assert.equal(file?.mode, 0o640);
-    assert.deepEqual(file?.owner, { uid: process.geteuid?.(), gid: process.getegid?.() });
-    assert.ok(file && file.modifiedAt >= begun && Number.isInteger(file.modifiedAt));
+    assert.ok(file);
+    assert.equal(file.bytes.toString(), "text");
+    assert.equal(file.mode, 0o640);
+    assert.deepEqual(file.owner, { uid: process.geteuid?.(), gid: process.getegid?.() });
+    assert.ok(file.modifiedAt >= begun && Number.isInteger(file.modifiedAt));
   });
 
   it("a file that exists is not made again", async () => {

@@ -61,8 +61,8 @@ export function memoryHost(
     await turn();
     if (dead) throw new Killed();
     const now = kill?.step === steps++;
-    if (now && kill?.mode !== "after") {
-      if (kill?.mode === "middle") half?.();
+    if (now && kill.mode !== "after") {
+      if (kill.mode === "middle") half?.();
       dead = true;
       throw new Killed();
     }

@@ -184,7 +184,7 @@ describe("rewriting", () => {
   });
 
   it("never more in flight than the limit, and more than at first when all goes well", async () => {
-    servers.splice(1).map((server) => server.close());
+    await Promise.all(servers.splice(1).map((server) => server.close()));
     addObjects(store, "secrets", 3_000, "old");
     first().delay = 5;
     await rewrite();
