@@ -56,7 +56,9 @@ function groupOf(
       throw unsupported(server, `names ${resource} in ${blocks.length} blocks`, "merge them into one block");
     }
     const [block] = blocks;
-    const wildcard = config.blocks.flatMap((other) => other.resources).find((name) => covers(name, resource));
+    // A block of its own would hide what the wildcard's providers have encrypted: the resource stays with the wildcard.
+    const masking = config.blocks.find((other) => other.resources.some((name) => covers(name, resource)));
+    const wildcard = masking?.resources.find((name) => covers(name, resource));
     if (block === undefined && wildcard !== undefined && !wanted.includes(wildcard)) {
       throw unsupported(
         server,
@@ -64,15 +66,16 @@ function groupOf(
         `list "${wildcard}" in resources instead of "${resource}"`,
       );
     }
-    if (block === undefined) continue;
-    if (found !== undefined && resourceSlot(found.group) !== resourceSlot(block.resources)) {
+    const shared = block ?? masking;
+    if (shared === undefined) continue;
+    if (found !== undefined && resourceSlot(found.group) !== resourceSlot(shared.resources)) {
       throw unsupported(
         server,
-        `groups ${resource} as [${resourceSlot(block.resources)}], while ${found.server} has [${resourceSlot(found.group)}]`,
+        `groups ${resource} as [${resourceSlot(shared.resources)}], while ${found.server} has [${resourceSlot(found.group)}]`,
         "make the resources lists of both servers' configurations the same",
       );
     }
-    found = { group: block.resources, server };
+    found = { group: shared.resources, server };
   }
   return found?.group ?? [resource];
 }

@@ -63,6 +63,14 @@ describe("slots: groups of resources that share a list of providers", () => {
     );
   });
 
+  it("resource that a wanted wildcard covers already => stays with the wildcard: a block of its own would hide its data", () => {
+    const found = slots(["secrets", "*.apps", "*.*"], config([["*.*"], [ours]]));
+    assert.deepEqual(
+      found.map((slot) => slot.name),
+      ["*.*"],
+    );
+  });
+
   it("servers that group a resource differently => refused, naming both", () => {
     assert.throws(
       () => slots(["secrets"], config([["secrets"], [foreign]]), config([["secrets", "pods"], [foreign]])),
