@@ -12,7 +12,14 @@ import { localKeyId, parseLocalKeyFile } from "../../../core/local-key-file";
 import { readStoredValue } from "../../../core/stored-value";
 import { type PluginProcess, useWorkshop } from "../../plugin-server/support/plugin-process";
 
-export function pluginBeforeApiServer(title: string, apiServerBinary?: () => Promise<string>): void {
+export interface ApiServerSubject {
+  /** @default the newest */
+  readonly apiServerBinary?: () => Promise<string>;
+  /** Runs the plugin in another way than as a child; it has to reach these directories. */
+  readonly start?: (args: readonly string[], directories: readonly string[], keyFile: string) => PluginProcess;
+}
+
+export function pluginBeforeApiServer(title: string, { apiServerBinary, start }: ApiServerSubject = {}): void {
   describe(title, function () {
     this.timeout(300_000);
     const workshop = useWorkshop({ endAfterEach: false });
@@ -45,14 +52,18 @@ export function pluginBeforeApiServer(title: string, apiServerBinary?: () => Pro
       rmSync(directory, { recursive: true });
     });
 
-    const startPlugin = () =>
-      workshop.start(
+    const startPlugin = () => {
+      const args = [
         "local",
         `--key-file=${workshop.keyFile}`,
         `--listen-addr=unix://${socket}`,
         "--probe-interval=1s",
         "-v=4",
-      );
+      ];
+      return start === undefined
+        ? workshop.start(...args)
+        : start(args, [workshop.directory, directory], workshop.keyFile);
+    };
 
     async function ask(
       method: "GET" | "POST",

@@ -1,10 +1,11 @@
 /** The plugin as a process of its own, from the same bundle that the image has. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { formatLocalKeyFile } from "../../../core/local-key-file";
 import { bundleEntry, bundlePlugin } from "../../../plugin-server/image/bundle";
@@ -67,33 +68,9 @@ export function useWorkshop({ endAfterEach = true } = {}): PluginWorkshop {
   function start(...args: readonly string[]): PluginProcess {
     const child = spawn(process.execPath, [entry, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     running.add(child);
-    const output = { stdout: "", stderr: "" };
-    for (const name of ["stdout", "stderr"] as const) {
-      child[name].setEncoding("utf8").on("data", (text: string) => {
-        output[name] += text;
-      });
-    }
-    const ended = once(child, "close").then(([code, signal]: unknown[]) => {
-      running.delete(child);
-      return (code ?? signal) as number | NodeJS.Signals;
-    });
-    let isEnded = false;
-    void ended.then(() => {
-      isEnded = true;
-    });
-    return {
-      pid: child.pid ?? 0,
-      output,
-      ended,
-      kill: (signal) => child.kill(signal),
-      closeLog: () => child.stderr.destroy(),
-      served: async (socket) => {
-        while (!(await answers(socket))) {
-          if (isEnded) throw new Error(`the plugin has ended: ${output.stderr}`);
-          await delay(5);
-        }
-      },
-    };
+    const plugin = watchPlugin(child);
+    void plugin.ended.then(() => running.delete(child));
+    return plugin;
   }
 
   return {
@@ -108,6 +85,37 @@ export function useWorkshop({ endAfterEach = true } = {}): PluginWorkshop {
       const plugin = start(...args);
       const code = await plugin.ended;
       return { code, ...plugin.output };
+    },
+  };
+}
+
+/** @param kill how a signal gets to it; by default it is the child itself. */
+export function watchPlugin(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  kill: PluginProcess["kill"] = (signal) => child.kill(signal),
+): PluginProcess {
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+    });
+  }
+  let isEnded = false;
+  const ended = once(child, "close").then(([code, signal]: unknown[]) => {
+    isEnded = true;
+    return (code ?? signal) as number | NodeJS.Signals;
+  });
+  return {
+    pid: child.pid ?? 0,
+    output,
+    ended,
+    kill,
+    closeLog: () => child.stderr.destroy(),
+    served: async (socket) => {
+      while (!(await answers(socket))) {
+        if (isEnded) throw new Error(`the plugin has ended: ${output.stderr}`);
+        await delay(5);
+      }
     },
   };
 }
