@@ -1,7 +1,12 @@
 /** Opens a control plane of this machine for the rotation engine. */
 
 import { readControlPlaneFile } from "../../rotation/adapters/hosts/control-plane-file";
-import { createLocalFleet, createLocalStoredObjects } from "../../rotation/adapters/hosts/local-fleet";
+import { engineIdentity } from "../../rotation/adapters/hosts/engine-identity";
+import {
+  createLocalEngineLease,
+  createLocalFleet,
+  createLocalStoredObjects,
+} from "../../rotation/adapters/hosts/local-fleet";
 import type { Platform } from "./rotation-engine";
 import type { Cluster } from "./rotation-on-ports";
 
@@ -10,5 +15,6 @@ export async function openLocalCluster(platform: Platform): Promise<Cluster> {
   const described = await readControlPlaneFile(platform.controlPlaneFile);
   const fleet = createLocalFleet(described);
   const stored = createLocalStoredObjects(described, fleet);
-  return { fleet, stored, servers: described.hosts.map((host) => host.name) };
+  const alone = { lease: createLocalEngineLease(described), identity: engineIdentity() };
+  return { fleet, stored, alone, servers: described.hosts.map((host) => host.name) };
 }

@@ -3,7 +3,8 @@ import { evidenceOf } from "../../rotation/evidence";
 import type { Fleet } from "../../rotation/fleet";
 import type { Goal } from "../../rotation/goal";
 import { planRotation } from "../../rotation/plan";
-import { type Clock, runRotation } from "../../rotation/run";
+import type { Clock } from "../../rotation/run";
+import { type AloneBy, runRotationAlone } from "../../rotation/run-alone";
 import { settledSince } from "../../rotation/settled";
 import { situationOf } from "../../rotation/situation";
 import type { StoredObjects } from "../../rotation/stored-objects";
@@ -14,6 +15,8 @@ export interface Cluster {
   readonly fleet: Fleet;
   readonly stored: StoredObjects;
   readonly servers: readonly string[];
+  /** How a second engine is kept out while a run changes the cluster; a survey only looks. */
+  readonly alone?: AloneBy;
 }
 
 /** For the look after a run. A run that was cancelled needs it too, so it has a signal of its own. */
@@ -25,16 +28,17 @@ export function createRotationEngine(open: (platform: Platform) => Promise<Clust
     try {
       return await work(cluster);
     } finally {
-      await Promise.all([cluster.stored.close(), cluster.fleet.close()]);
+      await Promise.all([cluster.stored.close(), cluster.fleet.close(), cluster.alone?.lease.close()]);
     }
   }
 
   return {
     survey: (platform, goal, signal) => withCluster(platform, (cluster) => survey(cluster, goal, signal)),
     run: (platform, goal, onEvent, signal) =>
-      withCluster(platform, async ({ fleet, stored, servers }): Promise<RolloutRun> => {
+      withCluster(platform, async ({ fleet, stored, servers, alone }): Promise<RolloutRun> => {
         const ofTests = clock === undefined ? {} : { clock };
-        const outcome = await runRotation({ goal: { ...goal, servers }, fleet, stored, onEvent, signal, ...ofTests });
+        const options = { goal: { ...goal, servers }, fleet, stored, onEvent, signal, ...ofTests };
+        const outcome = await runRotationAlone(options, alone);
         return { outcome, servers: (await fleet.observe(AbortSignal.timeout(lastLook))).servers };
       }),
   };

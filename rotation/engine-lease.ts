@@ -1,0 +1,209 @@
+/**
+ * One engine at a time, as a courtesy: whoever starts a second one is told who is at work, instead of finding the two
+ * undoing each other's files. Safety does not rest on it: every file replacement is a compare-and-swap under the host's own
+ * lock (invariant 11). So an engine that cannot have the Lease because no API server answers, which is when repair is needed
+ * most, goes on without it and says so.
+ */
+import { describeError, KmsEtcdError } from "../core/errors";
+import { type Clock, systemClock } from "./run";
+
+/** Who is at work, as the cluster has it written down. Times are milliseconds since the epoch by the cluster's own clock. */
+export interface LeaseRecord {
+  readonly holder: string;
+  readonly acquiredAt: number;
+  readonly renewedAt: number;
+  /** How long it holds without being renewed. */
+  readonly duration: number;
+  /** When it was read. */
+  readonly now: number;
+  /** What a replacement is compared with. */
+  readonly version: string;
+}
+
+/** Port: the record in the cluster. Methods throw KmsEtcdError where the cluster gives no answer. */
+export interface EngineLease {
+  /** Undefined where there is none. */
+  read(signal: AbortSignal): Promise<LeaseRecord | undefined>;
+  /** Puts `holder` in the place of `expected`, or where there was none. Undefined: it is not as expected any more. */
+  write(expected: LeaseRecord | undefined, holder: string, signal: AbortSignal): Promise<LeaseRecord | undefined>;
+  /** Removes `expected`; nothing happens where it is not there any more. */
+  remove(expected: LeaseRecord, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** This engine, and what can be known of others without asking them. */
+export interface EngineIdentity {
+  readonly holder: string;
+  /** Whether the process behind a holder lives; undefined where only time can tell. */
+  isAlive(holder: string): boolean | undefined;
+}
+
+export interface EngineLeaseOptions {
+  readonly lease: EngineLease;
+  readonly identity: EngineIdentity;
+  /** Take the Lease whoever holds it. The other engine stops at its next safe point. */
+  readonly breakLease?: boolean;
+  readonly onEvent: (kind: "waiting" | "warning", message: string) => void;
+  readonly signal: AbortSignal;
+  /** Real time, also where the engine runs in virtual time. @default the system's */
+  readonly clock?: Clock;
+}
+
+/** How long a Lease holds without being renewed: as long as a killed engine keeps the next one waiting, and no longer. */
+export const leaseDuration = 15_000;
+const renewInterval = leaseDuration / 3;
+const lookInterval = 1_000;
+/** By the clocks of several API servers; they may differ by less than this. An older record is nobody's at first sight. */
+const forgottenAfter = 60_000;
+/** Letting go is a courtesy too. */
+const releaseTimeout = 3_000;
+
+/** What a Lease's holder is called in messages: without what only tells processes apart. */
+export function describeHolder(holder: string): string {
+  return holder.replace(/ \[[^\]]*\]$/, "");
+}
+
+/**
+ * Runs `work` while this engine holds the Lease. `work`'s signal is aborted when the caller's is, and when another engine
+ * has taken the Lease. Throws `conflict` while another one is at work, `cancelled` when stopped before `work` began.
+ */
+export async function withEngineLease<T>(
+  options: EngineLeaseOptions,
+  work: (signal: AbortSignal, lostTo: () => string | undefined) => Promise<T>,
+): Promise<T> {
+  const { lease, signal } = options;
+  const held = await take(options);
+  const stop = new AbortController();
+  const working = new AbortController();
+  const abort = () => working.abort(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  const keeper = keep(options, held, stop.signal, () => working.abort());
+  try {
+    return await work(working.signal, keeper.lostTo);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    stop.abort();
+    const last = await keeper.ended;
+    // Not released: the next engine sees that this process is gone, or waits for one duration.
+    if (last !== undefined) await lease.remove(last, AbortSignal.timeout(releaseTimeout)).catch(() => undefined);
+  }
+}
+
+/** The record that was written, or undefined where the cluster gives no answer. */
+async function take(options: EngineLeaseOptions): Promise<LeaseRecord | undefined> {
+  const { lease, identity, onEvent, signal, breakLease = false, clock = systemClock } = options;
+  let first: { readonly seen: LeaseRecord; readonly at: number } | undefined;
+  for (;;) {
+    if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped while waiting for another engine");
+    try {
+      const seen = await lease.read(signal);
+      if (seen?.holder === identity.holder) return seen;
+      const waited = first === undefined ? 0 : clock.now() - first.at;
+      const alive = seen !== undefined && !isFree(seen, identity) && waited < seen.duration;
+      if (!alive || breakLease) {
+        const written = await lease.write(seen, identity.holder, signal);
+        if (written === undefined) continue;
+        if (alive)
+          onEvent("warning", `took the Lease from ${describeHolder(seen.holder)}, which had renewed it ${ago(seen)}`);
+        return written;
+      }
+      if (identity.isAlive(seen.holder) === true || isRenewed(first?.seen, seen)) throw atWork(seen);
+      first ??= { seen, at: clock.now() };
+      const left = Math.ceil((seen.duration - waited) / 1_000);
+      onEvent(
+        "waiting",
+        `${describeHolder(seen.holder)} was at work ${ago(seen)}; if it is gone, its Lease ends in ${left} s`,
+      );
+    } catch (thrown) {
+      if (signal.aborted) continue;
+      if (thrown instanceof KmsEtcdError && thrown.code === "conflict") throw thrown;
+      onEvent("warning", `going on without the Lease that keeps a second engine out: ${describeError(thrown)}`);
+      return undefined;
+    }
+    await clock.sleep(lookInterval, signal);
+  }
+}
+
+interface Keeper {
+  /** Who has taken the Lease from this engine. */
+  lostTo(): string | undefined;
+  /** Resolves after `stop`, with the record that is this engine's then. */
+  readonly ended: Promise<LeaseRecord | undefined>;
+}
+
+/** Renews until `stop`, and tries to have the Lease where it could not be had. */
+function keep(
+  { lease, identity, onEvent, clock = systemClock }: EngineLeaseOptions,
+  held: LeaseRecord | undefined,
+  stop: AbortSignal,
+  onLost: () => void,
+): Keeper {
+  let lost: string | undefined;
+  let own = held;
+  let goodUntil = held === undefined ? undefined : clock.now() + leaseDuration;
+
+  async function renew(): Promise<LeaseRecord | undefined> {
+    const renewed = own && (await lease.write(own, identity.holder, stop));
+    if (renewed !== undefined) return renewed;
+    // Someone rewrote, deleted or took it, or a restored etcd has brought an older one back.
+    const seen = await lease.read(stop);
+    if (seen === undefined || seen.holder === identity.holder || isFree(seen, identity)) {
+      return lease.write(seen, identity.holder, stop);
+    }
+    lost = describeHolder(seen.holder);
+    return undefined;
+  }
+
+  async function loop(): Promise<LeaseRecord | undefined> {
+    for (;;) {
+      await clock.sleep(renewInterval, stop);
+      if (stop.aborted) return own;
+      try {
+        const renewed = await renew();
+        if (lost !== undefined) {
+          onLost();
+          return undefined;
+        }
+        if (renewed === undefined) continue;
+        own = renewed;
+        goodUntil = clock.now() + leaseDuration;
+      } catch (thrown) {
+        // While an API server restarts, a renewal or two may fail; a Lease that has run out is worth a word, once.
+        if (stop.aborted || goodUntil === undefined || clock.now() < goodUntil) continue;
+        goodUntil = undefined;
+        onEvent("warning", `the Lease that keeps a second engine out has run out: ${describeError(thrown)}`);
+      }
+    }
+  }
+
+  return { lostTo: () => lost, ended: loop() };
+}
+
+/** Nobody's: its process is known to have ended, or it is older than clocks can differ. */
+function isFree(record: LeaseRecord, identity: EngineIdentity): boolean {
+  return (
+    record.holder === "" || identity.isAlive(record.holder) === false || record.now - record.renewedAt > forgottenAfter
+  );
+}
+
+/** Watched by our own clock, so that clocks need not agree: it changed while we looked, so its holder lives. */
+function isRenewed(first: LeaseRecord | undefined, seen: LeaseRecord): boolean {
+  return first !== undefined && (first.holder !== seen.holder || first.renewedAt !== seen.renewedAt);
+}
+
+function atWork(seen: LeaseRecord): KmsEtcdError {
+  const since = new Date(seen.acquiredAt).toISOString();
+  return new KmsEtcdError(
+    "conflict",
+    `another engine is at work on this cluster: ${describeHolder(seen.holder)}, since ${since}`,
+    {
+      remedy:
+        "let it finish, or end it, then run again; `kms-etcd rotate --break-lease` takes over from one that cannot be ended",
+    },
+  );
+}
+
+function ago({ now, renewedAt }: LeaseRecord): string {
+  return `${Math.max(0, Math.round((now - renewedAt) / 1_000))} s ago`;
+}
