@@ -8,6 +8,7 @@ export default tseslint.config(
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
       "max-lines": ["error", { max: 400, skipBlankLines: true, skipComments: true }],
       "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
       "@typescript-eslint/consistent-type-imports": "error",
@@ -21,6 +22,8 @@ export default tseslint.config(
       "@typescript-eslint/no-non-null-assertion": "error",
       // ports have async methods whose implementation may have nothing to await
       "@typescript-eslint/require-await": "off",
+      // its remedy is the assertion that no-non-null-assertion refuses
+      "@typescript-eslint/non-nullable-type-assertion-style": "off",
       "@typescript-eslint/unbound-method": "off",
       "no-restricted-imports": [
         "error",

@@ -13,11 +13,3 @@ export interface WriteKey {
   readonly provider: ProviderId;
   readonly keyId?: string;
 }
-
-export function sameWriteKey(a: WriteKey, b: WriteKey): boolean {
-  return a.provider === b.provider && a.keyId === b.keyId;
-}
-
-export function describeWriteKey(key: WriteKey): string {
-  return key.keyId === undefined ? key.provider : `${key.provider} key_id ${key.keyId}`;
-}

@@ -86,7 +86,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
 
   async function request(host: number, method: string, path: string, body?: unknown, contentType = "application/json") {
     const answer = await (pools[host] as Pool).request({
-      method: method as "GET",
+      method: method,
       path,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": contentType } }),
     });
