@@ -61,6 +61,8 @@ export async function runRollout(
 }
 
 function whyItStopped({ kind, stage, reason, remedy }: RotationOutcome): string {
-  if (kind !== "blocked") return `${stage}: stopped at a safe point; run pulumi up again to go on`;
-  return `${stage}: ${reason ?? "blocked"}${remedy === undefined ? "" : `; ${remedy}`}; then run pulumi up again`;
+  const remedies = kind === "blocked" ? [remedy, "then run pulumi up again"] : ["run pulumi up again to go on"];
+  // The engine says how to go on in words that fit its command line too.
+  const why = (reason ?? kind).replace(/; run again to go on$/, "");
+  return [`${stage}: ${why}`, ...remedies].filter((part) => part !== undefined).join("; ");
 }
