@@ -3,7 +3,7 @@
  * while a second one starts beside it, and the first answer counts. That is safe for all calls here, because asking twice
  * changes nothing. The SDKs' own retries are off: they know no overall limit and wait 30 s where the API server waits 3.
  */
-import type { KmsEtcdError } from "../../../core/errors";
+import { KmsEtcdError } from "../../../core/errors";
 
 /** Why an attempt failed, and whether another one can help. */
 export interface Failure {
@@ -24,8 +24,10 @@ export interface AttemptLimits {
   readonly firstPauseMs: number;
 }
 
-/** The API server gives up after 3 s. */
-export const callLimits: AttemptLimits = { limitMs: 2_500, secondAfterMs: 1_000, firstPauseMs: 100 };
+/** How AbortSignal.timeout says that it was a limit that has passed. */
+export function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === "TimeoutError";
+}
 
 /** Less time than this is not worth an attempt. */
 const shortestAttemptMs = 50;
@@ -47,18 +49,19 @@ export function pauseBefore(
 
 /**
  * The first success of `attempt`. Rejects with the failure that ended the call, or when time is up with the last failure
- * seen, or else with `outOfTime()`. `signal` ends the call early in the same way. All attempts get one signal, which is
- * aborted when the call is over.
+ * seen, or else with `outOfTime()`. A `signal` of AbortSignal.timeout ends the call early in the same way; any other means
+ * that the caller has gone. All attempts get one signal, which is aborted when the call is over before they are.
  */
 export function inAttempts<T>(
   attempt: (signal: AbortSignal) => Promise<Outcome<T>>,
   outOfTime: () => KmsEtcdError,
   signal: AbortSignal,
-  limits: AttemptLimits = callLimits,
+  limits: AttemptLimits,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const over = new AbortController();
     const deadline = performance.now() + limits.limitMs;
+    let isOver = false;
     let running = 0;
     let failures = 0;
     let secondStarted = false;
@@ -67,11 +70,13 @@ export function inAttempts<T>(
     let secondTimer: NodeJS.Timeout | undefined;
 
     const finish = (settle: () => void): void => {
-      if (over.signal.aborted) return;
+      if (isOver) return;
       for (const timer of [limitTimer, secondTimer, pauseTimer]) clearTimeout(timer);
-      signal.removeEventListener("abort", giveUp);
+      signal.removeEventListener("abort", abort);
+      isOver = true;
       settle();
-      over.abort();
+      // Not for nothing: making the reason of an abort takes longer than the rest of a call's bookkeeping.
+      if (running > 0) over.abort();
     };
     const giveUp = (): void => finish(() => reject(lastFailure?.error ?? outOfTime()));
 
@@ -93,7 +98,7 @@ export function inAttempts<T>(
     };
     const ended = (outcome: Outcome<T>): void => {
       running -= 1;
-      if (over.signal.aborted) return;
+      if (isOver) return;
       if (running === 0) clearTimeout(secondTimer);
       if ("ok" in outcome) {
         finish(() => resolve(outcome.ok));
@@ -109,12 +114,17 @@ export function inAttempts<T>(
       else if (pause !== undefined) pauseTimer ??= setTimeout(start, pause);
     };
 
+    const abort = (): void => {
+      if (isTimeout(signal.reason)) giveUp();
+      else finish(() => reject(new KmsEtcdError("cancelled", "the caller has ended the call")));
+    };
+
     const limitTimer = setTimeout(giveUp, limits.limitMs);
     if (signal.aborted) {
-      giveUp();
+      abort();
       return;
     }
-    signal.addEventListener("abort", giveUp, { once: true });
+    signal.addEventListener("abort", abort, { once: true });
     start();
   });
 }

@@ -68,24 +68,50 @@ export async function createConnections(settings: {
   // Plain HTTP goes to this host's metadata service and to proxy mode's proxy: never through another proxy.
   const direct = new Agent(options);
 
-  const send = async (request: PipelineRequest, target: ProxyTarget): Promise<PipelineResponse> => {
-    const { dispatcher, ...where } = route(request.url, target);
-    const headers = request.headers.toJSON();
+  // By `dispatch`, because undici's `request` puts a stream around each answer.
+  const send = (request: PipelineRequest, target: ProxyTarget): Promise<PipelineResponse> => {
+    const { dispatcher, headers: marks, ...where } = route(request.url, target);
+    const headers = { ...request.headers.toJSON(), ...marks };
     // The SDKs offer to take compressed answers, but nothing here expands them.
     delete headers["accept-encoding"];
-    const response = await dispatcher.request({
-      ...where,
-      method: request.method,
-      headers: { ...headers, ...where.headers },
-      body: typeof request.body === "string" ? request.body : null,
-      ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal }),
+    const signal = request.abortSignal;
+    return new Promise((resolve, reject) => {
+      let abort = (): void => undefined;
+      const chunks: Buffer[] = [];
+      let status = 0;
+      let answerHeaders: Record<string, string> = {};
+      dispatcher.dispatch(
+        {
+          ...where,
+          method: request.method,
+          headers,
+          body: typeof request.body === "string" ? request.body : null,
+        },
+        {
+          onRequestStart(controller) {
+            abort = () => controller.abort(new Error("the call is over"));
+            if (signal?.aborted) abort();
+            else signal?.addEventListener("abort", abort);
+          },
+          onResponseStart(_controller, statusCode, received) {
+            status = statusCode;
+            answerHeaders = firstValues(received);
+          },
+          onResponseData(_controller, chunk) {
+            chunks.push(chunk);
+          },
+          onResponseEnd() {
+            signal?.removeEventListener("abort", abort);
+            const bodyAsText = Buffer.concat(chunks).toString("utf8");
+            resolve({ request, status, headers: createHttpHeaders(answerHeaders), bodyAsText });
+          },
+          onResponseError(_controller, error) {
+            signal?.removeEventListener("abort", abort);
+            reject(error);
+          },
+        },
+      );
     });
-    return {
-      request,
-      status: response.statusCode,
-      headers: createHttpHeaders(firstValues(response.headers)),
-      bodyAsText: await response.body.text(),
-    };
   };
 
   const route = (

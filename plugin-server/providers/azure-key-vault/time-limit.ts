@@ -7,10 +7,10 @@ export async function withinLimit<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const limited = new AbortController();
-  const abort = (): void => limited.abort();
+  const abort = (): void => limited.abort(signal.reason);
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });
-  const timer = setTimeout(abort, limitMs);
+  const timer = setTimeout(() => limited.abort(new DOMException("the limit has passed", "TimeoutError")), limitMs);
   try {
     return await work(limited.signal);
   } finally {

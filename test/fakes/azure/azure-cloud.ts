@@ -26,7 +26,7 @@ export interface FakeAzure {
     name: string,
     options?: { readonly tenantId?: string; readonly suffix?: string; readonly authority?: string },
   ): FakeVault;
-  /** Requests so far, the newest last. */
+  /** The last requests, at least 5,000 of them, the newest last. */
   readonly requests: readonly WireRequest[];
   /** TLS connections that were opened so far. */
   readonly connections: () => number;
@@ -48,6 +48,8 @@ export interface FakeAzure {
   closeIdleConnections(): void;
   close(): Promise<void>;
 }
+
+const remembered = 5_000;
 
 const loginHosts = [
   "login.microsoftonline.com",
@@ -110,6 +112,7 @@ export async function startFakeAzure(): Promise<FakeAzure> {
   ): Promise<void> {
     const request = await readRequest(incoming);
     requests.push(request);
+    if (requests.length > 2 * remembered) requests.splice(0, remembered);
     const routed = route(request);
     await respond(routed, faults.next(routed.place), response, now);
   }

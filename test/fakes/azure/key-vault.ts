@@ -46,6 +46,7 @@ export function createVault(
   const cached = new Map<string, WireAnswer>();
   // A token says only to the second when it was issued: too coarse to expire the ones before a moment.
   const accepted = new Set<string>();
+  const signed = new Map<string, ReturnType<typeof verifyToken>>();
   let expired: ReadonlySet<string> = new Set();
 
   const vault: FakeVault = {
@@ -95,9 +96,10 @@ export function createVault(
   }
 
   function authenticate(token: string): { objectId: string } | WireAnswer {
-    const verified = verifyToken(token, entra.publicKey);
+    const verified = signed.get(token) ?? verifyToken(token, entra.publicKey);
     if (verified === undefined)
       return unauthorized("AKV10046: Unable to resolve the key used for signature validation.");
+    signed.set(token, verified);
     const { aud, iss, exp, nbf, oid } = verified.claims;
     if (iss !== `https://sts.windows.net/${settings.tenantId}/`) {
       return unauthorized(
