@@ -28,7 +28,10 @@ export function describeStatus(status: number, body: string): string {
   const head = reason === undefined ? `HTTP ${status}` : `${status} ${reason}`;
   const webhook = /admission webhook "[^"]{1,253}" denied the request/.exec(message)?.[0];
   if (webhook !== undefined) return `${head}: ${webhook}`;
-  const causes = (details?.causes ?? []).slice(0, 5).map((cause) => `${cause.field ?? ""}: ${cause.reason ?? ""}`);
+  // A cause without a field is the message once more, as with a list that fails inside the server.
+  const causes = (details?.causes ?? [])
+    .slice(0, 5)
+    .flatMap(({ field, reason: why = "" }) => (field ? `${field}: ${why}` : []));
   if (causes.length > 0) return `${head} (${causes.join(", ")})`;
   // 500: decryption, etcd and webhook calls that failed; 401, 403: who may not do what; 429, 503: load.
   const composed = status >= 500 || status === 401 || status === 403 || status === 429 || status === 410;

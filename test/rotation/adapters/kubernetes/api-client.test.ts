@@ -103,6 +103,13 @@ describe("what a refusal is told as", () => {
       describeStatus(500, status("InternalError", "failed to decrypt")),
       "500 InternalError: failed to decrypt",
     );
+    assert.equal(
+      describeStatus(
+        500,
+        status("InternalError", "no matching prefix found", { causes: [{ message: "no matching prefix found" }] }),
+      ),
+      "500 InternalError: no matching prefix found",
+    );
     assert.equal(describeStatus(502, "<html>"), "HTTP 502");
   });
 });
