@@ -53,6 +53,8 @@ export interface EngineLeaseOptions {
 export const leaseDuration = 15_000;
 const renewInterval = leaseDuration / 3;
 const lookInterval = 1_000;
+/** How often a wait that goes on is said again. */
+const sayAgain = 5_000;
 /** By the clocks of several API servers; they may differ by less than this. An older record is nobody's at first sight. */
 const forgottenAfter = 60_000;
 /** Letting go is a courtesy too. */
@@ -93,9 +95,11 @@ export async function withEngineLease<T>(
 /** The record that was written, or undefined where the cluster gives no answer. */
 async function take(options: EngineLeaseOptions): Promise<LeaseRecord | undefined> {
   const { lease, identity, onEvent, signal, breakLease = false, clock = systemClock } = options;
+  const isStopped = () => signal.aborted;
   let first: { readonly seen: LeaseRecord; readonly at: number } | undefined;
+  let said = Number.NEGATIVE_INFINITY;
   for (;;) {
-    if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped while waiting for another engine");
+    if (isStopped()) throw new KmsEtcdError("cancelled", "stopped while waiting for another engine");
     try {
       const seen = await lease.read(signal);
       if (seen?.holder === identity.holder) return seen;
@@ -110,13 +114,14 @@ async function take(options: EngineLeaseOptions): Promise<LeaseRecord | undefine
       }
       if (identity.isAlive(seen.holder) === true || isRenewed(first?.seen, seen)) throw atWork(seen);
       first ??= { seen, at: clock.now() };
-      const left = Math.ceil((seen.duration - waited) / 1_000);
-      onEvent(
-        "waiting",
-        `${describeHolder(seen.holder)} was at work ${ago(seen)}; if it is gone, its Lease ends in ${left} s`,
-      );
+      if (clock.now() - said >= sayAgain) {
+        said = clock.now();
+        const left = Math.ceil((seen.duration - waited) / 1_000);
+        const holder = describeHolder(seen.holder);
+        onEvent("waiting", `${holder} was at work ${ago(seen)}; if it is gone, its Lease ends in ${left} s`);
+      }
     } catch (thrown) {
-      if (signal.aborted) continue;
+      if (isStopped()) continue;
       if (thrown instanceof KmsEtcdError && thrown.code === "conflict") throw thrown;
       onEvent("warning", `going on without the Lease that keeps a second engine out: ${describeError(thrown)}`);
       return undefined;
@@ -140,6 +145,8 @@ function keep(
   onLost: () => void,
 ): Keeper {
   let lost: string | undefined;
+  const lostTo = () => lost;
+  const isStopped = () => stop.aborted;
   let own = held;
   let goodUntil = held === undefined ? undefined : clock.now() + leaseDuration;
 
@@ -158,10 +165,10 @@ function keep(
   async function loop(): Promise<LeaseRecord | undefined> {
     for (;;) {
       await clock.sleep(renewInterval, stop);
-      if (stop.aborted) return own;
+      if (isStopped()) return own;
       try {
         const renewed = await renew();
-        if (lost !== undefined) {
+        if (lostTo() !== undefined) {
           onLost();
           return undefined;
         }
@@ -170,14 +177,14 @@ function keep(
         goodUntil = clock.now() + leaseDuration;
       } catch (thrown) {
         // While an API server restarts, a renewal or two may fail; a Lease that has run out is worth a word, once.
-        if (stop.aborted || goodUntil === undefined || clock.now() < goodUntil) continue;
+        if (isStopped() || goodUntil === undefined || clock.now() < goodUntil) continue;
         goodUntil = undefined;
         onEvent("warning", `the Lease that keeps a second engine out has run out: ${describeError(thrown)}`);
       }
     }
   }
 
-  return { lostTo: () => lost, ended: loop() };
+  return { lostTo, ended: loop() };
 }
 
 /** Nobody's: its process is known to have ended, or it is older than clocks can differ. */

@@ -25,10 +25,10 @@ export async function runRotationAlone(options: RotationOptions, alone: AloneBy 
     signal,
     onEvent: (kind, message) => onEvent({ stage: RotationStage.Plugin, kind, message, at: Date.now() }),
   };
-  let begun = false;
+  const run = { hasBegun: false };
   try {
     return await withEngineLease(lease, async (working, lostTo) => {
-      begun = true;
+      run.hasBegun = true;
       const outcome = await runRotation({ ...options, signal: working });
       const holder = lostTo();
       if (outcome.kind !== "cancelled" || holder === undefined) return outcome;
@@ -36,7 +36,7 @@ export async function runRotationAlone(options: RotationOptions, alone: AloneBy 
     });
   } catch (thrown) {
     // What the run itself throws is not of the Lease.
-    if (begun || !(thrown instanceof KmsEtcdError)) throw thrown;
+    if (run.hasBegun || !(thrown instanceof KmsEtcdError)) throw thrown;
     if (thrown.code === "cancelled") return nothingDone({ kind: "cancelled", reason: thrown.message });
     if (thrown.code !== "conflict") throw thrown;
     const { message: reason, remedy } = thrown;

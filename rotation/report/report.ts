@@ -83,7 +83,12 @@ export function rotationReport(input: ReportInput): RotationReport {
     },
     startedAt: iso(input.startedAt),
     finishedAt: iso(input.finishedAt),
-    outcome: { kind: outcome.kind, stage: outcome.stage, reason: outcome.reason, remedy: outcome.remedy },
+    outcome: {
+      kind: outcome.kind,
+      stage: outcome.stage,
+      reason: outcome.reason && withoutPaths(outcome.reason),
+      remedy: outcome.remedy,
+    },
     stages,
     before,
     after: outcome.evidence,
@@ -119,6 +124,11 @@ export function stageRecorder(): {
     },
     stages: () => [...recorded.values()],
   };
+}
+
+/** An API server that cannot decrypt an object says so with its path in etcd, and that has the object's name in it. */
+function withoutPaths(reason: string): string {
+  return reason.replace(/"\/[^"]*"/g, '"..."');
 }
 
 function iso(milliseconds: number): string {
