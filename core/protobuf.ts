@@ -165,30 +165,67 @@ function readMapEntry(entry: Uint8Array, map: Record<string, Uint8Array>): void 
 
 type FieldValue = readonly [number: number, type: FieldType, value: unknown];
 
+/** One length-delimited field that is ready to be written. */
+interface Part {
+  readonly tag: number;
+  readonly value: Uint8Array | readonly Part[];
+  readonly length: number;
+}
+
+/** Sizes first, then one buffer for all: a message is encoded for every answer. */
 function encodeFields(values: readonly FieldValue[]): Buffer {
-  const parts: Uint8Array[] = [];
+  const parts: Part[] = [];
   for (const [number, type, value] of values) {
     if (type === "bytesMap") {
       for (const [key, bytes] of Object.entries(value as BytesMap)) {
         // A map's entry always has both fields, as Go's generator writes it.
-        const entry = [...delimited(1, Buffer.from(key)), ...delimited(2, bytes)];
-        parts.push(...delimited(number, Buffer.concat(entry)));
+        parts.push(part(number, [part(1, Buffer.from(key)), part(2, bytes)]));
       }
     } else {
       const bytes = type === "string" ? Buffer.from(value as string) : (value as Uint8Array);
-      if (bytes.length > 0) parts.push(...delimited(number, bytes));
+      if (bytes.length > 0) parts.push(part(number, bytes));
     }
   }
-  return Buffer.concat(parts);
+  const buffer = Buffer.allocUnsafe(sizeOf(parts));
+  writeParts(buffer, parts, 0);
+  return buffer;
 }
 
-function delimited(number: number, bytes: Uint8Array): readonly [Uint8Array, Uint8Array] {
-  const head: number[] = [];
-  for (let rest of [number * 8 + WireType.bytes, bytes.length]) {
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) head.push((rest % 128) | 0x80);
-    head.push(rest);
+function part(number: number, value: Uint8Array | readonly Part[]): Part {
+  const length = value instanceof Uint8Array ? value.length : sizeOf(value);
+  return { tag: number * 8 + WireType.bytes, value, length };
+}
+
+function sizeOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { tag, length }) => sum + varintSize(tag) + varintSize(length) + length, 0);
+}
+
+function writeParts(buffer: Buffer, parts: readonly Part[], start: number): number {
+  let at = start;
+  for (const { tag, value, length } of parts) {
+    at = writeVarint(buffer, length, writeVarint(buffer, tag, at));
+    if (value instanceof Uint8Array) {
+      buffer.set(value, at);
+      at += length;
+    } else {
+      at = writeParts(buffer, value, at);
+    }
   }
-  return [Uint8Array.from(head), bytes];
+  return at;
+}
+
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) size++;
+  return size;
+}
+
+function writeVarint(buffer: Buffer, value: number, start: number): number {
+  let at = start;
+  let rest = value;
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) buffer[at++] = (rest % 128) | 0x80;
+  buffer[at++] = rest;
+  return at;
 }
 
 function utf8(bytes: Uint8Array, start: number, end: number): string {

@@ -47,15 +47,17 @@ export function unaryHandler<Request, Response>(
 }
 
 function logCall(key: ServedKey, fields: Readonly<Record<string, string | number>>, thrown: unknown): void {
-  if (thrown !== undefined) {
+  if (thrown === undefined) {
+    if (key.log.enabled("debug")) key.log.write("debug", "a call was answered", fields);
+  } else if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") {
     // The stack of an unclassified error goes to the log and nowhere else; it holds code places, not request data.
-    const detail =
-      thrown instanceof KmsEtcdError ? thrown.message : thrown instanceof Error ? (thrown.stack ?? thrown.message) : "";
-    key.log.write(thrown instanceof KmsEtcdError && thrown.code !== "internal" ? "warn" : "error", "a call failed", {
+    const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : "";
+    key.log.write("error", "a call failed", { ...fields, error });
+  } else {
+    // A caller that leaves is its own business.
+    key.log.write(thrown.code === "cancelled" ? "debug" : "warn", "a call failed", {
       ...fields,
-      error: detail,
+      error: thrown.message,
     });
-  } else if (key.log.enabled("debug")) {
-    key.log.write("debug", "a call was answered", fields);
   }
 }

@@ -1,0 +1,271 @@
+/**
+ * `npm run bench:plugin`: how fast the KMS plugin is and what it costs, beside a bare grpc-js server that only does AES, on
+ * the same Node in the same run, in turns. Prints a table, and one JSON object as its last line.
+ *   --seconds N   of each measurement (default 2)     --rounds N   measurements of each row; the median counts (default 3)
+ *   --node PATH   another Node than this one, for example the image's
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { kmsV2Service } from "../../core/kms-protocol";
+import { kmsClient } from "../../test/plugin-server/support/kms-client";
+import { load } from "./load";
+import { cpuMicroseconds, peakResidentMb } from "./process-cost";
+import { type Cloud, openWorkshop, type RunningServer, type Workshop } from "./servers";
+
+const methods = ["Encrypt", "Decrypt", "Status"] as const;
+const inFlights = [1, 16, 64] as const;
+
+interface Row {
+  readonly server: string;
+  readonly method: (typeof methods)[number];
+  readonly inFlight: number;
+  readonly perSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly cpuUs: number;
+}
+
+type Ratios = Readonly<Record<string, { readonly throughput: number; readonly cpu: number }>>;
+type Ready = Readonly<Record<string, { readonly ms: number; readonly cpuMs: number }>>;
+
+interface Target {
+  readonly name: string;
+  readonly server: RunningServer;
+  /** Files with one request for each method. */
+  readonly bodies: Readonly<Record<(typeof methods)[number], string>>;
+}
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "2" },
+    rounds: { type: "string", default: "3" },
+    node: { type: "string", default: process.execPath },
+  },
+});
+const seconds = Number(values.seconds);
+const rounds = Number(values.rounds);
+
+async function main(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "kms-etcd-bench-"));
+  const workshop = await openWorkshop(directory, values.node);
+  try {
+    const version = execFileSync(values.node, ["--version"], { encoding: "utf8" }).trim();
+    process.stdout.write(`Node ${version}, ${seconds} s a measurement, median of ${rounds}\n\n${heading}`);
+    const local = await benchLocal(workshop, directory);
+    const near = await benchClouds(workshop, directory, 0);
+    const away = await benchClouds(workshop, directory, 2);
+    const ready = await benchStart(workshop);
+    const summary = {
+      ratioToBare: ratios(local.rows),
+      peakResidentMb: local.peakMb,
+      connections: [...near.connections, ...away.connections],
+      ready,
+    };
+    process.stdout.write(`\n${verdicts(summary)}`);
+    process.stdout.write(
+      `${JSON.stringify({ bench: "plugin", node: version, rows: [...local.rows, ...near.rows, ...away.rows], ...summary })}\n`,
+    );
+  } finally {
+    await workshop.stopAll();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function benchLocal(workshop: Workshop, directory: string) {
+  const bare = await target("bare", await workshop.bare(), directory);
+  const plugin = await target("local key", await workshop.plugin("local", workshop.localFlags), directory);
+  const rows = await measure([bare, plugin], methods);
+  const peakMb = Math.round(peakResidentMb(plugin.server.pid));
+  await bare.server.stop();
+  await plugin.server.stop();
+  return { rows, peakMb };
+}
+
+async function benchClouds(workshop: Workshop, directory: string, awayMs: number) {
+  const rows: Row[] = [];
+  const connections: { readonly server: string; readonly opened: number; readonly requests: number }[] = [];
+  for (const kind of ["azure", "aws"] as const) {
+    const cloud = await workshop.cloud(kind, awayMs);
+    const name = awayMs === 0 ? kind : `${kind}, ${awayMs} ms away`;
+    const plugin = await target(name, await workshop.plugin(kind, cloud.flags, cloud.environment), directory);
+    const measured = await measure([plugin], ["Encrypt", "Decrypt"]);
+    rows.push(...measured);
+    connections.push({ server: name, opened: await cloud.connections(), requests: Math.round(requestsOf(measured)) });
+    await plugin.server.stop();
+    await cloud.stop();
+  }
+  return { rows, connections };
+}
+
+/** A first call of each method by an ordinary client: what is measured afterwards is known to work. */
+async function target(name: string, server: RunningServer, directory: string): Promise<Target> {
+  const client = kmsClient(server.socket);
+  const plaintext = Buffer.alloc(32, 3);
+  const uid = "5fd4b1b2-3c1e-4c3d-8f0e-000000000000";
+  await client.v2.Status({});
+  const encrypted = await client.v2.Encrypt({ plaintext, uid });
+  const decrypted = await client.v2.Decrypt({ ...encrypted, uid });
+  client.close();
+  if (!plaintext.equals(decrypted.plaintext)) throw new Error(`${name} does not give back what it encrypted`);
+  const write = (method: string, message: Buffer) => {
+    const file = join(directory, `${name.replace(/\W+/g, "-")}.${method}`);
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    writeFileSync(file, Buffer.concat([head, message]));
+    return file;
+  };
+  return {
+    name,
+    server,
+    bodies: {
+      Status: write("status", kmsV2Service.Status.requestSerialize({})),
+      Encrypt: write("encrypt", kmsV2Service.Encrypt.requestSerialize({ plaintext, uid })),
+      Decrypt: write("decrypt", kmsV2Service.Decrypt.requestSerialize({ ...encrypted, uid })),
+    },
+  };
+}
+
+/** In turns, so that what else the machine does meets all servers alike. */
+async function measure(
+  targets: readonly Target[],
+  chosen: readonly (typeof methods)[number][],
+): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (const method of chosen) {
+    for (const inFlight of inFlights) {
+      const counts = await Promise.all(targets.map((each) => requestsFor(each, method, inFlight)));
+      const samples = targets.map((): Row[] => []);
+      for (let round = 0; round < rounds; round++) {
+        for (const [index, each] of targets.entries())
+          samples[index]?.push(await measureOnce(each, method, inFlight, counts[index] ?? 0));
+      }
+      for (const each of samples) {
+        const row = medianBy(each, ({ perSecond }) => perSecond);
+        rows.push(row);
+        process.stdout.write(line(row));
+      }
+    }
+  }
+  for (const { name, server } of targets) {
+    const [failure] = server.failures();
+    if (failure !== undefined) throw new Error(`a call to ${name} failed: ${failure}`);
+  }
+  return rows;
+}
+
+/** How many requests take about the wanted time; finding out warms the code up. */
+async function requestsFor(
+  { server, bodies }: Target,
+  method: (typeof methods)[number],
+  inFlight: number,
+): Promise<number> {
+  const path = `/v2.KeyManagementService/${method}`;
+  const { perSecond } = await load({ socket: server.socket, path, body: bodies[method], inFlight, requests: 300 });
+  return Math.max(300, Math.round(perSecond * seconds));
+}
+
+async function measureOnce(
+  { name, server, bodies }: Target,
+  method: (typeof methods)[number],
+  inFlight: number,
+  requests: number,
+): Promise<Row> {
+  const before = cpuMicroseconds(server.pid);
+  const path = `/v2.KeyManagementService/${method}`;
+  const result = await load({ socket: server.socket, path, body: bodies[method], inFlight, requests });
+  const cpuUs = Math.round((cpuMicroseconds(server.pid) - before) / requests);
+  return { server: name, method, inFlight, ...result, perSecond: Math.round(result.perSecond), cpuUs };
+}
+
+function medianBy<T>(values: readonly T[], of: (value: T) => number): T {
+  const median = [...values].sort((a, b) => of(a) - of(b))[Math.floor(values.length / 2)];
+  if (median === undefined) throw new Error("--rounds must be 1 or more");
+  return median;
+}
+
+async function benchStart(workshop: Workshop): Promise<Ready> {
+  const clouds = await Promise.all((["azure", "aws"] as const).map((kind) => workshop.cloud(kind, 0)));
+  const kinds: readonly (readonly [string, readonly string[], Readonly<Record<string, string>>])[] = [
+    ["local", workshop.localFlags, {}],
+    ...clouds.map((cloud: Cloud) => [cloud.flags[0] ?? "", cloud.flags, cloud.environment] as const),
+  ];
+  const ready: Record<string, { readonly ms: number; readonly cpuMs: number }> = {};
+  for (const [name, flags, environment] of kinds) {
+    const starts: RunningServer[] = [];
+    for (let start = 0; start < 7; start++) {
+      const server = await workshop.plugin(name, flags, environment);
+      starts.push(server);
+      await server.stop();
+    }
+    const ms = Math.round(medianBy(starts, ({ readyMs }) => readyMs).readyMs);
+    ready[name] = { ms, cpuMs: Math.round(medianBy(starts, ({ readyCpuMs }) => readyCpuMs).readyCpuMs) };
+  }
+  for (const cloud of clouds) await cloud.stop();
+  return ready;
+}
+
+function requestsOf(rows: readonly Row[]): number {
+  return rows.reduce((sum, { perSecond }) => sum + perSecond * seconds * rounds, 0);
+}
+
+/** The local key's throughput as a share of the bare server's, and the bare server's CPU a call as a share of the plugin's. */
+function ratios(rows: readonly Row[]): Ratios {
+  return Object.fromEntries(
+    rows.flatMap((row) => {
+      const bare = rows.find(
+        ({ server, method, inFlight }) => server === "bare" && method === row.method && inFlight === row.inFlight,
+      );
+      if (row.server === "bare" || bare === undefined) return [];
+      const share = (value: number) => Number(value.toFixed(2));
+      return [
+        [
+          `${row.method} x${row.inFlight}`,
+          { throughput: share(row.perSecond / bare.perSecond), cpu: share(bare.cpuUs / row.cpuUs) },
+        ],
+      ];
+    }),
+  );
+}
+
+function verdicts(summary: {
+  readonly ratioToBare: Ratios;
+  readonly peakResidentMb: number;
+  readonly connections: readonly { readonly server: string; readonly opened: number; readonly requests: number }[];
+  readonly ready: Ready;
+}): string {
+  const worst = Math.min(...Object.values(summary.ratioToBare).map(({ throughput }) => throughput));
+  const worstCpu = Math.min(...Object.values(summary.ratioToBare).map(({ cpu }) => cpu));
+  const slowest = Math.max(...Object.values(summary.ready).map(({ ms }) => ms));
+  const lines = [
+    [worst >= 0.7, `local key at ${worst} of the bare server or better (wanted 0.7); by CPU a call ${worstCpu}`],
+    [summary.peakResidentMb <= 150, `${summary.peakResidentMb} MB resident at most (wanted 150)`],
+    [
+      slowest <= 300,
+      `ready after ${Object.entries(summary.ready)
+        .map(([name, { ms, cpuMs }]) => `${name} ${ms} (CPU ${cpuMs})`)
+        .join(", ")} ms (wanted 300)`,
+    ],
+    ...summary.connections.map(
+      ({ server, opened, requests }) =>
+        [opened <= 100, `${server}: ${opened} connections for about ${requests} requests`] as const,
+    ),
+  ] as const;
+  return `${lines.map(([met, text]) => `${met ? "met   " : "MISSED"} ${text}\n`).join("")}\n`;
+}
+
+const heading = `${"server".padEnd(18)}${"method".padEnd(9)}${"in flight".padStart(9)}${"per s".padStart(9)}${"p50 us".padStart(9)}${"p99 us".padStart(9)}${"CPU us".padStart(9)}\n`;
+
+function line({ server, method, inFlight, perSecond, p50Us, p99Us, cpuUs }: Row): string {
+  const numbers = [inFlight, perSecond, p50Us, p99Us, cpuUs].map((value) => String(value).padStart(9)).join("");
+  return `${server.padEnd(18)}${method.padEnd(9)}${numbers}\n`;
+}
+
+main().catch((error: unknown) => {
+  const missing =
+    (error as NodeJS.ErrnoException).code === "ENOENT" ? "; h2load is in Debian's package nghttp2-client\n" : "\n";
+  process.stderr.write(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}${missing}`);
+  process.exit(1);
+});

@@ -1,0 +1,145 @@
+/** The servers under measurement, each a process of its own, and the fake clouds behind two of them. */
+import { type ChildProcess, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { build } from "esbuild";
+import { formatLocalKeyFile } from "../../core/local-key-file";
+import { bundleEntry, bundlePlugin } from "../../plugin-server/image/bundle";
+import { interpreter } from "../../plugin-server/image/root-filesystem";
+import type { CloudConnections, CloudReady } from "./cloud-process";
+import { cpuMicroseconds } from "./process-cost";
+
+export interface RunningServer {
+  readonly pid: number;
+  readonly socket: string;
+  /** From the start of the process to its first accepted connection. */
+  readonly readyMs: number;
+  /** CPU until then, which does not depend on what else the machine does. */
+  readonly readyCpuMs: number;
+  /** Calls that it has logged as failed. */
+  failures(): readonly string[];
+  stop(): Promise<void>;
+}
+
+export interface Cloud extends CloudReady {
+  connections(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface Workshop {
+  bare(): Promise<RunningServer>;
+  /** @param flags without the socket's. */
+  plugin(
+    name: string,
+    flags: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<RunningServer>;
+  readonly localFlags: readonly string[];
+  cloud(kind: "azure" | "aws", awayMs: number): Promise<Cloud>;
+  stopAll(): Promise<void>;
+}
+
+const project = join(__dirname, "..", "..");
+
+export async function openWorkshop(directory: string, node: string): Promise<Workshop> {
+  const running = new Set<ChildProcess>();
+  const { files } = await bundlePlugin(project, { version: "v0.0.0", commit: "", date: "" }, interpreter);
+  for (const { path, content } of files) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await writeFile(join(directory, path), content);
+  }
+  const bareFile = join(directory, "bare.js");
+  await build({
+    entryPoints: [join(__dirname, "bare-server.ts")],
+    bundle: true,
+    platform: "node",
+    outfile: bareFile,
+    logLevel: "error",
+  });
+  const keyFile = join(directory, "key");
+  await writeFile(keyFile, formatLocalKeyFile(Buffer.alloc(32, 7)), { mode: 0o600 });
+  // As the image starts it; the bare server gets the same.
+  const nodeFlags = interpreter.split(" ").slice(1);
+
+  async function stop(child: ChildProcess): Promise<void> {
+    running.delete(child);
+    child.kill("SIGTERM");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+
+  async function start(
+    socket: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ): Promise<RunningServer> {
+    const { PATH = "" } = process.env;
+    const began = performance.now();
+    const child = spawn(node, [...nodeFlags, ...args], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { PATH, ...environment },
+    });
+    running.add(child);
+    let log = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      log += text;
+    });
+    while (!(await answers(socket))) {
+      if (child.exitCode !== null) throw new Error(`${args.join(" ")} has ended: ${log}`);
+      await delay(1);
+    }
+    const readyMs = performance.now() - began;
+    const pid = child.pid ?? 0;
+    return {
+      pid,
+      socket,
+      readyMs,
+      readyCpuMs: cpuMicroseconds(pid) / 1_000,
+      failures: () => log.split("\n").filter((entry) => entry.includes("a call failed")),
+      stop: () => stop(child),
+    };
+  }
+
+  return {
+    localFlags: ["local", `--key-file=${keyFile}`],
+    bare: () => start(join(directory, "bare.sock"), [bareFile, join(directory, "bare.sock")], {}),
+    plugin: (name, flags, environment = {}) => {
+      const socket = join(directory, `${name}.sock`);
+      const listen = flags[0] === "aws" ? `--listen=${socket}` : `--listen-addr=unix://${socket}`;
+      const health = flags[0] === "aws" ? "--health-port=none" : "--healthz-port=none";
+      return start(socket, [join(directory, bundleEntry), ...flags, listen, health], environment);
+    },
+    cloud: async (kind, awayMs) => {
+      const child = fork(join(__dirname, "cloud-process.ts"), [kind, String(awayMs)], {
+        execArgv: ["-r", "ts-node/register/transpile-only"],
+      });
+      running.add(child);
+      const [ready] = (await once(child, "message")) as [CloudReady];
+      return {
+        ...ready,
+        connections: async () => {
+          child.send("connections");
+          const [{ opened }] = (await once(child, "message")) as [CloudConnections];
+          return opened;
+        },
+        stop: () => stop(child),
+      };
+    },
+    stopAll: async () => {
+      for (const child of running) await stop(child);
+    },
+  };
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
