@@ -1,23 +1,13 @@
 /** The RotationEngine port on the engine itself: whatever platform a cluster is of, it is opened, used and closed. */
+import { type Cluster, closeCluster } from "../../rotation/cluster";
 import { evidenceOf } from "../../rotation/evidence";
-import type { Fleet } from "../../rotation/fleet";
 import type { Goal } from "../../rotation/goal";
 import { planRotation } from "../../rotation/plan";
 import type { Clock } from "../../rotation/run";
-import { type AloneBy, runRotationAlone } from "../../rotation/run-alone";
+import { runRotationAlone } from "../../rotation/run-alone";
 import { settledSince } from "../../rotation/settled";
 import { situationOf } from "../../rotation/situation";
-import type { StoredObjects } from "../../rotation/stored-objects";
 import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
-
-/** An open cluster: its ports, and the servers that its platform lists. */
-export interface Cluster {
-  readonly fleet: Fleet;
-  readonly stored: StoredObjects;
-  readonly servers: readonly string[];
-  /** How a second engine is kept out while a run changes the cluster; a survey only looks. */
-  readonly alone?: AloneBy;
-}
 
 /** For the look after a run. A run that was cancelled needs it too, so it has a signal of its own. */
 const lastLook = 15_000;
@@ -28,7 +18,7 @@ export function createRotationEngine(open: (platform: Platform) => Promise<Clust
     try {
       return await work(cluster);
     } finally {
-      await Promise.all([cluster.stored.close(), cluster.fleet.close(), cluster.alone?.lease.close()]);
+      await closeCluster(cluster);
     }
   }
 
