@@ -13,6 +13,8 @@ export interface PulumiRun {
 
 export interface PulumiProject {
   readonly directory: string;
+  /** Where this project's CLI keeps its things; for tests that start it in another way. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Runs the CLI to its end. */
   run(args: readonly string[], environment?: Readonly<Record<string, string>>): Promise<PulumiRun>;
   /** Starts it; for tests that kill it. */
@@ -38,8 +40,6 @@ export interface ProjectOptions {
   readonly files: Readonly<Record<string, string>>;
   /** Where the program finds its packages: this repository's, unless the test installs its own. */
   readonly linkPackages?: boolean;
-  /** In front of the PATH, besides the CLI's own folder. */
-  readonly path?: readonly string[];
 }
 
 /** Writes the files and makes the stack `test`. */
@@ -50,9 +50,8 @@ export async function pulumiProject(options: ProjectOptions): Promise<PulumiProj
   mkdirSync(backend, { recursive: true });
   for (const [name, content] of Object.entries(options.files)) writeFileSync(join(directory, name), content);
   if (options.linkPackages !== false) symlinkSync(join(repository, "node_modules"), join(directory, "node_modules"));
+  const path = `${dirname(cli)}:${process.env["PATH"] ?? ""}`;
   const environment = {
-    ...process.env,
-    PATH: [...(options.path ?? []), dirname(cli), process.env["PATH"] ?? ""].join(":"),
     PULUMI_HOME: join(directory, ".home"),
     PULUMI_BACKEND_URL: `file://${backend}`,
     PULUMI_CONFIG_PASSPHRASE: "",
@@ -63,7 +62,7 @@ export async function pulumiProject(options: ProjectOptions): Promise<PulumiProj
   function start(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
     const child = spawn(cli, [...args, "--non-interactive", "--color", "never"], {
       cwd: directory,
-      env: { ...environment, ...more },
+      env: { ...process.env, PATH: path, ...environment, ...more },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let text = "";
@@ -86,6 +85,7 @@ export async function pulumiProject(options: ProjectOptions): Promise<PulumiProj
   await succeed(["stack", "init", "test"]);
   return {
     directory,
+    environment,
     start,
     run,
     succeed,
