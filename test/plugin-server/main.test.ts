@@ -101,6 +101,53 @@ describe("the plugin's process", function () {
       assert.ok(!modules.includes(other), other);
   });
 
+  it("runs twice on one host by seed 000's recipe: the second has its own socket and health port, and no metrics flag", async function () {
+    // Both bind all interfaces, as upstream does: so on a network of their own, which only root can make.
+    if (process.geteuid?.() !== 0) return this.skip();
+    const azureJson = join(workshop.directory, "azure.json");
+    await writeFile(azureJson, JSON.stringify({ useManagedIdentityExtension: true, userAssignedIdentityID: "" }));
+    const names = ["--keyvault-name=myvault", "--key-name=k8s", `--key-version=${"0123456789abcdef".repeat(2)}`];
+    const rest = [
+      "--log-format-json=false",
+      "--healthz-path=/healthz",
+      "--healthz-timeout=20s",
+      "--managed-hsm=false",
+      "-v=5",
+    ];
+    const sockets = [
+      join(workshop.directory, "azurekms.socket"),
+      join(workshop.directory, "azurekms2.socket"),
+    ] as const;
+    const command = (socket: string, port: number) =>
+      [
+        process.execPath,
+        workshop.entry,
+        `--listen-addr=unix://${socket}`,
+        ...names,
+        ...rest,
+        `--healthz-port=${port}`,
+        `--config-file-path=${azureJson}`,
+      ].join(" ");
+    const script = `${command(sockets[0], 8787)} & first=$!; read go; ${command(sockets[1], 8788)} & second=$!; read stop; kill $first $second; wait $first && wait $second`;
+    const shell = spawn("unshare", ["--net", "sh", "-c", script], { stdio: ["pipe", "ignore", "pipe"] });
+    let log = "";
+    shell.stderr.setEncoding("utf8").on("data", (text: string) => {
+      log += text;
+    });
+    const ended = once(shell, "close");
+    for (const socket of sockets) {
+      while (!existsSync(socket) && shell.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 10));
+      shell.stdin.write("\n");
+    }
+    assert.deepEqual(await ended, [0, null], log);
+    assert.equal(log.match(/"serving KMS v2 and v1"/g)?.length, 2, log);
+    assert.equal(
+      log.match(/"the default metrics port is taken: metrics are served beside health" port=8095/g)?.length,
+      1,
+      log,
+    );
+  });
+
   it("prints its version, in upstream's form", async () => {
     const { code, stdout } = await workshop.run("--version");
     assert.deepEqual([code, JSON.parse(stdout)], [0, { BuildVersion: "v9.8.7", GitCommit: "abc", BuildDate: "" }]);

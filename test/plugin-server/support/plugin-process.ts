@@ -28,6 +28,8 @@ export interface PluginProcess {
 export interface PluginWorkshop {
   readonly directory: string;
   readonly keyFile: string;
+  /** The server's file. */
+  readonly entry: string;
   start(...args: readonly string[]): PluginProcess;
   /** Runs it to its end. */
   run(
@@ -76,6 +78,9 @@ export function useWorkshop({ endAfterEach = true } = {}): PluginWorkshop {
   return {
     get directory() {
       return directory;
+    },
+    get entry() {
+      return entry;
     },
     get keyFile() {
       return join(directory, "key");
