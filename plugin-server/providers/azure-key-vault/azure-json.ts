@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { KmsEtcdError } from "../../../core/errors";
+import { loadLibraries } from "./load-libraries";
 
 /** How to get tokens. */
 export type AzureCredentials =
@@ -79,18 +80,17 @@ export async function readAzureJson(file: string, environment: NodeJS.ProcessEnv
           cause,
         });
   }
-  return fromFields(readFields(await parse(content, file), file), environment, file, false);
+  return fromFields(readFields(parse(content, file), file), environment, file, false);
 }
 
-async function parse(content: string, file: string): Promise<unknown> {
+function parse(content: string, file: string): unknown {
   // No cause in these errors: a parser's message quotes the text around the mistake.
   try {
     return JSON.parse(content);
   } catch {
     // The peer reads the file as YAML.
-    const { parse: parseYaml } = await import("yaml");
     try {
-      return parseYaml(content, { logLevel: "error" });
+      return loadLibraries().parseYaml(content, { logLevel: "error" });
     } catch {
       throw new KmsEtcdError("invalid-input", `${file} is neither JSON nor YAML`, {
         remedy: "compare it with the azure.json of another node",

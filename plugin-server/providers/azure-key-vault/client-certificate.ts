@@ -3,8 +3,9 @@
  * with RSA keys only; PEM is accepted as well.
  */
 import { readFile } from "node:fs/promises";
-import type { asn1, pkcs12, pki } from "node-forge";
+import type * as forge from "node-forge";
 import { KmsEtcdError } from "../../../core/errors";
+import { loadLibraries } from "./load-libraries";
 
 export interface ClientCertificate {
   /** Certificate and private key. */
@@ -24,8 +25,7 @@ export async function readClientCertificate(file: string, password: string | und
       cause,
     });
   }
-  if (!content.includes("-----BEGIN "))
-    return { pem: await fromPkcs12(content, file, password ?? ""), password: undefined };
+  if (!content.includes("-----BEGIN ")) return { pem: fromPkcs12(content, file, password ?? ""), password: undefined };
   const pem = content.toString("utf8");
   if (!pem.includes("-----BEGIN CERTIFICATE-----") || !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
     throw invalid("aadClientCertPath", `names a PEM file without a certificate or without a private key: ${file}`);
@@ -36,39 +36,36 @@ export async function readClientCertificate(file: string, password: string | und
   };
 }
 
-async function fromPkcs12(content: Buffer, file: string, password: string): Promise<string> {
+function fromPkcs12(content: Buffer, file: string, password: string): string {
   // Node reads PKCS #12 for its own TLS only, and not the ciphers of older files.
-  const { default: forge } = await import("node-forge");
-  let structure: asn1.Asn1;
+  const { asn1, pkcs12, pki } = loadLibraries();
+  let structure: forge.asn1.Asn1;
   try {
-    structure = forge.asn1.fromDer(content.toString("binary"));
+    structure = asn1.fromDer(content.toString("binary"));
   } catch {
     throw invalid("aadClientCertPath", `names a file that is neither PKCS #12 nor PEM: ${file}`);
   }
-  let store: pkcs12.Pkcs12Pfx;
+  let store: forge.pkcs12.Pkcs12Pfx;
   try {
-    store = forge.pkcs12.pkcs12FromAsn1(structure, password);
+    store = pkcs12.pkcs12FromAsn1(structure, password);
   } catch {
     throw invalid("aadClientCertPassword", `does not open ${file}`);
   }
-  const key = bagsOf(store, forge.pki.oids["pkcs8ShroudedKeyBag"])
-    .concat(bagsOf(store, forge.pki.oids["keyBag"]))
+  const key = bagsOf(store, pki.oids["pkcs8ShroudedKeyBag"])
+    .concat(bagsOf(store, pki.oids["keyBag"]))
     .find((bag) => bag.key)?.key;
   if (key === undefined) throw invalid("aadClientCertPath", `names a file without an RSA private key: ${file}`);
   // A file may hold the whole chain: the certificate of this key is the one to log in with.
-  const certificate = bagsOf(store, forge.pki.oids["certBag"])
+  const certificate = bagsOf(store, pki.oids["certBag"])
     .flatMap((bag) => (bag.cert ? [bag.cert] : []))
-    .find((candidate) => key.n.equals((candidate.publicKey as pki.rsa.PublicKey).n));
+    .find((candidate) => key.n.equals((candidate.publicKey as forge.pki.rsa.PublicKey).n));
   if (certificate === undefined) {
     throw invalid("aadClientCertPath", `names a file without a certificate for its private key: ${file}`);
   }
-  return (
-    forge.pki.certificateToPem(certificate) +
-    forge.pki.privateKeyInfoToPem(forge.pki.wrapRsaPrivateKey(forge.pki.privateKeyToAsn1(key)))
-  );
+  return pki.certificateToPem(certificate) + pki.privateKeyInfoToPem(pki.wrapRsaPrivateKey(pki.privateKeyToAsn1(key)));
 }
 
-function bagsOf(store: pkcs12.Pkcs12Pfx, oid: string | undefined): readonly pkcs12.Bag[] {
+function bagsOf(store: forge.pkcs12.Pkcs12Pfx, oid: string | undefined): readonly forge.pkcs12.Bag[] {
   return oid === undefined ? [] : (store.getBags({ bagType: oid })[oid] ?? []);
 }
 

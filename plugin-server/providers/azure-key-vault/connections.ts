@@ -4,7 +4,8 @@
  * through HTTPS_PROXY with connections kept open too, which the SDKs' own does not.
  */
 import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
-import type { Agent, buildConnector, Dispatcher } from "undici";
+import type { Agent as AgentOptions, buildConnector, Dispatcher } from "undici";
+import { loadLibraries } from "./load-libraries";
 
 /** Opens the TCP and TLS connection; tests lead it to a fake of Azure. */
 export type Connect = buildConnector.connector;
@@ -40,16 +41,13 @@ const idleMs = 90_000;
 /** Real answers have less than 2 kB. */
 const longestAnswer = 64 * 1024;
 
-export async function createConnections(settings: {
+export function createConnections(settings: {
   readonly proxyMode: ProxyMode | undefined;
   readonly connect: Connect | undefined;
   readonly environment: NodeJS.ProcessEnv;
-}): Promise<Connections> {
-  const [{ Agent, EnvHttpProxyAgent }, { createHttpHeaders }] = await Promise.all([
-    import("undici"),
-    import("@azure/core-rest-pipeline"),
-  ]);
-  const options: Agent.Options = {
+}): Connections {
+  const { Agent, createHttpHeaders, EnvHttpProxyAgent } = loadLibraries();
+  const options: AgentOptions.Options = {
     connect: settings.connect ?? { timeout: connectTimeoutMs },
     connections: mostConnections,
     keepAliveTimeout: idleMs,

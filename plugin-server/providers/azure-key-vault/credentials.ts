@@ -15,6 +15,7 @@ import { type AzureCredentials, readAzureJson } from "./azure-json";
 import { readClientCertificate } from "./client-certificate";
 import type { AzureCloud } from "./clouds";
 import type { Connections, Exchange } from "./connections";
+import { loadLibraries } from "./load-libraries";
 import { badCredentials, isManagedIdentity, tokenFailure } from "./token-failure";
 import type { Token } from "./token-source";
 
@@ -81,7 +82,7 @@ export async function fetchToken(settings: CredentialSettings, signal: AbortSign
 }
 
 async function createCredential(credentials: AzureCredentials, settings: CredentialSettings): Promise<TokenCredential> {
-  const identity = await import("@azure/identity");
+  const identity = loadLibraries();
   const options: TokenCredentialOptions = { httpClient: clientInContext, retryOptions: { maxRetries: 0 } };
   const entraOptions = {
     ...options,

@@ -64,7 +64,7 @@ export function createAzureKeyVaultProvider(
     firstPauseMs: 100,
   };
   let opened: Opened | undefined;
-  let backend: Promise<Backend> | undefined;
+  let backend: Backend | undefined;
   let closed = false;
 
   const afterOpen = (caller: string): Opened => {
@@ -76,8 +76,8 @@ export function createAzureKeyVaultProvider(
     return afterOpen(caller);
   };
 
-  const startBackend = async (known: Opened): Promise<Backend> => {
-    const connections = await createConnections({ proxyMode: config.proxy, connect: options.connect, environment });
+  const startBackend = (known: Opened): Backend => {
+    const connections = createConnections({ proxyMode: config.proxy, connect: options.connect, environment });
     const { resource } = known.service;
     const { cloud, names, identity } = known;
     const settings = { credentialsFile: config.credentialsFile, environment, cloud, resource, connections };
@@ -85,7 +85,7 @@ export function createAzureKeyVaultProvider(
       (signal) => fetchToken(settings, signal),
       issuerOf(known.azureJson.credentials, cloud),
     );
-    const client = await createKeyVaultClient({ identity, names, resource, tokens, connections });
+    const client = createKeyVaultClient({ identity, names, resource, tokens, connections });
     return { connections, tokens, client };
   };
 
@@ -94,19 +94,12 @@ export function createAzureKeyVaultProvider(
     call: (client: KeyVaultClient, signal: AbortSignal) => Promise<Outcome<KeyVaultAnswer>>,
     signal: AbortSignal,
   ): Promise<KeyVaultAnswer> => {
-    let tokens: TokenSource | undefined;
+    backend ??= startBackend(known);
+    const { client, tokens } = backend;
     return inAttempts(
-      async (attemptSignal) => {
-        backend ??= startBackend(known).catch((thrown: unknown) => {
-          backend = undefined;
-          throw thrown;
-        });
-        const started = await backend;
-        tokens = started.tokens;
-        return call(started.client, attemptSignal);
-      },
+      (attemptSignal) => call(client, attemptSignal),
       () =>
-        tokens?.missing() ??
+        tokens.missing() ??
         new KmsEtcdError("timeout", `Key Vault did not answer in time for ${known.identity.kid}`, {
           remedy: "check the network between this host and the vault",
         }),
@@ -202,8 +195,7 @@ export function createAzureKeyVaultProvider(
     },
     async close() {
       closed = true;
-      const started = await backend?.catch(() => undefined);
-      await started?.connections.close();
+      await backend?.connections.close();
     },
   };
 }

@@ -10,6 +10,7 @@ import type { Failure, Outcome } from "./attempts";
 import type { Connections } from "./connections";
 import { type KeyOperation, malformedAnswer, vaultFailure } from "./errors";
 import type { KeyIdentity, KeyNames } from "./key-identity";
+import { loadLibraries } from "./load-libraries";
 import { networkFailure } from "./network-failure";
 import type { TokenSource } from "./token-source";
 import { type Algorithm, fromBase64url, isBlock, type Origin } from "./wire-format";
@@ -35,14 +36,14 @@ const serviceVersion = "7.4";
 
 const longestKid = 512;
 
-export async function createKeyVaultClient(settings: {
+export function createKeyVaultClient(settings: {
   readonly identity: KeyIdentity;
   readonly names: KeyNames;
   readonly resource: string;
   readonly tokens: TokenSource;
   readonly connections: Connections;
-}): Promise<KeyVaultClient> {
-  const { CryptographyClient } = await import("@azure/keyvault-keys");
+}): KeyVaultClient {
+  const { CryptographyClient } = loadLibraries();
   const { identity, names, tokens } = settings;
   const vaultUrl = identity.vaultUrl;
   const never = new AbortController().signal;
