@@ -1,6 +1,6 @@
 /** Invariant 1's proof: what each host's plugin encrypts, every host's plugin decrypts, and all report the same key_id. */
 import { randomBytes } from "node:crypto";
-import { describeError } from "../../../core/errors";
+import { describeError, type ErrorCode, KmsEtcdError } from "../../../core/errors";
 import type { EncryptResponse } from "../../../core/kms-protocol";
 import type { CrosswiseProof } from "../../observation";
 import type { Host } from "./host";
@@ -10,6 +10,12 @@ export interface ProbedHost {
   readonly host: Host;
   readonly socketPath: string;
 }
+
+/** The plugins do not hold the same key. */
+class OtherKey extends Error {}
+
+/** Errors of a plugin that does not answer now. */
+const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout"]);
 
 interface Sample {
   readonly server: string;
@@ -43,13 +49,13 @@ export async function probeCrosswise(
       });
       samples.push(sample);
       if (sample.encrypted.keyId !== sample.keyId) {
-        throw new Error(
+        throw new OtherKey(
           `${sample.server} encrypts with key_id ${sample.encrypted.keyId}, while its Status says ${sample.keyId}`,
         );
       }
       keyId ||= sample.keyId;
       if (sample.keyId !== keyId)
-        throw new Error(`${servers[0]} has key_id ${keyId}, but ${sample.server} has ${sample.keyId}`);
+        throw new OtherKey(`${servers[0]} has key_id ${keyId}, but ${sample.server} has ${sample.keyId}`);
     }
     for (const sample of samples) {
       for (const [server, socket] of sockets) {
@@ -57,11 +63,13 @@ export async function probeCrosswise(
           socket.decrypt(sample.encrypted),
         );
         if (!sample.plaintext.equals(decrypted))
-          throw new Error(`${server} decrypts what ${sample.server} encrypted to something else`);
+          throw new OtherKey(`${server} decrypts what ${sample.server} encrypted to something else`);
       }
     }
     return { plugin, servers, keyId, failure: undefined };
   } catch (thrown) {
+    // One that is away, restarting or slow has shown nothing about its key: that may pass, a wrong key does not.
+    if (thrown instanceof KmsEtcdError && passing.has(thrown.code)) throw thrown;
     return { plugin, servers, keyId, failure: describeError(thrown) };
   } finally {
     for (const socket of sockets.values()) socket.close();
@@ -72,6 +80,10 @@ async function told<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {
-    throw new Error(`${what}: ${describeError(thrown)}`, { cause: thrown });
+    const code = thrown instanceof KmsEtcdError ? thrown.code : "internal";
+    const message = `${what}: ${describeError(thrown)}`;
+    throw passing.has(code)
+      ? new KmsEtcdError(code, message, { cause: thrown })
+      : new OtherKey(message, { cause: thrown });
   }
 }

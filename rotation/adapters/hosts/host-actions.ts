@@ -66,9 +66,16 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
   await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: manifestMode });
 }
 
-/** Takes away the manifest with our label and this name, whatever its file is called. */
+/**
+ * Takes away the manifest with our label and this name, whatever its file is called. Throws `conflict` where the configuration
+ * names its socket by now: another engine may have written it since this one looked (invariant 4).
+ */
 export async function stopHostPlugin(at: FleetHost, plugin: string): Promise<void> {
-  const { host, manifestDirectory } = at;
+  const { host, manifestDirectory, encryptionConfigFile } = at;
+  const config = (await host.readFile(encryptionConfigFile))?.bytes.toString("utf8") ?? "";
+  if (config.includes(`/${plugin}.socket`)) {
+    throw new KmsEtcdError("conflict", `${host.name}: the encryption configuration names ${plugin} again, so it stays`);
+  }
   for (const name of await host.listFiles(manifestDirectory)) {
     if (name.startsWith(".")) continue;
     const path = join(manifestDirectory, name);

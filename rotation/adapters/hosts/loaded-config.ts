@@ -7,6 +7,8 @@ import type { ServerMetrics } from "./metrics-scan";
 
 export interface LoadedInput {
   readonly metrics: ServerMetrics;
+  /** Whether this version says itself what it has loaded. */
+  readonly namesItsHash: boolean;
   readonly processStartedAt: number;
   readonly reload: "hot" | "restart";
   readonly now: number;
@@ -19,6 +21,7 @@ export interface LoadedInput {
 const pollInterval = 60_000;
 /** Before 1.28 a server says nothing at all about its reloads. */
 const firstMinorWithReloadTime = 28;
+const firstMinorWithHash = 34;
 
 /**
  * 1. From 1.34 the server names the hash itself.
@@ -34,6 +37,7 @@ export function loadedEvidence(input: LoadedInput): Omit<LoadedConfig, "config">
     const since = Math.max(lastSuccess ?? 0, processStartedAt);
     return { hash: loadedHash, since, basis: "apiserver_encryption_config_controller_last_config_info", failures };
   }
+  if (input.namesItsHash) return { hash: undefined, since: 0, basis: "the server names no loaded file", failures };
   if (file === undefined) return { hash: undefined, since: 0, basis: "there is no configuration file", failures };
   // 2.
   if (processStartedAt > file.writtenAt) {
@@ -52,10 +56,18 @@ export function loadedEvidence(input: LoadedInput): Omit<LoadedConfig, "config">
   return { hash: undefined, since: 0, basis: "no reload and no process start after the write yet", failures };
 }
 
+/** Whether this version has apiserver_encryption_config_controller_last_config_info: then its silence says that nothing is loaded. */
+export function namesLoadedHash(version: string): boolean {
+  return minorOf(version) >= firstMinorWithHash;
+}
+
 /** Whether this version can be told to reload and be seen to have done it. */
 export function reloadsVisibly(version: string, automaticReload: boolean): boolean {
-  const minor = Number(/^v?1\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
-  return automaticReload && minor >= firstMinorWithReloadTime;
+  return automaticReload && minorOf(version) >= firstMinorWithReloadTime;
+}
+
+function minorOf(version: string): number {
+  return Number(/^v?1\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
 }
 
 /** From reading the file to success: the plugins' health is waited for, for 10 s or twice their timeouts (v1 counts double). */

@@ -12,7 +12,7 @@ import { parseEncryptionConfig } from "./encryption-config-file";
 import type { EndpointMap } from "./endpoint-map";
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
-import { loadedEvidence, reloadsVisibly } from "./loaded-config";
+import { loadedEvidence, namesLoadedHash, reloadsVisibly } from "./loaded-config";
 import { parseManifest } from "./manifest";
 import { observePlugins } from "./observe-plugins";
 
@@ -65,6 +65,12 @@ async function look(
   const stopped =
     manifest === undefined ? `${at.manifestDirectory}/${at.apiServerManifest} is not there, or no Pod` : undefined;
   const flags = manifest && apiServerFlags(manifest);
+  // A server that reads another file, or none, would seem to have loaded ours: nothing is known of it.
+  const reads = flags?.encryptionConfigFile;
+  const elsewhere =
+    flags === undefined || reads === at.encryptionConfigFile
+      ? undefined
+      : `its manifest has ${reads === undefined ? "no --encryption-provider-config" : `--encryption-provider-config=${reads}`}, not ${at.encryptionConfigFile}`;
   let file: ConfigFile | undefined;
   let hostConfig: EncryptionConfiguration | undefined;
   if (present !== undefined) {
@@ -91,14 +97,20 @@ async function look(
     ...(flags && { requestTimeout: flags.requestTimeout }),
     restartRequestedAt: pending ? askedAt : undefined,
   };
-  if (flags === undefined || status.unreachable !== undefined || runningSince === undefined) {
+  if (
+    flags === undefined ||
+    elsewhere !== undefined ||
+    status.unreachable !== undefined ||
+    runningSince === undefined
+  ) {
     const plugins = await pluginsOf(at, hostConfig, undefined, signal);
-    return { ...common, plugins, unreachable: stopped ?? status.unreachable };
+    return { ...common, plugins, unreachable: stopped ?? elsewhere ?? status.unreachable };
   }
   memory.identify(host.name, status.metrics.apiServerIdHash);
   const reload = reloadsVisibly(status.version, flags.automaticReload) ? ("hot" as const) : ("restart" as const);
   const evidence = loadedEvidence({
     metrics: status.metrics,
+    namesItsHash: namesLoadedHash(status.version),
     processStartedAt: runningSince,
     reload,
     now: Date.now(),

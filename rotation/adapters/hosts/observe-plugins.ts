@@ -1,7 +1,9 @@
 /** The KMS plugins of one host: ours by their manifests, others by the sockets that a configuration names. */
 import { basename, join } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import { describeError } from "../../../core/errors";
 import type { PluginObservation } from "../../observation";
+import { withDeadline } from "../deadline";
 import type { Host } from "./host";
 import { askPlugin } from "./kms-socket";
 import { parseManifest } from "./manifest";
@@ -23,6 +25,9 @@ interface Found {
   readonly apiVersion: "v1" | "v2";
 }
 
+/** A plugin that hangs is a problem of that plugin: it must not make the whole host look away. */
+const answerTimeout = 2_000;
+
 /** Asks every plugin at once; `signal` bounds it. */
 export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<readonly PluginObservation[]> {
   const found = await findPlugins(search);
@@ -31,7 +36,10 @@ export async function observePlugins(search: PluginSearch, signal: AbortSignal):
       if (socketPath === undefined) {
         return { name, startedAt, keyId: undefined, problem: "its manifest names no unix socket to listen on" };
       }
-      return { name, startedAt, ...(await askPlugin(search.host, socketPath, apiVersion, signal)) };
+      const asked = withDeadline(signal, answerTimeout, (limited) =>
+        askPlugin(search.host, socketPath, apiVersion, limited),
+      ).catch((thrown: unknown) => ({ keyId: undefined, problem: describeError(thrown) }));
+      return { name, startedAt, ...(await asked) };
     }),
   );
 }

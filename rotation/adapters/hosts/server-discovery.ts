@@ -23,6 +23,8 @@ export interface IdentityLease {
 export interface DiscoveredServers {
   readonly unlistedServers: readonly string[];
   readonly discovery: string;
+  /** Why the Leases could not be read: then a live server that nobody listed would not be noticed. */
+  readonly discoveryProblem: string | undefined;
 }
 
 /** Servers renew every 10 s; the Lease itself stays for an hour after its server is gone (apiserver identity). */
@@ -70,11 +72,13 @@ export function compareWithList(
 ): DiscoveredServers {
   if ("problem" in leases) {
     const reason = describeError(leases.problem);
-    return { unlistedServers: [], discovery: `listed servers only: the identity Leases cannot be read (${reason})` };
+    const discoveryProblem = `the identity Leases in kube-system cannot be read (${reason})`;
+    return { unlistedServers: [], discovery: `listed servers only: ${discoveryProblem}`, discoveryProblem };
   }
   const fresh = leases.filter((lease) => lease.isFresh);
   if (fresh.length === 0) {
-    return { unlistedServers: [], discovery: "listed servers only: no API server keeps an identity Lease" };
+    const discovery = "listed servers only: no API server keeps an identity Lease";
+    return { unlistedServers: [], discovery, discoveryProblem: undefined };
   }
   const remarks: string[] = [];
   const unmatched: IdentityLease[] = [];
@@ -97,9 +101,9 @@ export function compareWithList(
     remarks.push(
       `the Lease of ${names.join(", ")} may be that of ${unseen.map((server) => server.name).join(", ")}, not seen yet`,
     );
-    return { unlistedServers: [], discovery: sentence(fresh.length, remarks) };
+    return { unlistedServers: [], discovery: sentence(fresh.length, remarks), discoveryProblem: undefined };
   }
-  return { unlistedServers: names, discovery: sentence(fresh.length, remarks) };
+  return { unlistedServers: names, discovery: sentence(fresh.length, remarks), discoveryProblem: undefined };
 }
 
 function isLeaseOf(lease: IdentityLease, server: KnownServer): boolean {
