@@ -1,0 +1,48 @@
+/** The blocks of a configuration file that say where one version of the key lives. Another kind of key is another entry here. */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { describeError } from "../../core/errors";
+import type { KeyReference } from "../../core/key-reference";
+import { localKeyId, parseLocalKeyFile } from "../../core/local-key-file";
+import { isRecord, unknownNames } from "./records";
+import { type Place, type Reading, violation } from "./usage-error";
+
+/** Reads what stands in a block. */
+export type KeyBlockReader = (value: unknown, place: Place) => Promise<Reading<KeyReference>>;
+
+/** By the name of the block, as in the `keys` of an EncryptionRollout. */
+export const keyBlockReaders: ReadonlyMap<string, KeyBlockReader> = new Map([["local", readLocalKey]]);
+
+/**
+ * `{ file, keyId }`. With the file at hand its key_id is computed, and a given one must be the same; where the file is on the
+ * hosts only, `keyId` has to be given.
+ */
+async function readLocalKey(value: unknown, { path, base }: Place): Promise<Reading<KeyReference>> {
+  if (!isRecord(value)) return violation(path, "is no object; write { file: ... }");
+  const { file, keyId } = value;
+  const unknown = unknownNames(value, ["file", "keyId"], path);
+  if (unknown.length > 0) return { violations: unknown };
+  if (typeof file !== "string" || file === "") return violation(`${path}.file`, "is missing; name the key file");
+  if (keyId !== undefined && (typeof keyId !== "string" || keyId === "")) {
+    return violation(`${path}.keyId`, "is no text; leave it out where the key file can be read");
+  }
+  const absolute = resolve(base, file);
+  let content: string;
+  try {
+    content = await readFile(absolute, "utf8");
+  } catch (thrown) {
+    if (keyId !== undefined) return { value: { kind: "local", file: absolute, keyId } };
+    const code = (thrown as NodeJS.ErrnoException).code ?? "unknown";
+    return violation(
+      `${path}.file`,
+      `names ${absolute}, which cannot be read (${code}); name a key file, or give keyId`,
+    );
+  }
+  try {
+    const computed = localKeyId(parseLocalKeyFile(content, absolute));
+    if (keyId === undefined || keyId === computed) return { value: { kind: "local", file: absolute, keyId: computed } };
+    return violation(`${path}.keyId`, `is ${keyId}, but the key in ${absolute} is ${computed}; leave keyId out`);
+  } catch (thrown) {
+    return violation(`${path}.file`, `cannot be used: ${describeError(thrown)}`);
+  }
+}

@@ -1,0 +1,214 @@
+/** The command line of `kms-etcd`: what can be said, and what each command does with it. */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { describeError, KmsEtcdError } from "../../core/errors";
+import { RotationStage, rotationStages } from "../../core/rotation-stage";
+import { type Cluster, closeCluster } from "../cluster";
+import { planRotation } from "../plan";
+import type { Clock } from "../run";
+import { ExitCode, exitCodeHelp } from "./exit-code";
+import { counted, lookAtStatus, parseTarget, targetOf } from "./look";
+import { planDocument, planText } from "./plan-text";
+import type { PlatformReader } from "./platform-blocks";
+import { prepareReport, type ReportFlags } from "./report-file";
+import { type RunName, runCommand } from "./run-command";
+import { readSettings, type Settings, type SettingsFlags } from "./settings";
+import { statusText } from "./status-text";
+import { busy, type Output, type Terminal, terminal as terminalOf } from "./terminal";
+import { UsageError } from "./usage-error";
+import { type VerifyReportFlags, verifyReport } from "./verify-report";
+
+export interface CliOptions {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Aborted by ^C: the engine stops at its next safe point. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+  /** @default all platforms */
+  readonly platforms?: ReadonlyMap<string, PlatformReader>;
+  /** Of the engine. @default the system's */
+  readonly clock?: Clock;
+}
+
+type CommonFlags = SettingsFlags & { readonly json?: boolean };
+type RunFlags = CommonFlags & ReportFlags & { readonly advanceTo?: RotationStage; readonly breakLease?: boolean };
+
+/** Runs one command to its end. Does not throw: whatever happens is said on stderr, and in the exit code. */
+export async function runCli(args: readonly string[], options: CliOptions): Promise<ExitCode> {
+  const terminal = terminalOf(options.stdout, options.stderr);
+  let exitCode: ExitCode = ExitCode.Ok;
+  const program = commands(options, terminal, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (thrown) {
+    return explain(thrown, options, terminal);
+  }
+}
+
+function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCode) => void): Command {
+  const { signal, platforms, clock } = options;
+  const context = { terminal, signal };
+  const root = new Command("kms-etcd")
+    .description("etcd encryption with a KMS and its key rotation, without Pulumi")
+    .version(options.version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => options.stdout.write(text),
+      writeErr: (text) => options.stderr.write(text),
+    })
+    .addHelpText("after", exitCodeHelp);
+
+  /** What can be wrong with what was given is found before anything is looked at: `prepare` returns what to do then. */
+  async function onCluster(
+    flags: CommonFlags,
+    prepare: (settings: Settings) => Promise<(cluster: Cluster) => Promise<ExitCode>>,
+  ): Promise<void> {
+    const settings = await readSettings(flags, platforms);
+    const work = await prepare(settings);
+    const cluster = await settings.platform.open();
+    try {
+      finish(await work(cluster));
+    } finally {
+      await closeCluster(cluster);
+    }
+  }
+
+  async function plan(cluster: Cluster, settings: Settings, wanted: number, flags: RunFlags): Promise<ExitCode> {
+    const target = await targetOf(cluster, settings, wanted, flags.advanceTo ?? RotationStage.Prune, context);
+    const { stored, text } = counted(cluster.stored);
+    const { fleet } = cluster;
+    const planned = await busy(terminal, text, planRotation({ goal: target.goal, fleet, stored, signal }));
+    if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped; nothing was changed");
+    terminal.print(
+      flags.json ? JSON.stringify(planDocument(planned, target), undefined, 2) : planText(planned, target),
+    );
+    if (planned.blocked !== undefined) return ExitCode.Blocked;
+    return planned.changes ? ExitCode.Pending : ExitCode.Ok;
+  }
+
+  const command = (name: string, description: string) =>
+    root
+      .command(name)
+      .description(description)
+      .option("--config <file>", "YAML file that names the cluster and its keys")
+      .option("--control-plane <file>", "control-plane.json of a control plane on this machine")
+      .option("--key <version=file>", "a version of the key, in a local key file; repeat it for each", collect)
+      .option(
+        "--resource <name>",
+        "a resource to encrypt; repeat it for each (default: what is encrypted now)",
+        collect,
+      )
+      .option("--json", "print one JSON document");
+  const run = (name: RunName, description: string, takesTarget: "required" | "optional") => {
+    const argument = takesTarget === "required" ? "<target>" : "[target]";
+    return command(name, description)
+      .argument(argument, targetHelp(takesTarget))
+      .option("--report <file>", "write what was proven to this new file, as a DSSE envelope")
+      .option("--sign-with <file>", "sign the report with this private key (PEM, Ed25519 or ECDSA, mode 0600)")
+      .action((target: string | undefined, flags: RunFlags) =>
+        onCluster(flags, async (settings) => {
+          const wanted = target === undefined ? undefined : parseTarget(target, settings);
+          const reportFile = await prepareReport(flags);
+          const advanceTo = name === "rotate" ? (flags.advanceTo ?? RotationStage.Prune) : RotationStage.Verify;
+          return async (cluster) =>
+            runCommand({
+              ...context,
+              name,
+              cluster,
+              settings,
+              target: await targetOf(cluster, settings, wanted, advanceTo, context),
+              breakLease: flags.breakLease === true,
+              json: flags.json === true,
+              reportFile,
+              ...(clock && { clock }),
+            });
+        }),
+      );
+  };
+  const advanceTo = () => new Option("--advance-to <stage>", "the last stage to carry out").argParser(parseStage);
+  const plaintextReads = () =>
+    new Option("--allow-plaintext-reads", "keep identity as the last reader, for objects stored in plaintext");
+  const breakLease = () => new Option("--break-lease", "take over from another engine, which then stops");
+
+  command("status", "show servers, plugins, and what is stored with which key").action((flags: CommonFlags) =>
+    onCluster(flags, async (settings) => async (cluster) => {
+      const status = await lookAtStatus(cluster, settings, context);
+      terminal.print(flags.json ? JSON.stringify(withoutUndefined(status), undefined, 2) : statusText(status));
+      if (status.trouble.length > 0) return ExitCode.Blocked;
+      return status.pending.length > 0 ? ExitCode.Pending : ExitCode.Ok;
+    }),
+  );
+
+  command("plan", "show what rotate would do; changes nothing")
+    .argument("<target>", targetHelp("required"))
+    .addOption(advanceTo())
+    .addOption(plaintextReads())
+    .action((text: string, flags: RunFlags) =>
+      onCluster(flags, async (settings) => {
+        const wanted = parseTarget(text, settings);
+        return (cluster) => plan(cluster, settings, wanted, flags);
+      }),
+    );
+
+  run("rotate", "take the cluster to a key version, or to identity: enable, rotate, roll back, disable", "required")
+    .addOption(advanceTo())
+    .addOption(plaintextReads())
+    .addOption(breakLease());
+  run("rewrite", "write every stored object again that is stale; changes no configuration", "optional").addOption(
+    breakLease(),
+  );
+  run("verify", "prove what is stored with which key; changes nothing", "optional");
+
+  root
+    .command("verify-report")
+    .description("check the signature of a report, and show what it says")
+    .argument("<file>", "a file that --report has written")
+    .requiredOption("--public-key <file>", "public key or certificate (PEM) of whoever signed it")
+    .option("--json", "print one JSON document")
+    .action(async (file: string, flags: VerifyReportFlags) => {
+      finish(await verifyReport(file, flags, terminal));
+    });
+  return root;
+}
+
+function explain(thrown: unknown, { stderr, signal }: CliOptions, terminal: Terminal): ExitCode {
+  // commander has said it already; help and version are no mistakes.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? ExitCode.Ok : ExitCode.Usage;
+  if (thrown instanceof UsageError) {
+    const { violations } = thrown;
+    terminal.say(violations.length === 1 ? "error:" : `error: ${violations.length} problems with what was given:`);
+    for (const { path, reason } of violations) terminal.say(`  ${path} ${reason}`);
+    return ExitCode.Usage;
+  }
+  if (!(thrown instanceof KmsEtcdError)) {
+    // A bug: its stack says where.
+    stderr.write(`error: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
+    return ExitCode.Error;
+  }
+  terminal.say(`error: ${thrown.message}`);
+  if (thrown.remedy !== undefined) terminal.say(`remedy: ${thrown.remedy}`);
+  if (thrown.cause instanceof KmsEtcdError) terminal.say(`cause: ${describeError(thrown.cause)}`);
+  return signal.aborted || thrown.code === "cancelled" ? ExitCode.Interrupted : ExitCode.Error;
+}
+
+function targetHelp(takes: "required" | "optional"): string {
+  const text = "a declared key version, or identity for plaintext";
+  return takes === "required" ? text : `${text} (default: the one that the servers encrypt with now)`;
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+function parseStage(text: string): RotationStage {
+  const stage = rotationStages.find((known) => known.toLowerCase() === text.toLowerCase());
+  if (stage !== undefined) return stage;
+  throw new InvalidArgumentError(`Write one of ${rotationStages.join(", ")}.`);
+}
+
+/** JSON leaves undefined out; readers of `--json` should find every property. */
+function withoutUndefined(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_, entry: unknown) => (entry === undefined ? null : entry)));
+}

@@ -1,0 +1,23 @@
+/** The engine, held back: `verify` may only look, `rewrite` may only rewrite. What they would need beyond that is said. */
+import { type Decide, decide } from "../decide";
+import type { Action } from "../decision";
+
+export interface RestrictedDecide {
+  readonly decide: Decide;
+  /** What the engine would have done, if that is why it stopped. */
+  pending(): string | undefined;
+}
+
+/** `decide`, stopping before the first action of another kind. `remedy` says which command carries it out. */
+export function restrictedDecide(allowed: readonly Action["kind"][], remedy: string): RestrictedDecide {
+  let pending: string | undefined;
+  return {
+    decide: (observed, goal, endpointOf) => {
+      const decision = decide(observed, goal, endpointOf);
+      if (decision.kind !== "act" || allowed.includes(decision.action.kind)) return decision;
+      pending = decision.reason;
+      return { kind: "blocked", stage: decision.stage, reason: decision.reason, remedy };
+    },
+    pending: () => pending,
+  };
+}
