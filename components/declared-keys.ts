@@ -10,16 +10,18 @@ export interface DeclaredKeysOptions {
   readonly name: string;
   readonly parent: pulumi.Resource;
   readonly versions: readonly number[];
-  readonly protect: boolean;
 }
 
-/** One LocalKey a version. They are never deleted with the resource, so a mistake can't lose a key. */
+/**
+ * One LocalKey a version. The file is never deleted with the resource, so a mistake can't lose a key; protecting the resource
+ * too would only keep a version from being undeclared.
+ */
 export function localKeys(source: LocalKeySourceArgs, options: DeclaredKeysOptions): DeclaredKeyArgs[] {
   return options.versions.map((version) => {
     const key = new LocalKey(
       `${options.name}-key-v${version}`,
       { file: pulumi.interpolate`${source.directory}/key-v${version}` },
-      { parent: options.parent, protect: options.protect, retainOnDelete: true },
+      { parent: options.parent, retainOnDelete: true },
     );
     return { version, local: { file: key.file, keyId: key.keyId } };
   });

@@ -64,11 +64,6 @@ export interface KmsEtcdEncryptionArgs {
    * @default "Prune"
    */
   readonly advanceTo?: pulumi.Input<RotationStage>;
-  /**
-   * Whether Pulumi refuses to remove the keys from the stack. Set it to false before a `pulumi destroy`.
-   * @default true
-   */
-  readonly protectKeys?: boolean;
   /** How long to wait for the cluster. The defaults suit a cluster at rest. */
   readonly limits?: pulumi.Input<RotationLimitsArgs>;
   /** Keys in files on this machine: development only. */
@@ -79,7 +74,7 @@ export interface KmsEtcdEncryptionArgs {
 
 const inputNames = [
   ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "advanceTo"],
-  ...["protectKeys", "limits", ...keyBlocks, ...platformBlocks],
+  ...["limits", ...keyBlocks, ...platformBlocks],
 ];
 
 /**
@@ -104,7 +99,6 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
       name,
       parent: this,
       versions: declaredVersions(keyVersionRange(args)),
-      protect: args.protectKeys ?? true,
     });
     const rollout = new EncryptionRollout(
       name,
@@ -128,8 +122,12 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 }
 
 /** The blocks that were given, once nothing is wrong with the inputs. Throws one error that lists all that is. */
-function checked(args: KmsEtcdEncryptionArgs): { localKey: LocalKeySourceArgs; local: LocalPlatformArgs } {
-  const inputs = (args ?? {}) as unknown as Readonly<Record<string, unknown>>;
+function checked(args: Partial<KmsEtcdEncryptionArgs> | undefined): {
+  localKey: LocalKeySourceArgs;
+  local: LocalPlatformArgs;
+} {
+  // From JavaScript anything may come, nothing among it.
+  const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
   const violations = [
     ...unknownInputViolations(inputs, inputNames),
     ...keyVersionViolations({

@@ -22,6 +22,7 @@ import { type EndpointOf, situationOf } from "./situation";
 /** Rules that keep or make things readable. They run whatever `advanceTo` says. */
 export const repairRules: readonly Rule[] = [
   fleet.everyLiveServerIsListed,
+  fleet.liveServersAreKnown,
   fleet.everyNamedPluginIsThere,
   fleet.everyServerIsReady,
   fleet.everyFileIsLoaded,

@@ -7,6 +7,7 @@ import type { CrosswiseProof, ServerObservation } from "./observation";
 export interface FleetObservation {
   readonly servers: readonly Omit<ServerObservation, "troubleSince" | "lastReadyHash">[];
   readonly unlistedServers: readonly string[];
+  readonly discoveryProblem: string | undefined;
   readonly discovery: string;
 }
 

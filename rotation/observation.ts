@@ -13,6 +13,8 @@ export interface Observation {
   readonly servers: readonly ServerObservation[];
   /** Live API servers that `Goal.servers` does not list, by host name as their identity Lease has it. */
   readonly unlistedServers: readonly string[];
+  /** Why live servers cannot be discovered; undefined when they were. Then the list alone proves nothing (invariant 10). */
+  readonly discoveryProblem: string | undefined;
   /** How the server set was found, in words, with what could not be seen. Goes into the evidence. */
   readonly discovery: string;
   /** Proofs measured in this run, if any; each counts only while what it was measured on is unchanged. */
@@ -21,6 +23,8 @@ export interface Observation {
   readonly readThrough: readonly ReadThroughProof[];
   /** What went wrong in this run and must not be tried again in it. */
   readonly setbacks: readonly Setback[];
+  /** Servers whose configuration this run has written. */
+  readonly written: readonly string[];
   /** Rewrites done in this run, and what the last one could not rewrite. */
   readonly rewrites: { readonly count: number; readonly failures: readonly ObjectFailure[] };
   /**
@@ -138,6 +142,11 @@ export interface ObjectFailure {
 
 export interface Setback {
   readonly server: string;
+  /**
+   * `notLoaded`: a server did not take a file, and must not be given the like again in this run. `unreadable`: a pruned
+   * server could not read everything, so it gets its readers back. `failed`: an action or a measurement gave an error.
+   */
+  readonly kind: "notLoaded" | "unreadable" | "failed";
   /** The configuration hash that the server did not load, or the plugin that did not come up. */
   readonly what: string;
   readonly reason: string;

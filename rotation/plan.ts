@@ -2,11 +2,13 @@
  * What a run would do, for `pulumi preview`: `decide` itself, played forward on a prediction of the cluster in which every
  * action succeeds. So the plan cannot differ from the engine; only times are estimates.
  */
+import { describeError } from "../core/errors";
 import { type RotationStage, rotationStages } from "../core/rotation-stage";
 import { decide } from "./decide";
 import type { Action, Decision } from "./decision";
 import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
+import { withoutObjectNames } from "./object-names";
 import type { Observation, ServerObservation } from "./observation";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
@@ -63,34 +65,46 @@ export async function planRotation(options: {
     runStartedAt: now,
     servers: seen.servers.map((server) => ({ ...server, troubleSince: undefined, lastReadyHash: undefined })),
     unlistedServers: seen.unlistedServers,
+    discoveryProblem: seen.discoveryProblem,
     discovery: seen.discovery,
     crosswise: [],
     stored: undefined,
     readThrough: [],
     setbacks: [],
+    written: [],
     rewrites: { count: 0, failures: [] },
     settledAt: undefined,
   };
   const endpointOf = fleet.endpoint.bind(fleet);
-  const measured = await presentState(bare, goal, options);
-  return foretell(measured, goal, endpointOf);
+  const { present, unmeasured } = await presentState(bare, goal, options.stored);
+  const plan = foretell(present, goal, endpointOf);
+  if (unmeasured === undefined) return plan;
+  const reason = `what is stored could not be looked at: ${unmeasured}`;
+  return { ...plan, blocked: plan.blocked ?? { reason, remedy: "mend it first: a run would stop there too" } };
 
-  /** What is stored now. A preview goes on without it while servers are away: the plan then says what it waits for. */
+  /** What is stored now. Without it, while servers are away, the plan says what it waits for. */
   async function presentState(
     observed: Observation,
     wanted: Goal,
-    { stored: objects }: { stored: StoredObjects },
-  ): Promise<Observation> {
+    objects: StoredObjects,
+  ): Promise<{ readonly present: Observation; readonly unmeasured?: string }> {
     const states = serverStates(observed.servers);
     if (states.length !== observed.servers.length || observed.servers.some((server) => server.notReady !== undefined))
-      return observed;
+      return { present: observed };
+    let situation: ReturnType<typeof situationOf>;
     try {
-      const { targets, writersAreTheGoals } = situationOf(observed, wanted, endpointOf);
-      // A preview keeps nothing from an earlier look: what was settled long ago is found from the servers' own times.
-      const settledAt = settledSince(undefined, observed, writersAreTheGoals);
-      return { ...observed, settledAt, stored: await objects.measure(targets, states, () => undefined, signal) };
+      situation = situationOf(observed, wanted, endpointOf);
     } catch {
-      return observed; // decide reports what is wrong with the configuration; a plan without counts is still a plan
+      return { present: observed }; // decide reports what is wrong with the configuration
+    }
+    // A preview keeps nothing from an earlier look: what was settled long ago is found from the servers' own times.
+    const settledAt = settledSince(undefined, observed, situation.writersAreTheGoals);
+    try {
+      const stored = await objects.measure(situation.targets, states, () => undefined, signal);
+      return { present: { ...observed, settledAt, stored } };
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      return { present: { ...observed, settledAt }, unmeasured: withoutObjectNames(describeError(thrown)) };
     }
   }
 }
@@ -98,7 +112,7 @@ export async function planRotation(options: {
 /** The plan from an observation: pure. */
 export function foretell(observed: Observation, goal: Goal, endpointOf: EndpointOf): RotationPlan {
   const stages = new Map<RotationStage, PlannedStage>();
-  const warnings: string[] = [];
+  const warnings = plaintextWarnings(observed, goal, endpointOf);
   let blocked: RotationPlan["blocked"];
   let predicted = observed;
   for (let step = 0; step < longestPlan; step += 1) {
@@ -126,6 +140,25 @@ export function foretell(observed: Observation, goal: Goal, endpointOf: Endpoint
     basis: `a reload takes up to ${reloadInterval / 1_000} s, a restart about ${restartTime / 1_000} s, rewriting about ${expectedRewriteRate} objects/s`,
     observed,
   };
+}
+
+/** What would be written back in plaintext: it must not come as a surprise. */
+function plaintextWarnings(observed: Observation, goal: Goal, endpointOf: EndpointOf): string[] {
+  try {
+    const { slots } = situationOf(observed, goal, endpointOf);
+    const leaving = slots.filter(({ slot }) => slot.leaving).flatMap(({ slot }) => slot.resources);
+    const disabled = goal.writer === "identity" && slots.some(({ slot }) => !slot.leaving);
+    return [
+      ...(leaving.length === 0
+        ? []
+        : [`${leaving.join(", ")}: no longer in resources, so every object of it is written back in plaintext`]),
+      ...(disabled
+        ? [`encryption is off: every object of ${goal.resources.join(", ")} is written back in plaintext`]
+        : []),
+    ];
+  } catch {
+    return []; // decide reports what is wrong with the configuration
+  }
 }
 
 type Acting = Extract<Decision, { kind: "act" }>;

@@ -18,13 +18,8 @@ export function predict(
   const { action } = decision;
   switch (action.kind) {
     case "startPlugin": {
-      const keyId = goal.declared.find((plugin) => plugin.name === action.plugin.name)?.key;
-      const plugin = {
-        name: action.plugin.name,
-        startedAt: observed.now,
-        keyId: keyId?.kind === "local" ? keyId.keyId : undefined,
-        problem: undefined,
-      };
+      const keyId = predictedKeyId(goal, action.plugin.name);
+      const plugin = { name: action.plugin.name, startedAt: observed.now, keyId, problem: undefined };
       return changeServer(observed, action.server, (server) => ({ ...server, plugins: [...server.plugins, plugin] }));
     }
     case "stopPlugin":
@@ -82,11 +77,11 @@ export function predict(
 function predictMeasurement(observed: Observation, measurement: Measurement, goal: Goal): Observation {
   switch (measurement.kind) {
     case "crosswise": {
-      const { key, name } = measurement.plugin;
+      const { name } = measurement.plugin;
       const reported = observed.servers.flatMap(
         (server) => server.plugins.find((plugin) => plugin.name === name)?.keyId ?? [],
       )[0];
-      const keyId = key.kind === "local" ? key.keyId : (reported ?? `key version of ${name}`);
+      const keyId = reported ?? predictedKeyId(goal, name);
       return {
         ...observed,
         crosswise: [...observed.crosswise, { plugin: name, servers: goal.servers, keyId, failure: undefined }],
@@ -143,9 +138,19 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
     unreachable: undefined,
     notReady: undefined,
     troubleSince: undefined,
-    plugins: server.plugins.map((plugin) => ({ ...plugin, problem: undefined })),
+    plugins: server.plugins.map((plugin) => ({
+      ...plugin,
+      keyId: plugin.keyId ?? predictedKeyId(goal, plugin.name),
+      problem: undefined,
+    })),
   }));
   return settle({ ...observed, now, servers }, observed, goal, endpointOf);
+}
+
+/** A cloud key's id is not known before its plugin reports it; here it only has to be the same wherever it stands. */
+function predictedKeyId(goal: Goal, name: string): string {
+  const key = goal.declared.find((plugin) => plugin.name === name)?.key;
+  return key?.kind === "local" ? key.keyId : `the key of ${name}`;
 }
 
 function loadedNow(server: ServerObservation, since: number): ServerObservation {

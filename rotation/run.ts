@@ -9,6 +9,7 @@ import type { Action, Decision, Measurement } from "./decision";
 import { type Evidence, evidenceOf } from "./evidence";
 import type { Fleet, FleetObservation } from "./fleet";
 import type { Goal } from "./goal";
+import { withoutObjectNames } from "./object-names";
 import type {
   CrosswiseProof,
   ObjectFailure,
@@ -150,6 +151,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
   let wait = { reason: "", since: 0, said: 0 };
+  const written = new Set<string>();
   let waitingSince: number | undefined;
   let failuresInARow = 0;
   let repeated = { text: "", times: 0 };
@@ -200,11 +202,13 @@ function createRun(options: RotationOptions, clock: Clock) {
       runStartedAt: startedAt,
       servers,
       unlistedServers: seen.unlistedServers,
+      discoveryProblem: seen.discoveryProblem,
       discovery: seen.discovery,
       crosswise,
       stored: storedProof,
       readThrough,
       setbacks,
+      written: [...written],
       rewrites,
       settledAt: undefined,
     };
@@ -250,7 +254,8 @@ function createRun(options: RotationOptions, clock: Clock) {
         await clock.sleep(pollInterval * failuresInARow, signal);
         return;
       }
-      setbacks.push({ server: "", what: thrown.code, reason: describeError(thrown) });
+      const reason = withoutObjectNames(describeError(thrown));
+      setbacks.push({ server: "", kind: "failed", what: thrown.code, reason });
     }
   }
 
@@ -285,7 +290,8 @@ function createRun(options: RotationOptions, clock: Clock) {
         const failure = proof.failures[0];
         if (failure !== undefined) {
           const what = `${proof.failures.length} of ${proof.objects} objects cannot be read through ${measurement.server}`;
-          setbacks.push({ server: measurement.server, what: state.loadedHash, reason: `${what} (${failure.reason})` });
+          const reason = `${what} (${withoutObjectNames(failure.reason)})`;
+          setbacks.push({ server: measurement.server, kind: "unreadable", what: state.loadedHash, reason });
         }
         readThrough = [...readThrough.filter((known) => known.state.server !== state.server), proof];
         return;
@@ -302,12 +308,20 @@ function createRun(options: RotationOptions, clock: Clock) {
         return ports.stopPlugin(action.server, action.plugin);
       case "writeConfig":
         // One act: each write stands for itself, and what a kill or a failure leaves undone the next look finds.
-        for (const write of action.writes) await ports.writeConfig(write);
+        for (const write of action.writes) {
+          await ports.writeConfig(write);
+          written.add(write.server);
+        }
         return;
       case "restart":
         return ports.restart(action.server);
       case "restoreLoaded":
-        setbacks.push({ server: action.server, what: action.expectedHash, reason: action.because });
+        setbacks.push({
+          server: action.server,
+          kind: "notLoaded",
+          what: action.expectedHash,
+          reason: action.because,
+        });
         return ports.restoreConfig(action.server, action.expectedHash, action.loadedHash);
       case "rewrite": {
         if (rewrites.failures.length > 0) await clock.sleep(rewriteBackOff, signal);

@@ -9,7 +9,6 @@ const encryption = new KmsEtcdEncryption("etcd", {
   keyVersion: config.requireNumber("keyVersion"), // the version that encrypts: raise it to rotate
   ...(newestKeyVersion === undefined ? {} : { newestKeyVersion }), // names the newer key while rolling back
   enabled: config.getBoolean("enabled") ?? true,
-  protectKeys: config.getBoolean("protectKeys") ?? true,
   localKey: { directory: config.require("keyDirectory") },
   local: { controlPlaneFile: config.require("controlPlaneFile") },
 });

@@ -22,7 +22,8 @@ export function pulumiEnvironment(): Record<string, string> {
   return {
     PULUMI_HOME: session.pulumiHome,
     PULUMI_BACKEND_URL: `file://${session.pulumiBackend}`,
-    PULUMI_CONFIG_PASSPHRASE: process.env["PULUMI_CONFIG_PASSPHRASE"] ?? "",
+    // Nothing in the example's stack is secret, and a passphrase of the user's has no business in it.
+    PULUMI_CONFIG_PASSPHRASE: "",
     PULUMI_SKIP_UPDATE_CHECK: "1",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "1",
   };

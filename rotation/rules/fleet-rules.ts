@@ -29,6 +29,20 @@ export const everyLiveServerIsListed: Rule = ({ observed, goal }) => {
   );
 };
 
+/** Invariant 10: while live servers cannot be discovered, one that nobody listed may be among them. */
+export const liveServersAreKnown: Rule = ({ observed, goal }) => {
+  const { discoveryProblem } = observed;
+  // With no server ready there is nobody to ask, and repair must go on.
+  if (discoveryProblem === undefined || observed.servers.every((server) => trouble(server) !== undefined))
+    return undefined;
+  if (observed.now - observed.runStartedAt <= goal.limits.ready) return wait(RotationStage.Plugin, discoveryProblem);
+  return blocked(
+    RotationStage.Plugin,
+    `live API servers cannot be discovered: ${discoveryProblem}`,
+    "let the client list Leases in kube-system, then run again",
+  );
+};
+
 /** Invariant 4: a configuration that names a provider needs its plugin on that host. Always safe, so it comes first. */
 export const everyNamedPluginIsThere: Rule = (situation) => {
   for (const server of situation.observed.servers) {
@@ -83,7 +97,9 @@ export const noServerStaysAway: Rule = ({ observed }) => {
   return blocked(
     RotationStage.Plugin,
     troubled.map((server) => `${server.name}: ${trouble(server) ?? ""}`).join("; "),
-    `bring ${names(troubled)} back, or take it out of the list of servers if it is gone for good; then run again`,
+    troubled.every((server) => server.unreachable !== undefined && server.file === undefined)
+      ? `bring ${names(troubled)} back, or take it out of the list of servers if it is gone for good; then run again`
+      : `bring ${names(troubled)} back (its API server's log says what it lacks), then run again`,
   );
 };
 
@@ -156,7 +172,8 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
       "see whether the kubelet of that host works, then run again",
     );
   }
-  if (observed.now - file.writtenAt <= goal.limits.reload) return undefined;
+  // A run that finds an old file waiting gives it the full time too; so a clock that differs does no harm.
+  if (observed.now - Math.max(file.writtenAt, observed.runStartedAt) <= goal.limits.reload) return undefined;
   const because = `${server.name} did not load ${file.hash} within ${seconds(goal.limits.reload)} (${loaded.basis} still says ${loaded.hash ?? "nothing"}; ${loaded.failures} failed reloads)`;
   if (loaded.hash === undefined) {
     return blocked(RotationStage.Read, because, `look at the log of ${server.name}'s API server, then run again`);

@@ -17,6 +17,8 @@ import { blocked, type Rule, wait } from "./rule";
 /** Servers that can read different things, or a server that can't get ready: look at what is stored before judging. */
 export const differencesAreMeasured: Rule = (situation) => {
   const { observed, slots, targets } = situation;
+  // A measurement that failed is not tried for ever: the run ends with what failed.
+  if (observed.setbacks.some((setback) => setback.kind === "failed")) return undefined;
   if (validStored(observed, targets) !== undefined) return undefined;
   // No proof can hold for a server whose state is not known: one look is all there is to have.
   if (observed.stored !== undefined && observed.servers.some((server) => serverState(server) === undefined))
@@ -42,6 +44,8 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
   // Of a host that cannot be seen at all it is not known what it reads and writes: then nothing is concluded.
   const unseen = (server: ServerObservation) => server.unreachable !== undefined && server.file === undefined;
   if (situation.observed.servers.some(unseen)) return undefined;
+  // A server that has just refused a file would refuse the like of it: the run ends with why.
+  if (situation.observed.setbacks.some((setback) => setback.kind !== "unreadable")) return undefined;
   const needs = situation.slots.map(({ slot }) => ({ slot, required: requiredReaders(situation, slot) }));
   for (const { slot, required } of needs) {
     const lacking = situation.observed.servers.filter((server) => missing(server, slot, required).length > 0);
@@ -69,8 +73,13 @@ export const newPluginIsProven: Rule = (situation) => {
   const notYet = pluginDecision(situation, plugin, observed.servers);
   if (notYet !== undefined) return notYet;
   const servers = observed.servers.map((server) => server.name);
+  const keyIds = observed.servers.map((server) => keyIdOn(server, plugin));
   const proof = observed.crosswise.find(
-    (candidate) => candidate.plugin === plugin.name && servers.every((name) => candidate.servers.includes(name)),
+    (candidate) =>
+      candidate.plugin === plugin.name &&
+      servers.every((name) => candidate.servers.includes(name)) &&
+      // It counts while every plugin still is what was tried: one that came back with another key is another plugin.
+      (candidate.failure !== undefined || keyIds.every((keyId) => keyId === candidate.keyId)),
   );
   if (proof === undefined) {
     return {
@@ -83,10 +92,14 @@ export const newPluginIsProven: Rule = (situation) => {
   if (proof.failure === undefined) return undefined;
   return blocked(
     RotationStage.Plugin,
-    `the plugins for ${plugin.name} do not hold the same key: ${proof.failure}`,
+    `the plugins for ${plugin.name} do not hold the same key, or cannot use it: ${proof.failure}`,
     "give every host the same key, then run again; no API server has been told to encrypt with it",
   );
 };
+
+function keyIdOn(server: ServerObservation, plugin: PluginInstance): string | undefined {
+  return server.plugins.find((seen) => seen.name === plugin.name)?.keyId;
+}
 
 /** READ: every server can decrypt with the new key before any encrypts with it. */
 export const newKeyIsReadable: Rule = (situation) =>

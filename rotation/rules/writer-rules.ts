@@ -1,7 +1,9 @@
 /** WRITE, REWRITE, VERIFY and PRUNE: the new key takes over, and the old provider goes when nothing stored needs it. */
 import { type ProviderItem, writerOf } from "../../core/encryption-configuration";
+import { isOurProviderName } from "../../core/provider-name";
 import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
+import { withoutObjectNames } from "../object-names";
 import type { ServerObservation } from "../observation";
 import { staleTotal, validReadThrough, validStored } from "../proofs";
 import { type GoalSlot, identityItem, listOf, type Situation } from "../situation";
@@ -43,7 +45,7 @@ export const everyObjectIsRewritten: Rule = (situation) => {
     };
   }
   const unknown = proof.resources.reduce((sum, entry) => sum + entry.unknown, 0);
-  if (unknown > 0) {
+  if (unknown > 0 && proof.method === "etcd") {
     return blocked(
       RotationStage.Verify,
       `${count(unknown, "stored value")} cannot be understood, so it is not known which key they need`,
@@ -54,7 +56,9 @@ export const everyObjectIsRewritten: Rule = (situation) => {
   if (stale === 0) return undefined;
   const { failures } = observed.rewrites;
   if (failures.length > 0 && observed.rewrites.count >= rewriteAttempts) {
-    const reasons = [...new Set(failures.map((failure) => `${failure.resource}: ${failure.reason}`))].slice(0, 3);
+    const reasons = [
+      ...new Set(failures.map(({ resource, reason }) => `${resource}: ${withoutObjectNames(reason)}`)),
+    ].slice(0, 3);
     return blocked(
       RotationStage.Rewrite,
       `${count(failures.length, "object")} could not be written again (${reasons.join("; ")})`,
@@ -101,8 +105,10 @@ export const oldProvidersLeave: Rule = (situation) => {
   const isPruned = (server: ServerObservation) => slots.every((goalSlot) => isFinal(situation, server, goalSlot));
   const pruned = observed.servers.filter(isPruned);
   const rest = observed.servers.filter((server) => !isPruned(server));
-  if (rest.length === 0) return undefined;
-  const first = pruned[0];
+  const [first] = pruned;
+  // Alone, a server has nobody who follows: it is still read through once, by the run that pruned it.
+  const alone = observed.servers.length === 1 && observed.written.length > 0;
+  if (rest.length === 0 && !alone) return undefined;
   if (first !== undefined && !pruned.some((server) => validReadThrough(observed, server) !== undefined)) {
     return {
       kind: "measure",
@@ -115,6 +121,7 @@ export const oldProvidersLeave: Rule = (situation) => {
       reason: `${first.name} has let go of the old provider: every object is read through it before the others follow`,
     };
   }
+  if (rest.length === 0) return undefined;
   const next = pruned.length === 0 ? soonestToLoad(rest, observed.now).slice(0, 1) : oneAct(rest);
   return writeDecision(
     situation,
@@ -127,12 +134,11 @@ export const oldProvidersLeave: Rule = (situation) => {
 
 /** Invariant 4: a plugin stops after the configurations let go. Only ours: what others put on the host stays. */
 export const unusedPluginsStop: Rule = (situation) => {
-  const { observed, goal } = situation;
-  for (const server of observed.servers) {
+  for (const server of situation.observed.servers) {
     const inUse = endpointsOf(server);
-    for (const plugin of goal.declared) {
-      if (!server.plugins.some((seen) => seen.name === plugin.name) || inUse.has(situation.endpointOf(plugin)))
-        continue;
+    // By name, not by what is declared: a key that was declared once has left its plugin behind.
+    for (const plugin of server.plugins.filter((seen) => isOurProviderName(seen.name))) {
+      if (inUse.some((endpoint) => endpoint.endsWith(`/${plugin.name}.socket`))) continue;
       return {
         kind: "act",
         stage: RotationStage.Prune,
@@ -158,10 +164,10 @@ function finalList({ goal }: Situation, { item }: GoalSlot): readonly ProviderIt
   return goal.allowPlaintextReads && item.kind !== "identity" ? [item, identityItem] : [item];
 }
 
-function endpointsOf(server: ServerObservation): ReadonlySet<string> {
+function endpointsOf(server: ServerObservation): readonly string[] {
   const configs = [server.file?.config, server.loaded.config].filter((config) => config !== undefined);
   const items = configs.flatMap((config) => config.blocks.flatMap((block) => block.providers));
-  return new Set(items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : [])));
+  return items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
 }
 
 function writeDecision(

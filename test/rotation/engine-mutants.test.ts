@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { writerOf } from "../../core/encryption-configuration";
 import { providerName } from "../../core/provider-name";
+import { RotationStage } from "../../core/rotation-stage";
 import { type Decide, decideBy, progressRules, repairRules } from "../../rotation/decide";
+import type { Decision } from "../../rotation/decision";
 import {
   everyFileIsLoaded,
   everyLiveServerIsListed,
   everyNamedPluginIsThere,
   everyServerIsReady,
+  noServerStaysAway,
+  nothingFailedInThisRun,
 } from "../../rotation/rules/fleet-rules";
 import {
   differencesAreMeasured,
@@ -23,15 +27,18 @@ import {
   unusedPluginsStop,
 } from "../../rotation/rules/writer-rules";
 import { runRotation } from "../../rotation/run";
+import type { Situation } from "../../rotation/situation";
 import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
 import { InvariantBroken, Killed, simulateCluster } from "./simulated-cluster";
+
+type Fault = "wrongKey" | "crash" | "restored" | "unlisted" | "away" | "refuses" | "measureFails";
 
 /** Every rule that is left out, swapped or weakened must be noticed by the simulated cluster: else the model proves nothing. */
 const mutants: readonly {
   readonly what: string;
   readonly decide: Decide;
-  readonly fault?: "wrongKey" | "crash" | "restored" | "unlisted";
+  readonly fault?: Fault;
 }[] = [
   without("the crosswise probe", newPluginIsProven, "wrongKey"),
   without("READ", newKeyIsReadable),
@@ -43,12 +50,18 @@ const mutants: readonly {
   without("the measurement of differences", differencesAreMeasured, "restored"),
   without("the check for servers that nobody lists", everyLiveServerIsListed, "unlisted"),
   without("the plugin that a configuration names", everyNamedPluginIsThere, "restored"),
+  without("the end of a run in which a gate failed", nothingFailedInThisRun, "refuses"),
+  without("the end of a run in which a server stays away", noServerStaysAway, "away"),
+  {
+    what: "PRUNE on all servers at once, without reading through one",
+    decide: ordered(progressRules.map((rule) => (rule === oldProvidersLeave ? pruneAllAtOnce : rule))),
+  },
   { what: "WRITE before READ", decide: ordered(swap(progressRules, newKeyIsReadable, newKeyWrites)) },
   { what: "PRUNE before REWRITE", decide: ordered(swap(progressRules, everyObjectIsRewritten, oldProvidersLeave)) },
   { what: "plugins stopped before PRUNE", decide: ordered(swap(progressRules, newPluginIsProven, unusedPluginsStop)) },
 ];
 
-function without(what: string, rule: Rule, fault?: "wrongKey" | "crash" | "restored" | "unlisted") {
+function without(what: string, rule: Rule, fault?: Fault) {
   const keep = (rules: readonly Rule[]) => rules.filter((candidate) => candidate !== rule);
   const decide: Decide = (observed, goal, endpointOf) =>
     decideBy(keep(repairRules), keep(progressRules), observed, goal, endpointOf);
@@ -61,6 +74,18 @@ function ordered(progress: readonly Rule[]): Decide {
 
 function swap(rules: readonly Rule[], a: Rule, b: Rule): readonly Rule[] {
   return rules.map((rule) => (rule === a ? b : rule === b ? a : rule));
+}
+
+/** PRUNE as one might write it: everything that is not the goal's goes, everywhere. */
+function pruneAllAtOnce(situation: Situation): Decision | undefined {
+  const writes = situation.observed.servers.flatMap((server) => {
+    if (server.file === undefined) return [];
+    const blocks = server.file.config.blocks.map((block) => ({ ...block, providers: block.providers.slice(0, 1) }));
+    const changed = server.file.config.blocks.some((block) => block.providers.length > 1);
+    return changed ? [{ server: server.name, expectedHash: server.file.hash, config: { blocks } }] : [];
+  });
+  if (writes.length === 0) return undefined;
+  return { kind: "act", stage: RotationStage.Prune, action: { kind: "writeConfig", writes }, reason: "at once" };
 }
 
 /** What went wrong in one life of a cluster: a broken invariant, a run that never ends, or a goal that is not reached. */
@@ -94,8 +119,12 @@ async function firstTrouble(
     await go(1);
     if (fault === "wrongKey") cluster.faults.wrongKeyOn = "cp2";
     if (fault === "unlisted") cluster.unlisted.push("cp9");
+    if (fault === "measureFails") cluster.faults.measureFails = true;
+    if (fault === "refuses") (cluster.hosts[0] as { refusesToLoad: boolean }).refusesToLoad = true;
+    if (fault === "away") (cluster.hosts[2] as { downUntil: number }).downUntil = Number.POSITIVE_INFINITY;
     if (fault === "crash") (cluster.hosts[1] as { downUntil: number }).downUntil = cluster.clock.now() + 40_000;
-    if (fault !== "restored") cluster.faults.killAfter = cluster.effects() + Math.floor(random() * 14);
+    const endless = fault === "restored" || fault === "away" || fault === "refuses" || fault === "measureFails";
+    if (!endless) cluster.faults.killAfter = cluster.effects() + Math.floor(random() * 14);
     await go(2).catch((thrown: unknown) => {
       if (!(thrown instanceof Killed)) throw thrown;
     });
@@ -105,6 +134,11 @@ async function firstTrouble(
       for (const host of cluster.hosts.slice(0, seed % 3)) host.plugins.clear();
     }
     const outcome = await go(fault === "restored" ? 2 : 1);
+    if (fault === "away" || fault === "refuses" || fault === "measureFails") {
+      // Such a run cannot get to the goal, but it has to end, saying so; nothing may be lost meanwhile.
+      cluster.checkReadable("after a run that could not get on");
+      return undefined;
+    }
     if (fault === "unlisted")
       return outcome.kind === "blocked" ? undefined : "went on beside a server that nobody listed";
     if (fault === "wrongKey") return undefined;
@@ -123,7 +157,7 @@ describe("mutants of the engine's rules", function () {
   this.timeout(120_000);
   const lives = 60;
 
-  for (const fault of [undefined, "wrongKey", "crash", "restored", "unlisted"]) {
+  for (const fault of [undefined, "wrongKey", "crash", "restored", "unlisted", "away", "refuses", "measureFails"]) {
     it(`the real rules get through ${lives} lives (${fault ?? "kills only"})`, async () => {
       for (let seed = 0; seed < lives; seed += 1)
         assert.equal(await firstTrouble(seed, undefined, fault), undefined, `seed ${seed}`);

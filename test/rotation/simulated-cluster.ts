@@ -86,7 +86,10 @@ export function simulateCluster(options: SimulationOptions) {
   const objects = new Map<string, StoredObject>();
   const inFlight: { at: number; name: string; provider: string; keyId: string | undefined }[] = [];
   const unlisted: string[] = [];
+  /** What was read through which server, in the state it had then. */
+  const readThrough = new Map<string, string>();
   const faults = {
+    measureFails: false,
     killAfter: Number.POSITIVE_INFINITY,
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
@@ -192,6 +195,18 @@ export function simulateCluster(options: SimulationOptions) {
     return [...objects.values()].every((object) => readable(target, object)) ? undefined : "informer-sync";
   }
 
+  /** Invariant 10: one server lets go first; the others follow when everything was read through one that has. */
+  function checkPrune(target: SimulatedHost, next: EncryptionConfiguration): void {
+    const wanted = readersOf(listFor(next));
+    if ([...readersOf(listFor(target.config))].every((id) => wanted.has(id))) return;
+    const done = hosts.filter(
+      (other) => other !== target && [...readersOf(listFor(other.config))].every((id) => wanted.has(id)),
+    );
+    const read = done.some((other) => readThrough.get(other.name) === configHash(other.loaded));
+    if (done.length > 0 && !read)
+      broken(`invariant 10: ${target.name} lets go before anything was read through ${done[0]?.name ?? ""}`);
+  }
+
   function keyIdFor(writing: SimulatedHost): string | undefined {
     return pluginOf(writing, writer(writing))?.material;
   }
@@ -278,6 +293,7 @@ export function simulateCluster(options: SimulationOptions) {
       return {
         unlistedServers: [...unlisted],
         discovery: "simulated",
+        discoveryProblem: undefined,
         servers: hosts.map((target) => ({
           name: target.name,
           unreachable: up(target) ? undefined : "connection refused",
@@ -359,6 +375,7 @@ export function simulateCluster(options: SimulationOptions) {
             if (!target.plugins.has(name))
               broken(`invariant 4: ${write.server}'s configuration names ${name} before its plugin is there`);
           }
+          checkPrune(target, write.config);
           target.backups.set(configHash(target.config), target.config);
           target.config = write.config;
           target.writtenAt = now;
@@ -401,6 +418,7 @@ export function simulateCluster(options: SimulationOptions) {
 
   const stored: StoredObjects = {
     measure: async (targets: readonly RewriteTarget[], servers: readonly ServerState[]): Promise<StoredProof> => {
+      if (faults.measureFails) throw new KmsEtcdError("unreachable", "etcd does not answer");
       const startedAt = now;
       const counts = new Map<string, { key: { provider: string; keyId?: string }; objects: number }>();
       for (const object of objects.values()) {
@@ -454,6 +472,7 @@ export function simulateCluster(options: SimulationOptions) {
       }),
     readThrough: async (state): Promise<ReadThroughProof> => {
       advance(1_000);
+      readThrough.set(state.server, state.loadedHash);
       return { state, objects: objects.size, failures: failuresOf(state.server) };
     },
     close: async () => undefined,

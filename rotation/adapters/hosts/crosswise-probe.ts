@@ -15,7 +15,7 @@ export interface ProbedHost {
 class OtherKey extends Error {}
 
 /** Errors of a plugin that does not answer now. */
-const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout"]);
+const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "not-found"]);
 
 interface Sample {
   readonly server: string;

@@ -28,7 +28,7 @@ async function main() {
   });
   if (outcome.kind === "done") {
     await Promise.all([stored.close(), fleet.close()]);
-    process.stdout.write("done\n");if(process.env.DBG)setTimeout(()=>{console.error(process.getActiveResourcesInfo());},1000).unref();
+    process.stdout.write("done\n");
     return;
   }
   process.stdout.write(`${outcome.kind} ${outcome.reason ?? ""}\n`);

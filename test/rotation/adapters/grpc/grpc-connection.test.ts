@@ -11,7 +11,8 @@ const soon = () => AbortSignal.timeout(2_000);
 const limits = { peer: "cp1", longestAnswer: 1 << 20 };
 const code = (expected: string) => (error: unknown) => error instanceof KmsEtcdError && error.code === expected;
 
-describe("a gRPC call over a connection of ours", () => {
+describe("a gRPC call over a connection of ours", function () {
+  this.timeout(30_000); // other work may share the machine
   let plugin: PlainPlugin;
   beforeEach(async () => {
     plugin = await plainPlugin("key-1", 5);

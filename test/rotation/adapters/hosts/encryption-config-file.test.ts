@@ -64,7 +64,8 @@ const config: fc.Arbitrary<EncryptionConfiguration> = record({
   ),
 });
 
-describe("the encryption configuration file", () => {
+describe("the encryption configuration file", function () {
+  this.timeout(30_000); // other work may share the machine
   it("any model is written and read back, over any other file or none", () => {
     fc.assert(
       fc.property(config, fc.option(config, { nil: undefined }), (wanted, present) => {

@@ -82,7 +82,8 @@ function locked(
 const contents = (disk: MemoryDisk): Record<string, string> =>
   Object.fromEntries([...disk.files].map(([path, file]): [string, string] => [path, file.bytes.toString()]));
 
-describe("an action on a host", () => {
+describe("an action on a host", function () {
+  this.timeout(30_000); // other work may share the machine
   for (const [name, action] of Object.entries(actions)) {
     it(`${name}: killed at any step, every file is whole, and doing it again gives what no kill would have given`, async () => {
       const undisturbed = freshDisk();
@@ -152,7 +153,7 @@ describe("an action on a host", () => {
       }),
       { numRuns: 60 },
     );
-  }).timeout(20_000);
+  });
 
   it("a file that someone else changed => conflict that names the host and both hashes, and the file stays", async () => {
     const disk = freshDisk();

@@ -26,7 +26,8 @@ interface Server {
   readyz: FakeAnswer;
 }
 
-describe("a fleet of hosts", () => {
+describe("a fleet of hosts", function () {
+  this.timeout(30_000); // other work may share the machine
   const signal = new AbortController().signal;
   let servers: Server[];
   let fleet: HostsFleet;

@@ -16,6 +16,7 @@ const file = {
 };
 const input = (more: Partial<LoadedInput>): LoadedInput => ({
   metrics,
+  namesItsHash: false,
   processStartedAt: 1_000_000,
   reload: "hot",
   now: 3_000_000,
@@ -40,6 +41,10 @@ describe("which configuration is loaded", () => {
 
   it("a hash without a reload was loaded at the process start", () => {
     assert.equal(loadedEvidence(input({ metrics: { ...metrics, loadedHash: "sha256:own" } })).since, 1_000_000);
+  });
+
+  it("from 1.34 a server that names no hash has loaded nothing, whenever it started", () => {
+    assert.equal(hashOf({ namesItsHash: true, processStartedAt: 2_500_000, reload: "restart" }), undefined);
   });
 
   it("before 1.34: a process that started after the write has the file, one that started before has proven nothing", () => {

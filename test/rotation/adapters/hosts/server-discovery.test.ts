@@ -22,7 +22,8 @@ const server = (name: string, hostName: string | undefined = name): KnownServer 
 describe("discovery of API servers", () => {
   it("every live Lease is a listed server's => none is unlisted", () => {
     const found = compareWithList([server("cp1"), server("cp2", "node-b")], [lease("cp1"), lease("node-b")]);
-    assert.deepEqual(found, { unlistedServers: [], discovery: "API server identity Leases in kube-system: 2 live" });
+    const discovery = "API server identity Leases in kube-system: 2 live";
+    assert.deepEqual(found, { unlistedServers: [], discovery, discoveryProblem: undefined });
   });
 
   it("a live Lease of no listed server => unlisted, by its host name", () => {
@@ -57,7 +58,9 @@ describe("discovery of API servers", () => {
 
   it("no Leases to be had => said, with the reason", () => {
     const problem = new KmsEtcdError("permission-denied", "cp1: 403");
-    assert.match(compareWithList([server("cp1")], { problem }).discovery, /listed servers only.*cp1: 403/);
+    const unreadable = compareWithList([server("cp1")], { problem });
+    assert.match(unreadable.discovery, /listed servers only.*cp1: 403/);
+    assert.match(unreadable.discoveryProblem ?? "", /cannot be read .*cp1: 403/);
     assert.match(compareWithList([server("cp1")], []).discovery, /listed servers only: no API server keeps/);
   });
 

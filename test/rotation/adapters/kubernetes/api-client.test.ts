@@ -10,7 +10,8 @@ const code = (expected: string, text: RegExp) => (error: KmsEtcdError) => {
   return error.code === expected;
 };
 
-describe("the client of one API server", () => {
+describe("the client of one API server", function () {
+  this.timeout(30_000); // other work may share the machine
   let server: FakeApiServer;
   const signal = new AbortController().signal;
   beforeEach(async () => {

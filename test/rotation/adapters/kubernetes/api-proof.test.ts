@@ -15,7 +15,8 @@ const config = (name: string): EncryptionConfiguration => ({
 });
 const key = { provider: "kms/v2/new", keyId: "id" };
 
-describe("the proof through API servers", () => {
+describe("the proof through API servers", function () {
+  this.timeout(30_000); // other work may share the machine
   let store: FakeStore;
   let servers: FakeApiServer[];
   const signal = new AbortController().signal;

@@ -5,7 +5,8 @@ import type { StoredObjects } from "../../../../rotation/stored-objects";
 import { type FakeEtcd, fakeEtcd } from "../etcd/etcd-fake";
 import { addObjects, type FakeApiServer, type FakeStore, fakeApiServer, fakeStore } from "./api-server-fake";
 
-describe("stored objects of a cluster", () => {
+describe("stored objects of a cluster", function () {
+  this.timeout(30_000); // other work may share the machine
   const signal = new AbortController().signal;
   const targets = [{ resource: "secrets", key: { provider: "identity" } }];
   let store: FakeStore;
@@ -66,7 +67,7 @@ describe("stored objects of a cluster", () => {
     inEtcd(4);
     server.intercept = () => ({ status: 0, reset: true });
     assert.equal((await measure()).resources[0]?.objects, 4);
-  }).timeout(20_000);
+  });
 
   it("a server without an address => invalid-input, naming it", async () => {
     await assert.rejects(
