@@ -1,5 +1,5 @@
 /**
- * How many requests to have in flight. Additive increase, multiplicative decrease: one more for each round in which latency
+ * How many requests to have in flight. Additive increase, multiplicative decrease: two more for each round in which latency
  * stays near the best that was seen, a fifth fewer when it grows to several times that, half when an API server says "too many".
  */
 export interface AdaptiveConcurrency {
@@ -27,6 +27,8 @@ export function adaptiveConcurrency(): AdaptiveConcurrency {
   let count = 0;
   /** Answers to requests that were sent before the last decrease: they say nothing about the new limit. */
   let outdated = 0;
+  /** Until latency grows for the first time, half as many again instead of two more. */
+  let ramping = true;
 
   function change(to: number): void {
     if (to < limit) outdated = limit;
@@ -47,9 +49,12 @@ export function adaptiveConcurrency(): AdaptiveConcurrency {
       if (count < limit) return;
       const mean = sum / count;
       best = Math.max(Math.min(best, mean), negligible);
-      change(mean < best * increaseBelow ? limit + 2 : mean > best * decreaseAbove ? Math.floor(limit * 0.8) : limit);
+      if (mean < best * increaseBelow) return change(ramping ? Math.ceil(limit * 1.5) : limit + 2);
+      ramping = false;
+      change(mean > best * decreaseAbove ? Math.floor(limit * 0.8) : limit);
     },
     throttled: () => {
+      ramping = false;
       if (outdated > 0) outdated -= 1;
       else change(Math.floor(limit / 2));
     },
