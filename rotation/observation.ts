@@ -114,6 +114,8 @@ export interface StoredProof {
   readonly finishedAt: number;
   readonly servers: readonly ServerState[];
   readonly resources: readonly StoredResource[];
+  /** What this method could not look at, in words, for the evidence; absent where it saw everything. */
+  readonly notSeen?: readonly string[];
 }
 
 export interface StoredResource {

@@ -16,6 +16,7 @@ import { countObjects } from "./paged-list";
 import { readObjectsThrough } from "./read-through";
 import { discoverResources, expandResources, type ServedResource } from "./resources";
 import { rewriteObjects } from "./rewriter";
+import { unservedKinds } from "./unserved-kinds";
 
 export interface StoredObjectsOptions {
   readonly servers: readonly ApiServerAddress[];
@@ -52,7 +53,7 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
         return measureByEtcd({ etcd, prefix: options.etcd.prefix, clients, targets, servers, onProgress, signal });
       }
       const through = clientsOf(servers.map((state) => state.server));
-      return proveByApi({
+      const proof = await proveByApi({
         clients: through,
         states: servers,
         targets,
@@ -61,6 +62,8 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
         onProgress,
         signal,
       });
+      const notSeen = await firstOf(through, (client) => unservedKinds(client, names, signal));
+      return notSeen.length === 0 ? proof : { ...proof, notSeen };
     },
     rewrite: async (targets, servers, onProgress, signal) => {
       const through = clientsOf(servers);
@@ -110,7 +113,9 @@ async function measureByEtcd(input: EtcdMeasurement): Promise<StoredProof> {
   });
   const resources = await scanStoredValues(etcd, ranges, onProgress, signal);
   if (known !== undefined) await compareWithApi(clients, expandResources(names, known), resources, prefix, signal);
-  return { method: "etcd", startedAt, finishedAt: Date.now(), servers, resources };
+  const proof: StoredProof = { method: "etcd", startedAt, finishedAt: Date.now(), servers, resources };
+  const alone = "whether this etcd is the API servers' own: none of them answered";
+  return known === undefined ? { ...proof, notSeen: [alone] } : proof;
 }
 
 /**

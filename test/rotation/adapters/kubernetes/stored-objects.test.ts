@@ -66,7 +66,9 @@ describe("stored objects of a cluster", function () {
   it("no API server is up => etcd alone tells", async () => {
     inEtcd(4);
     server.intercept = () => ({ status: 0, reset: true });
-    assert.equal((await measure()).resources[0]?.objects, 4);
+    const proof = await measure();
+    assert.equal(proof.resources[0]?.objects, 4);
+    assert.match(proof.notSeen?.[0] ?? "", /none of them answered/);
   });
 
   it("a server without an address => invalid-input, naming it", async () => {
@@ -112,6 +114,33 @@ describe("stored objects of a cluster", function () {
       [proof.method, proof.resources[0]?.keys],
       ["api", [{ key: { provider: "identity" }, objects: 5 }]],
     );
+    assert.equal(proof.notSeen, undefined);
+    await byApi.close();
+  });
+
+  it("without etcd, a wildcard's kinds that nobody serves are said not to have been seen", async () => {
+    addObjects(store, "secrets", 2, "old");
+    const kind = (group: string, ...served: boolean[]) => ({
+      metadata: { name: `pandas.${group}` },
+      spec: { group, versions: served.map((one) => ({ served: one })) },
+    });
+    const items = [kind("a.example.com", false, false), kind("b.example.com", false, true)];
+    server.intercept = (_, path) =>
+      path.endsWith("/customresourcedefinitions") ? { status: 200, body: { items } } : undefined;
+    const none = { ca: "", cert: "", key: "" };
+    const config = { blocks: [{ resources: ["*.*"], providers: [{ kind: "identity" as const }] }] };
+    const byApi = createStoredObjects({
+      servers: [{ name: "cp1", url: server.url, tls: none }],
+      configOf: () => config,
+    });
+    const wildcard = [{ resource: "*.*", key: { provider: "identity" } }];
+    const state = { server: "cp1", loadedHash: "h", processStartedAt: 1 };
+    const proof = await byApi.measure(wildcard, [state], () => {}, signal);
+    assert.equal(proof.resources[0]?.objects, 2);
+    assert.deepEqual(proof.notSeen, [
+      "pandas.a.example.com: no version of it is served",
+      "objects of API groups that are switched off",
+    ]);
     await byApi.close();
   });
 });
