@@ -73,7 +73,13 @@ export function createKeyVaultClient(settings: {
         properties: { vaultUrl, name: names.keyName, version: names.keyVersion },
       },
       credential,
-      { httpClient, serviceVersion, retryOptions: { maxRetries: 0 }, redirectOptions: { maxRetries: 0 } },
+      {
+        httpClient,
+        serviceVersion,
+        retryOptions: { maxRetries: 0 },
+        redirectOptions: { maxRetries: 0 },
+        userAgentOptions: { userAgentPrefix: "kms-etcd-plugin" },
+      },
     );
 
   // The SDK mixes up request bodies when calls run side by side before a client's first challenge is answered (it keeps one

@@ -272,6 +272,21 @@ describe("authentication of the Azure Key Vault provider", function () {
       await fails(/azure.json: aadClientCertPath names a certificate that the application does not have/);
     });
 
+    it("names the fields when no request can be made from them", async () => {
+      const { clientId, tenantId } = application({ certificate: certificateForms.certificate });
+      await host.writeAzureJson({ tenantId: "no tenant!", aadClientId: clientId, aadClientSecret: secret });
+      await fails(/azure.json: no token can be asked for with tenantId, aadClientId and aadClientSecret/);
+      const path = join(host.directory, "principal.pem");
+      await writeFile(path, certificateForms.encryptedPem);
+      await host.writeAzureJson({
+        tenantId,
+        aadClientId: clientId,
+        aadClientCertPath: path,
+        aadClientCertPassword: secret,
+      });
+      await fails(/with tenantId, aadClientId, aadClientCertPath and aadClientCertPassword: ERR_OSSL_\w+/);
+    });
+
     it("takes a corrected file without a restart", async () => {
       const { clientId, tenantId } = application({ secret });
       await host.writeAzureJson({ tenantId, aadClientId: clientId, aadClientSecret: "wrong" });
@@ -344,29 +359,29 @@ describe("authentication of the Azure Key Vault provider", function () {
       );
     });
 
-    it("a vault that wants tokens of another service gets none", async () => {
-      const tokens = host.azure.entra.granted();
-      const provider = await host.open();
-      await provider.probe(AbortSignal.timeout(2_900));
-      const fresh = await host.open();
-      host.azure.faults.order(
-        "challenge",
-        {
-          kind: "change",
-          change: (answer) => ({
-            ...answer,
-            headers: {
-              ...answer.headers,
-              "www-authenticate":
-                'Bearer authorization="https://login.microsoftonline.com/t", resource="https://azure.net"',
-            },
-          }),
-        },
-        100,
-      );
-      await assert.rejects(fresh.probe(AbortSignal.timeout(2_900)), /cloud does not fit the vault/);
-      assert.ok(host.azure.entra.granted() - tokens <= 2);
-    });
+    for (const [resource, message] of [
+      // In the vault's own domain, so that only azure.json tells that it is wrong.
+      ["https://azure.net", /azure.json: cloud does not fit the vault, which wants tokens for https:\/\/azure\.net/],
+      ["https://management.azure.com", /not Key Vault: it asks for a token of another service/],
+    ] as const) {
+      it(`a vault that wants tokens for ${resource} gets none`, async () => {
+        const provider = await host.open();
+        const challenge = `Bearer authorization="https://login.microsoftonline.com/t", resource="${resource}"`;
+        host.azure.faults.order(
+          "challenge",
+          {
+            kind: "change",
+            change: (answer) => ({ ...answer, headers: { ...answer.headers, "www-authenticate": challenge } }),
+          },
+          100,
+        );
+        await assert.rejects(provider.probe(AbortSignal.timeout(2_900)), message);
+        const carried = host.azure.requests.filter(
+          (request) => request.host === host.vault.host && request.headers["authorization"] !== undefined,
+        );
+        assert.deepEqual(carried, []);
+      });
+    }
   });
 
   describe("through a proxy", () => {
