@@ -29,14 +29,20 @@ const codes: Readonly<Record<ErrorCode, status>> = {
 
 export function callError(thrown: unknown): Partial<StatusObject> {
   if (thrown instanceof InitFailed) return initFailed(thrown);
-  if (isStatus(thrown)) return thrown;
+  if (thrown instanceof ForeignStatus) return thrown.status;
   const code = thrown instanceof KmsEtcdError ? codes[thrown.code] : status.INTERNAL;
   return { code, details: describeError(thrown) };
 }
 
-/** A status that was made where it was thrown: Construct's has the property paths in it. */
-function isStatus(thrown: unknown): thrown is Partial<StatusObject> {
-  return !(thrown instanceof Error) && typeof thrown === "object" && thrown !== null && "code" in thrown;
+/** A status that another server of ours has made, to be passed on as it is: Construct's has property paths in its metadata. */
+export class ForeignStatus extends Error {
+  readonly status: Pick<StatusObject, "code" | "details" | "metadata">;
+
+  constructor({ code, details, metadata }: StatusObject) {
+    super(details);
+    this.name = "ForeignStatus";
+    this.status = { code, details, metadata };
+  }
 }
 
 function initFailed(failure: InitFailed): Partial<StatusObject> {

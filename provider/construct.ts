@@ -9,6 +9,7 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import type { ConstructRequest, ConstructResponse } from "@pulumi/pulumi/proto/provider_pb";
 import { KmsEtcdError } from "../core/errors";
+import { ForeignStatus } from "./call-error";
 import { connectUnary, type UnaryClient } from "./unary-call";
 
 export interface ComponentHost {
@@ -27,9 +28,7 @@ export function createComponentHost(engineAddress: () => string | undefined): Co
       try {
         return await client.call(ResourceProviderService.construct, request);
       } catch (thrown) {
-        // The paths of inputs that can't be used are in the metadata: pass the status on as it is.
-        const { code, details, metadata } = thrown as ServiceError;
-        throw { code, details, metadata };
+        throw new ForeignStatus(thrown as ServiceError);
       }
     },
     async close() {

@@ -1,5 +1,5 @@
 /** What differs between two sets of inputs, as the property paths and kinds of a detailed diff. */
-import { isObject, type Properties, type PropertyValue } from "./property-values";
+import { isList, isObject, type Properties, type PropertyValue } from "./property-values";
 
 export type PropertyChange = "add" | "delete" | "update";
 
@@ -39,7 +39,7 @@ function compare(
     if (after !== undefined && after !== null) changes.set(path, "add");
   } else if (after === undefined || after === null) {
     changes.set(path, "delete");
-  } else if (Array.isArray(before) && Array.isArray(after)) {
+  } else if (isList(before) && isList(after)) {
     for (let index = 0; index < Math.max(before.length, after.length); index += 1) {
       compare(`${path}[${index}]`, before[index], after[index], changes);
     }

@@ -55,14 +55,19 @@ export function hasUnknown(value: PropertyValue | undefined): boolean {
   return isObject(value) && Object.values(value).some(hasUnknown);
 }
 
+/** Whether a value is a list; `Array.isArray` would make its entries `any`. */
+export function isList(value: PropertyValue | undefined): value is readonly PropertyValue[] {
+  return Array.isArray(value);
+}
+
 /** Whether a value is an object with named properties. */
-export function isObject(value: PropertyValue | undefined): value is { readonly [name: string]: PropertyValue } {
+export function isObject(value: PropertyValue | undefined): value is Readonly<Record<string, PropertyValue>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function read(value: JavaScriptValue, onSecret: () => void): PropertyValue {
   if (value === unknownMark) return unknown;
-  if (Array.isArray(value)) return value.map((entry) => read(entry, onSecret));
+  if (Array.isArray(value)) return value.map((entry: JavaScriptValue) => read(entry, onSecret));
   if (typeof value !== "object" || value === null) return value;
   const fields = value as Record<string, JavaScriptValue>;
   if (fields[signatureKey] === secretSignature) {

@@ -3,7 +3,6 @@ import {
   type handleUnaryCall,
   Server,
   ServerCredentials,
-  type ServiceDefinition,
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
@@ -33,7 +32,7 @@ export async function startProviderServer(
   });
   const implementation: UntypedServiceImplementation = {};
   for (const [name, method] of Object.entries(methods)) implementation[name] = unary(session, name, method);
-  server.addService(ResourceProviderService as ServiceDefinition, implementation);
+  server.addService(ResourceProviderService, implementation);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

@@ -23,8 +23,8 @@ export async function startProvider(options: ProviderOptions): Promise<ProviderS
   const session = createSession(options.engineAddress);
   const components: ComponentHost = createComponentHost(() => session.engineAddress);
   const resources = new Map([
-    [typeTokens.encryptionRollout as string, createRolloutResource(options.engine)],
-    [typeTokens.localKey as string, createLocalKeyResource()],
+    [typeTokens.encryptionRollout, createRolloutResource(options.engine)],
+    [typeTokens.localKey, createLocalKeyResource()],
   ]);
   const methods: Readonly<Record<string, Method>> = {
     ...createHandshakeService(session, options.identity),

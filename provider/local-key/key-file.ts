@@ -46,8 +46,8 @@ async function makeKeyFile(file: string): Promise<void> {
   const unfinished = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}.unfinished`);
   try {
     await writeDurably(unfinished, formatLocalKeyFile(randomBytes(localKeyBytes)));
-    await link(unfinished, file).catch((thrown: NodeJS.ErrnoException) => {
-      if (thrown.code !== "EEXIST") throw thrown;
+    await link(unfinished, file).catch((thrown: unknown) => {
+      if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
     });
   } finally {
     await rm(unfinished, { force: true });

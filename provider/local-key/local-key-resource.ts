@@ -45,7 +45,7 @@ export function createLocalKeyResource(): Resource {
 
     async delete(state, operation) {
       await operation.warn(
-        `${String(state.outputs["file"])} stays where it is: stored objects or backups may need the key`,
+        `${JSON.stringify(state.outputs["file"])} stays where it is: stored objects or backups may need the key`,
       );
     },
   };
@@ -62,13 +62,16 @@ function problemsOf(inputs: Properties): readonly CheckProblem[] {
 }
 
 /** The version's key is what data is stored under: the file must hold that key, wherever it stands now. */
-async function problemWithFile(file: PropertyValue | undefined, keyId: PropertyValue | undefined): Promise<unknown> {
+async function problemWithFile(
+  file: PropertyValue | undefined,
+  keyId: PropertyValue | undefined,
+): Promise<Error | undefined> {
   if (typeof file !== "string" || typeof keyId !== "string") return undefined;
   let found: string | undefined;
   try {
     found = await readKeyId(file);
   } catch (thrown) {
-    return thrown;
+    return thrown instanceof Error ? thrown : new Error(describeError(thrown));
   }
   if (found === keyId) return undefined;
   const problem = found === undefined ? "is gone" : `holds the key ${found}`;

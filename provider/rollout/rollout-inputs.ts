@@ -33,13 +33,14 @@ export const limitNames: ReadonlyMap<string, keyof Limits> = new Map([
 export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
   const { keys, ...rest } = inputs;
   const local = inputs["local"];
-  if (hasUnknown(rest) || !isObject(local) || !Array.isArray(keys)) return undefined;
+  const controlPlaneFile = isObject(local) ? local["controlPlaneFile"] : undefined;
+  if (hasUnknown(rest) || typeof controlPlaneFile !== "string" || !Array.isArray(keys)) return undefined;
   const declared = keys.flatMap((entry: PropertyValue) => declaredKey(entry) ?? []);
   const active = declared.find((entry) => entry.version === inputs["keyVersion"]);
   if (active === undefined || declared.length !== keys.length) return undefined;
   const enabled = inputs["enabled"] !== false;
   return {
-    platform: { kind: "local", controlPlaneFile: String(local["controlPlaneFile"]) },
+    platform: { kind: "local", controlPlaneFile },
     keys: declared,
     target: enabled ? active.version : 0,
     goal: {

@@ -64,7 +64,7 @@ function essence(evidence: Properties): string {
     entry["resource"],
     entry["unknown"] === 0,
     list(entry["keys"])
-      .map((key) => `${String(key["provider"])} ${String(key["keyId"] ?? "")}`)
+      .map((key) => JSON.stringify([key["provider"], key["keyId"] ?? null]))
       .sort(),
   ]);
   const servers = list(evidence["servers"]).map((server) => [

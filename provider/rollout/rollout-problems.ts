@@ -58,13 +58,13 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
     const wrong = wholeNumberViolations(`${path}.version`, version, false);
     if (wrong.length > 0) return [...wrong];
     if (versions.indexOf(version) < index) {
-      return [{ path: `${path}.version`, reason: `repeats ${String(version)}; declare each version once` }];
+      return [{ path: `${path}.version`, reason: `repeats ${JSON.stringify(version)}; declare each version once` }];
     }
     return [...localKeyProblems(path, entry)];
   });
   if (problems.length > 0 || keys.includes(unknown) || versions.includes(unknown)) return problems;
   if (typeof keyVersion === "number" && !versions.includes(keyVersion)) {
-    const declared = versions.join(", ");
+    const declared = versions.map((version) => JSON.stringify(version)).join(", ");
     return [
       {
         path: "keyVersion",

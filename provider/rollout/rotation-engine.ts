@@ -6,7 +6,10 @@ import type { RotationPlan } from "../../rotation/plan";
 import type { RotationEvent, RotationOutcome } from "../../rotation/run";
 
 /** Which cluster. One kind a platform. */
-export type Platform = { readonly kind: "local"; readonly controlPlaneFile: string };
+export interface Platform {
+  readonly kind: "local";
+  readonly controlPlaneFile: string;
+}
 
 /** A goal without the servers: those the platform lists. */
 export type RolloutGoal = Omit<Goal, "servers">;

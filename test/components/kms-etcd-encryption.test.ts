@@ -31,7 +31,8 @@ describe("KmsEtcdEncryption", () => {
   beforeEach(async () => {
     registered = [];
     await pulumi.runtime.setMocks({
-      newResource: ({ type, name, inputs }) => {
+      newResource: ({ type, name, inputs: given }) => {
+        const inputs = given as Record<string, unknown>;
         registered.push({ type, name, inputs });
         return {
           id: name,
@@ -137,7 +138,7 @@ describe("KmsEtcdEncryption", () => {
   for (const [name, changed, path, reason] of bad) {
     it(`${name} => an InputPropertyError at ${path}, and no resource`, () => {
       assert.throws(
-        () => new KmsEtcdEncryption("etcd", { ...good, ...changed } as unknown as KmsEtcdEncryptionArgs),
+        () => new KmsEtcdEncryption("etcd", { ...good, ...changed }),
         (thrown: unknown) => {
           assert.ok(pulumi.InputPropertyError.isInstance(thrown));
           assert.equal(thrown.propertyPath, path);

@@ -56,7 +56,7 @@ describe("local key file on disk", () => {
   it("a file that is no key => refused, never overwritten, and its content is in no message", async () => {
     const file = join(directory, "key-v1");
     writeFileSync(file, "very private notes", { mode: 0o600 });
-    await assert.rejects(ensureKeyFile(file), (thrown: Error) => !`${thrown.message}`.includes("private notes"));
+    await assert.rejects(ensureKeyFile(file), (thrown: Error) => !thrown.message.includes("private notes"));
     assert.equal(readFileSync(file, "utf8"), "very private notes");
   });
 

@@ -36,7 +36,7 @@ describe("LocalKey over a real gRPC socket", () => {
 
   it("create => a file, its key_id, a word that it is for development, and no key material anywhere but in the file", async () => {
     const { id, outputs, refreshes } = await side.localKey.create({ file });
-    assert.match(String(outputs["keyId"]), /^local-[0-9a-f]{32}$/);
+    assert.match(JSON.stringify(outputs["keyId"]), /^"local-[0-9a-f]{32}"$/);
     assert.equal(id, outputs["keyId"]);
     assert.equal(refreshes, true);
     const material = readFileSync(file, "utf8").split("\n")[1] ?? "";
@@ -54,7 +54,7 @@ describe("LocalKey over a real gRPC socket", () => {
     const { outputs } = await side.localKey.create({ file });
     await side.localKey.delete({ file }, outputs);
     assert.equal(existsSync(file), true);
-    assert.match(side.warnings.join("\n"), /key-v1 stays where it is/);
+    assert.match(side.warnings.join("\n"), /key-v1" stays where it is/);
   });
 
   it("the path changes => refused while the file has not moved, an update without a new key once it has", async () => {

@@ -70,8 +70,8 @@ describe("EncryptionRollout over a real gRPC socket, with the real engine on a s
     assert.equal(outputs["activeKeyVersion"], 1);
     assert.equal(outputs["evidence"], unknown);
     assert.deepEqual(
-      side.published.map((view) => `${view.op} ${view.name} ${String(view.outputs["result"])}`),
-      ["Plugin", "Read", "Write", "Rewrite", "Verify", "Prune"].map((stage) => `CREATE ${stage} planned`),
+      side.published.map((view) => `${view.op} ${view.name} ${JSON.stringify(view.outputs["result"])}`),
+      ["Plugin", "Read", "Write", "Rewrite", "Verify", "Prune"].map((stage) => `CREATE ${stage} "planned"`),
     );
     assert.equal(cluster.effects(), 0);
     assert.deepEqual(storedKeyIds(), [undefined]);
@@ -101,8 +101,8 @@ describe("EncryptionRollout over a real gRPC socket, with the real engine on a s
     side.published.length = 0;
     await stack.up(wanted(2, [1, 2]));
     assert.deepEqual(
-      side.published.map((view) => `${view.op} ${view.name} ${String(view.outputs["result"])}`),
-      ["Plugin", "Read", "Write", "Rewrite", "Verify", "Prune"].map((stage) => `UPDATE ${stage} done`),
+      side.published.map((view) => `${view.op} ${view.name} ${JSON.stringify(view.outputs["result"])}`),
+      ["Plugin", "Read", "Write", "Rewrite", "Verify", "Prune"].map((stage) => `UPDATE ${stage} "done"`),
     );
     assert.ok(
       side.progress.some((line) => line.startsWith("[2/6] Read: ")),

@@ -4,12 +4,11 @@ import {
   Server,
   ServerCredentials,
   type ServerUnaryCall,
-  type ServiceDefinition,
   type ServiceError,
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { EngineService } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb";
+import { type LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as messages from "@pulumi/pulumi/proto/provider_pb";
 import { ResourceStatusService } from "@pulumi/pulumi/proto/resource_status_grpc_pb";
@@ -40,14 +39,14 @@ export async function engineSide(start: (address: string) => Promise<{ port: num
   const published: PublishedView[] = [];
   const oldViews = new Map<string, messages.View>();
   const server = new Server();
-  server.addService(EngineService as unknown as ServiceDefinition, {
+  server.addService(EngineService, {
     log: (call: ServerUnaryCall<LogRequest, Empty>, done: sendUnaryData<Empty>) => {
-      if (call.request.getSeverity() > 0)
+      if (call.request.getSeverity() !== LogSeverity.DEBUG)
         (call.request.getEphemeral() ? progress : warnings).push(call.request.getMessage());
       done(null, new Empty());
     },
   });
-  server.addService(ResourceStatusService as unknown as ServiceDefinition, {
+  server.addService(ResourceStatusService, {
     publishViewSteps: (
       call: ServerUnaryCall<PublishViewStepsRequest, PublishViewStepsResponse>,
       done: sendUnaryData<PublishViewStepsResponse>,
@@ -69,7 +68,7 @@ export async function engineSide(start: (address: string) => Promise<{ port: num
     (await client.call(service[name] as MethodDefinition<object, object>, request)) as Response;
 
   function keep(step: ViewStep): void {
-    const op = Object.entries(ViewStep.Op).find(([, value]) => value === step.getOp())?.[0] ?? "?";
+    const op = Object.entries(ViewStep.Op).find(([, value]) => Number(value) === (step.getOp() as number))?.[0] ?? "?";
     const name = step.getName();
     const outputs = readProperties(step.getNew()?.getOutputs()).values;
     published.push({ op, name, outputs, error: step.getError() });
