@@ -44,8 +44,6 @@ export async function runPlugin(
     const metrics = createPluginMetrics(config.kind, version);
     const keys = providers.map((provider) => serveKey(provider, config, { log, metrics, version, clock }));
     undo.push(async () => keys.forEach(({ health }) => health.stop()));
-    for (const { health } of keys) health.start();
-
     const servers: KmsServer[] = [];
     const http = await startHttp(
       operation,
@@ -68,6 +66,8 @@ export async function runPlugin(
         ...key.provider.description,
       });
     }
+    // Not before the sockets listen: the first probe loads the cloud's SDK, and a start must not wait for that.
+    for (const { health } of keys) health.start();
     return { servers, ...http, stop };
   } catch (error) {
     await stop();

@@ -18,7 +18,7 @@ describe("the plugin's bundle", function () {
   it("is the server, which holds no cloud's code, and a file for each cloud", () => {
     assert.deepEqual(
       bundle.files.map(({ path }) => path),
-      ["main.js", "providers/azure-key-vault.js", "providers/aws-kms.js"],
+      ["main.js", "providers/azure-key-vault.js", "providers/aws-kms.js", "providers/azure-libraries.js"],
     );
     assert.ok(text("main.js").startsWith("#!/usr/bin/node --flag\n"));
     for (const cloud of ["azure-key-vault", "aws-kms"])
