@@ -32,6 +32,8 @@ export function evidenceToKeep(
 ): PropertyValue {
   const after = evidenceProperties(now);
   if (!isObject(before)) return after;
+  // Nobody looked: another engine was at work.
+  if (now.servers.length === 0) return before;
   if (!countsMayDiffer) return before["digest"] === after["digest"] ? before : after;
   // A look right after a reload can't be complete: a request from before may still be under way. The run has waited for it.
   return essence(before) === essence(after) && (before["complete"] === true || !now.complete) ? before : after;

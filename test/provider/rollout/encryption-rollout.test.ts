@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { typeTokens } from "../../../core/type-tokens";
 import type { Properties } from "../../../provider/property-values";
 import { unknown } from "../../../provider/property-values";
 import { startProvider } from "../../../provider/provider";
@@ -6,6 +7,7 @@ import { keyVersion } from "../../rotation/goals";
 import { type SimulatedCluster, simulateCluster } from "../../rotation/simulated-cluster";
 import { type EngineSide, engineSide } from "../support/engine-side";
 import { rolloutStack } from "../support/rollout-stack";
+import { nonconforming } from "../support/schema-conformance";
 import { simulatedEngine } from "../support/simulated-engine";
 
 const controlPlaneFile = "/simulated/control-plane.json";
@@ -117,6 +119,11 @@ describe("EncryptionRollout over a real gRPC socket, with the real engine on a s
       (evidence["servers"] as Properties[]).map((server) => server["name"]),
       ["cp1", "cp2", "cp3"],
     );
+  });
+
+  it("the outputs of an up => exactly what the schema says", async () => {
+    await stack.up(wanted(1, [1]));
+    assert.deepEqual(nonconforming(typeTokens.encryptionRollout, stack.state()?.outputs ?? {}), []);
   });
 
   it("objects come and go, then a preview => evidence keeps its words and its time, no change", async () => {
