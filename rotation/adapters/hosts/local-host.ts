@@ -57,10 +57,13 @@ export function localHost(name: string): Host {
     },
     dialSocket: (path, signal) =>
       new Promise((resolve, reject) => {
+        const late = () => new KmsEtcdError("timeout", `${name}: no connection to ${path} in time`);
+        // With a signal that is aborted already Node connects all the same, and nobody would ever close that socket.
+        if (signal.aborted) return reject(late());
         const socket = createConnection({ path, signal });
         socket.once("connect", () => resolve(socket));
         socket.once("error", (error) => {
-          if (signal.aborted) reject(new KmsEtcdError("timeout", `${name}: no connection to ${path} in time`));
+          if (signal.aborted) reject(late());
           else reject(fileError(name, "connect to", path, error));
         });
       }),

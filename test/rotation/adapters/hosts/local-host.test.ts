@@ -87,4 +87,15 @@ describe("this machine as a host", () => {
     assert.equal(Buffer.concat(chunks).toString(), "hello");
     await new Promise((resolve) => server.close(resolve));
   });
+
+  it("a signal that is aborted already => no connection is made, which nobody would close", async () => {
+    let connections = 0;
+    const server = createServer(() => (connections += 1)).listen(at("late"));
+    await new Promise((resolve) => server.once("listening", resolve));
+    await assert.rejects(host.dialSocket(at("late"), AbortSignal.abort()), /cp1: no connection to .*\/late in time/);
+    // One that was made before would be accepted before this one.
+    (await host.dialSocket(at("late"), soon())).destroy();
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(connections, 1);
+  });
 });
