@@ -146,6 +146,6 @@ export function resourceNameViolations(path: string, resources: readonly unknown
 function shown(value: unknown): string {
   if (value === undefined) return "missing";
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
-    return JSON.stringify(value) ?? String(value);
+    return Number.isNaN(value) ? "NaN" : JSON.stringify(value);
   return `of type ${Array.isArray(value) ? "list" : typeof value}`;
 }

@@ -16,14 +16,24 @@ const mocha = join(project, "node_modules", "mocha", "bin", "mocha.js");
 const tiers = {
   unit: { specs: ["test/!(e2e|full)/**/*.test.ts"], options: [] },
   // They mostly wait for API servers, so more run at once than there are cores.
-  e2e: { specs: ["test/e2e/**/*.test.ts"], options: ["--parallel", "--jobs", "4", "--timeout", "1200000"], tools: ["etcd", "kube-apiserver", "pulumi"] },
-  full: { specs: ["test/full/**/*.test.ts"], options: ["--timeout", "2400000"], tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "pulumi"] },
+  e2e: {
+    specs: ["test/e2e/**/*.test.ts"],
+    options: ["--parallel", "--jobs", "4", "--timeout", "1200000"],
+    tools: ["etcd", "kube-apiserver", "pulumi"],
+  },
+  full: {
+    specs: ["test/full/**/*.test.ts"],
+    options: ["--timeout", "2400000"],
+    tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "pulumi"],
+  },
 };
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((tier) => !(tier in tiers));
 if (chosen.length === 0 || unknown.length > 0) {
-  process.stderr.write(`error: name tiers out of ${Object.keys(tiers).join(", ")}; got ${chosen.join(" ") || "none"}\n`);
+  process.stderr.write(
+    `error: name tiers out of ${Object.keys(tiers).join(", ")}; got ${chosen.join(" ") || "none"}\n`,
+  );
   process.exit(2);
 }
 
@@ -40,7 +50,9 @@ try {
     }
     const file = join(results, `${tier}.json`);
     const begun = Date.now();
-    const code = await run([mocha, ...options, "--reporter", "test/support/counting-reporter.cjs", ...specs], { KMS_ETCD_TEST_COUNTS: file });
+    const code = await run([mocha, ...options, "--reporter", "test/support/counting-reporter.cjs", ...specs], {
+      KMS_ETCD_TEST_COUNTS: file,
+    });
     try {
       const tally = JSON.parse(readFileSync(file, "utf8"));
       for (const name of Object.keys(counts)) counts[name] += tally[name];

@@ -64,9 +64,7 @@ async function main(): Promise<void> {
   } finally {
     const { requests, failures, slowest } = await traffic.stop();
     title("7  The evidence");
-    say(
-      `rotation took ${seconds(Date.now() - rotationStarted)}; API servers look at their file once a minute`,
-    );
+    say(`rotation took ${seconds(Date.now() - rotationStarted)}; API servers look at their file once a minute`);
     say(`client requests meanwhile: ${requests}, failed: ${failures.length}, slowest: ${slowest} ms`);
     for (const failure of failures.slice(0, 10)) say(`  ${failure}`);
     if (failures.length > 0) process.exitCode = 1;

@@ -27,7 +27,7 @@ describe("input rules", () => {
       const violations = keyVersionViolations({ keyVersion });
       assert.equal(violations.length, 1);
       assert.equal(violations[0]?.path, "keyVersion");
-      assert.match(violations[0]?.reason ?? "", /write a whole number, 1 or greater$/);
+      assert.match(violations[0].reason, /write a whole number, 1 or greater$/);
     });
   }
 
@@ -35,7 +35,7 @@ describe("input rules", () => {
     const [violation, ...others] = keyVersionViolations({ keyVersion: 3, newestKeyVersion: 2 });
     assert.equal(others.length, 0);
     assert.equal(violation?.path, "keyVersion");
-    assert.match(violation?.reason ?? "", /newest declared key is version 2; raise newestKeyVersion to 3/);
+    assert.match(violation.reason, /newest declared key is version 2; raise newestKeyVersion to 3/);
   });
 
   it("a keyVersion below oldestKeyVersion => a violation that names oldestKeyVersion", () => {
@@ -46,7 +46,7 @@ describe("input rules", () => {
   it("a million declared keys => a violation before a single one is made", () => {
     const [violation] = keyVersionViolations({ keyVersion: 1, newestKeyVersion: 1_000_000 });
     assert.equal(violation?.path, "oldestKeyVersion");
-    assert.match(violation?.reason ?? "", /declare at most 100/);
+    assert.match(violation.reason, /declare at most 100/);
   });
 
   it("any whole numbers oldest <= active <= newest => no violation, and every version from oldest to newest is declared", () => {

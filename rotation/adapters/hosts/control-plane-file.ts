@@ -21,8 +21,9 @@ export async function readControlPlaneFile(file: string): Promise<LocalControlPl
   if (described.formatVersion === undefined || !Array.isArray(described.hosts)) {
     throw notOurs(file);
   }
-  if (described.formatVersion !== formatVersion) {
-    throw new KmsEtcdError("unsupported", `${file} has format version ${String(described.formatVersion)}`, {
+  const found: number = described.formatVersion;
+  if (found !== formatVersion) {
+    throw new KmsEtcdError("unsupported", `${file} has format version ${found}`, {
       remedy: `use the version of pulumi-kms-etcd that started the control plane; this one knows ${formatVersion}`,
     });
   }

@@ -39,7 +39,7 @@ describe("the fake Azure refuses what Azure refuses", function () {
     const response = await client.request({
       origin,
       path: pathname + search,
-      method: (options.method ?? "GET"),
+      method: options.method ?? "GET",
       headers: options.headers ?? {},
       body: options.body ?? null,
     });
