@@ -5,6 +5,7 @@
  * writes with the key that is asked about; before that, everything counts as unknown.
  */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import { KmsEtcdError } from "../../../core/errors";
 import type { RewriteTarget } from "../../decision";
 import type { ServerState, StoredProof, StoredResource } from "../../observation";
 import type { Progress } from "../../stored-objects";
@@ -31,7 +32,11 @@ export interface ApiProofInput {
 /** So many objects of each resource that a later server stores again are looked at more closely. */
 const closerLook = 20;
 
+/** Throws `blocked` without any server: then "every server" would be true of none. */
 export async function proveByApi(input: ApiProofInput): Promise<StoredProof> {
+  if (input.states.length === 0) {
+    throw new KmsEtcdError("blocked", "no API server's configuration is known, so nothing can be proven through them");
+  }
   const startedAt = Date.now();
   const provable = input.targets.filter((target) => isProvable(input, target));
   const counted = await passes(input, provable);
@@ -51,7 +56,7 @@ function isProvable({ states, configOf }: ApiProofInput, target: RewriteTarget):
 }
 
 interface Tally {
-  /** Answered in the last pass. */
+  /** Answered; the most of any pass, because objects come and go. */
   objects: number;
   /** Refused in some pass, by name, so that none counts twice. */
   readonly refused: Set<string>;
@@ -59,52 +64,43 @@ interface Tally {
   disputed: number;
 }
 
+/** First through one server alone, so that for the others every object has just been stored; then through those at once. */
 async function passes(
   input: ApiProofInput,
   targets: readonly RewriteTarget[],
 ): Promise<(target: RewriteTarget) => StoredResource> {
-  const resources = targets.flatMap((target) => input.served.get(target.resource) ?? []);
-  const tallies = new Map<string, Tally>();
-  const tallyOf = (resource: string): Tally => {
-    const known = tallies.get(resource) ?? { objects: 0, refused: new Set<string>(), disputed: 0 };
-    tallies.set(resource, known);
-    return known;
-  };
-  for (const [index, client] of input.clients.entries()) {
-    if (resources.length === 0) break;
-    const rewritten = new Map<string, { count: number; readonly sample: ListedObject[] }>();
-    for (const tally of tallies.values()) tally.objects = 0;
-    const { failures } = await runPass({
-      clients: [client],
+  const { clients, served } = input;
+  const resources = targets.flatMap((target) => served.get(target.resource) ?? []);
+  const tallies = new Map(
+    resources.map(({ name }): [string, Tally] => [name, { objects: 0, refused: new Set(), disputed: 0 }]),
+  );
+  const onProgress = progressOfAll(input);
+  const [first] = clients;
+
+  async function through(client: ApiClient): Promise<void> {
+    const { seen, failures } = await onePass(
+      client,
       resources,
-      ask: noOpPatch,
-      // 409 is no answer here: what someone else wrote must be looked at too, and is, at the end of the pass.
-      isAnswer: (status) => status === 404,
-      onAnswer: (object, response) => {
-        if (response.status !== 200) return;
-        tallyOf(object.resource.name).objects += 1;
-        if (index === 0 || resourceVersionOf(response) === object.resourceVersion) return;
-        const seen = rewritten.get(object.resource.name) ?? { count: 0, sample: [] };
-        rewritten.set(object.resource.name, seen);
-        seen.count += 1;
-        if (seen.sample.length < closerLook) seen.sample.push(object);
-      },
-      onProgress: ({ done, total }) =>
-        input.onProgress({
-          done: done + index * (total ?? done),
-          total: total === undefined ? undefined : total * input.clients.length,
-        }),
-      signal: input.signal,
-    });
-    for (const { resource, namespace, name } of failures) tallyOf(resource).refused.add(`${namespace}/${name}`);
-    const before = input.clients[index - 1];
-    for (const [resource, { count, sample }] of before === undefined ? [] : rewritten) {
-      const tally = tallyOf(resource);
-      if (before && (await serversDisagree(before, client, sample))) tally.disputed = Math.max(tally.disputed, count);
+      (progress) => onProgress(client, progress),
+      input.signal,
+    );
+    for (const { resource, namespace, name } of failures) tallies.get(resource)?.refused.add(`${namespace}/${name}`);
+    for (const [resource, { objects, rewritten, sample }] of seen) {
+      const tally = tallies.get(resource);
+      if (tally === undefined) continue;
+      tally.objects = Math.max(tally.objects, objects);
+      if (first === undefined || client === first || !(await serversDisagree(first, client, sample))) continue;
+      tally.disputed = Math.max(tally.disputed, rewritten);
     }
   }
+
+  if (first !== undefined && resources.length > 0) {
+    await through(first);
+    const rest = await Promise.allSettled(clients.slice(1).map(through));
+    for (const result of rest) if (result.status === "rejected") throw result.reason;
+  }
   return (target) => {
-    const own = (input.served.get(target.resource) ?? []).map((resource) => tallyOf(resource.name));
+    const own = (served.get(target.resource) ?? []).flatMap(({ name }) => tallies.get(name) ?? []);
     let objects = 0;
     let unknown = 0;
     for (const tally of own) {
@@ -114,6 +110,43 @@ async function passes(
     }
     const keys = objects > unknown ? [{ key: target.key, objects: objects - unknown }] : [];
     return { resource: target.resource, objects, bytes: 0, keys, unknown };
+  };
+}
+
+async function onePass(
+  client: ApiClient,
+  resources: readonly ServedResource[],
+  onProgress: (progress: Progress) => void,
+  signal: AbortSignal,
+) {
+  const seen = new Map<string, { objects: number; rewritten: number; readonly sample: ListedObject[] }>();
+  const { failures } = await runPass({
+    clients: [client],
+    resources,
+    ask: noOpPatch,
+    // 409 is no answer here: what someone else wrote must be looked at too, and is, at the end of the pass.
+    isAnswer: (status) => status === 404,
+    onAnswer: (object, response) => {
+      if (response.status !== 200) return;
+      const entry = seen.get(object.resource.name) ?? { objects: 0, rewritten: 0, sample: [] };
+      seen.set(object.resource.name, entry);
+      entry.objects += 1;
+      if (resourceVersionOf(response) === object.resourceVersion) return;
+      entry.rewritten += 1;
+      if (entry.sample.length < closerLook) entry.sample.push(object);
+    },
+    onProgress,
+    signal,
+  });
+  return { seen, failures };
+}
+
+function progressOfAll({ clients, onProgress }: ApiProofInput) {
+  const passing = new Map<ApiClient, Progress>();
+  return (client: ApiClient, progress: Progress) => {
+    passing.set(client, progress);
+    const done = [...passing.values()].reduce((sum, one) => sum + one.done, 0);
+    onProgress({ done, total: progress.total === undefined ? undefined : progress.total * clients.length });
   };
 }
 

@@ -124,6 +124,20 @@ describe("the proof through API servers", function () {
     assert.deepEqual([secrets?.objects, secrets?.unknown, secrets?.keys[0]?.objects], [620, 1, 619]);
   });
 
+  it("no server => blocked, because a proof through none says nothing", async () => {
+    await Promise.all(servers.splice(0).map((server) => server.close()));
+    const proving = proveByApi({
+      clients: [],
+      states: [],
+      targets: [{ resource: "secrets", key }],
+      served: new Map(),
+      configOf: () => config("new"),
+      onProgress: () => {},
+      signal,
+    });
+    await assert.rejects(proving, { code: "blocked" });
+  });
+
   it("no object at all => nothing is stored, and nothing unknown", async () => {
     store.objects.clear();
     assert.deepEqual((await prove()).resources[0], { resource: "secrets", objects: 0, bytes: 0, keys: [], unknown: 0 });
