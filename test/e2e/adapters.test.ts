@@ -351,9 +351,14 @@ describe("the adapters on a real control plane", function () {
     }
   });
 
-  it("a plugin is stopped on every host", async () => {
+  it("a plugin that a configuration names is not stopped; one that none names is, on every host", async () => {
     const plugin = cluster.keyVersion(1);
-    for (const name of names()) await fleet.stopPlugin(name, plugin.name);
+    await assert.rejects(fleet.stopPlugin("cp1", plugin.name), KmsEtcdError);
+    for (const name of names()) {
+      const before = (await fleet.observe(signal)).servers.find((server) => server.name === name);
+      await fleet.writeConfig({ server: name, expectedHash: before?.file?.hash, config: configOf(["identity"]) });
+      await fleet.stopPlugin(name, plugin.name);
+    }
     const { servers } = await until(({ servers: all }) =>
       all.every((server) => cluster.pid(server.name, plugin.name) === undefined),
     );
