@@ -10,7 +10,7 @@ export interface Evidence {
   readonly servers: readonly EvidenceServer[];
   /** How it was proven: `etcd`, `api`, or `none`. */
   readonly method: "etcd" | "api" | "none";
-  /** How the server set was found, and what could not be seen. */
+  /** How the server set was found, and what could not be seen: of the servers, and of what is stored. */
   readonly discovery: string;
   /** ISO time of the measurement; kept while `digest` stays the same. */
   readonly provenAt: string;
@@ -63,7 +63,8 @@ export function evidenceOf(observed: Observation | undefined, goal: Goal, endpoi
   }));
   const settled = observed.settledAt !== undefined && proof.startedAt >= observed.settledAt;
   const complete = settled && staleTotal(proof, targets) === 0;
-  return seal({ resources, servers, method: proof.method, discovery, complete }, proof.finishedAt);
+  const seen = [discovery, ...(proof.notSeen ?? [])].join("; ");
+  return seal({ resources, servers, method: proof.method, discovery: seen, complete }, proof.finishedAt);
 }
 
 function seal(facts: Omit<Evidence, "provenAt" | "digest">, at: number): Evidence {
