@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
 import { formatLocalKeyFile } from "../../core/local-key-file";
 import { bundleEntry, bundlePlugin } from "../../plugin-server/image/bundle";
-import { interpreter } from "../../plugin-server/image/root-filesystem";
+import { imageEnvironment, interpreter } from "../../plugin-server/image/root-filesystem";
 import type { CloudConnections, CloudReady } from "./cloud-process";
 import { cpuMicroseconds } from "./process-cost";
 
@@ -62,6 +62,9 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
   const keyFile = join(directory, "key");
   await writeFile(keyFile, formatLocalKeyFile(Buffer.alloc(32, 7)), { mode: 0o600 });
   // As the image starts it; the bare server gets the same.
+  const fromImage = Object.fromEntries(
+    imageEnvironment.map((variable) => variable.split(/=(.*)/).slice(0, 2)),
+  ) as Record<string, string>;
   const nodeFlags = interpreter.split(" ").slice(1);
 
   async function stop(child: ChildProcess): Promise<void> {
@@ -79,7 +82,7 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
     const began = performance.now();
     const child = spawn(node, [...nodeFlags, ...args], {
       stdio: ["ignore", "ignore", "pipe"],
-      env: { PATH, ...environment },
+      env: { PATH, ...fromImage, ...environment },
     });
     running.add(child);
     let log = "";

@@ -14,7 +14,7 @@ import { writeTree } from "./file-tree";
 import { licenseTexts } from "./licenses";
 import { nodeBinary } from "./node-binary";
 import { type WrittenLayout, writeOciLayout } from "./oci-layout";
-import { entryPoint, imageUser, interpreter, rootFilesystem } from "./root-filesystem";
+import { entryPoint, imageEnvironment, imageUser, interpreter, rootFilesystem } from "./root-filesystem";
 import { softwareBill } from "./software-bill";
 
 export interface ImageOptions {
@@ -50,6 +50,7 @@ export async function buildImage({
   await copyFile(join(project, "plugin-server", "image", "Dockerfile"), join(out, "Dockerfile"));
   return writeOciLayout(join(out, "oci"), version.version, images, {
     entryPoint: [entryPoint],
+    environment: imageEnvironment,
     user: imageUser,
     seconds: Math.floor((Date.parse(version.date) || 0) / 1_000),
     annotations: {

@@ -14,6 +14,8 @@ export interface PlatformImage {
 
 export interface ImageSettings {
   readonly entryPoint: readonly string[];
+  /** `NAME=value`. */
+  readonly environment: readonly string[];
   readonly user: string;
   /** Of all files and of the image, since 1970. */
   readonly seconds: number;
@@ -89,7 +91,7 @@ export async function writeOciLayout(
 
 async function writeImage(
   { architecture, layers }: PlatformImage,
-  { entryPoint, user, seconds, annotations }: ImageSettings,
+  { entryPoint, environment, user, seconds, annotations }: ImageSettings,
   put: (mediaType: string, content: Buffer | object) => Promise<Descriptor>,
 ) {
   const archives = layers.map((entries) => tarArchive(entries, seconds));
@@ -101,7 +103,7 @@ async function writeImage(
     created,
     architecture,
     os: "linux",
-    config: { User: user, Entrypoint: entryPoint, WorkingDir: "/", Labels: annotations },
+    config: { User: user, Env: environment, Entrypoint: entryPoint, WorkingDir: "/", Labels: annotations },
     rootfs: {
       type: "layers",
       diff_ids: archives.map((archive) => `sha256:${createHash("sha256").update(archive).digest("hex")}`),

@@ -4,10 +4,12 @@ import type { Libraries } from "./debian-libraries";
 import type { TreeEntry } from "./file-tree";
 
 /**
- * The young generation is kept small: with Node 24's default the process holds 250 MB under load, with this 135 MB. Linux
- * passes all that follows the interpreter as one argument, so there can be one option only.
+ * Both generations of the heap are kept small, which V8 otherwise fills before it cleans up: with Node's defaults the process
+ * grows to 250 MB, with these it stays near 110 MB, also with a cloud's SDK and as many calls as the server takes at once.
+ * Linux passes all that follows the interpreter as one argument, so the second option goes by the environment.
  */
 export const interpreter = "/usr/bin/node --max-semi-space-size=4";
+export const imageEnvironment = ["NODE_OPTIONS=--max-old-space-size=128"];
 
 /** The user that the image runs as, unless a manifest says otherwise (azure.json is readable to root alone). */
 export const imageUser = "65532:65532";

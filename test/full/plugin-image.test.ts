@@ -10,6 +10,7 @@ import { architectures } from "../../plugin-server/image/architecture";
 import { buildImage } from "../../plugin-server/image/build-image";
 import { readElf } from "../../plugin-server/image/elf";
 import type { WrittenLayout } from "../../plugin-server/image/oci-layout";
+import { imageEnvironment } from "../../plugin-server/image/root-filesystem";
 import { cacheDirectory } from "../../tools/cache-directory";
 import { pluginBeforeApiServer } from "../e2e/support/plugin-before-api-server";
 import { kmsClient } from "../plugin-server/support/kms-client";
@@ -112,10 +113,13 @@ describe("the plugin's image", function () {
       out,
     );
     const { OCIv1 } = JSON.parse(await buildah("inspect", "--type", "image", "kms")) as {
-      readonly OCIv1: { readonly config: { readonly Entrypoint: unknown; readonly User: unknown } };
+      readonly OCIv1: {
+        readonly config: { readonly Entrypoint: unknown; readonly User: unknown; readonly Env: readonly string[] };
+      };
     };
     assert.deepEqual([OCIv1.config.Entrypoint, OCIv1.config.User], [["/kms-etcd-plugin"], "65532:65532"]);
     const container = await buildah("from", "kms");
+    for (const variable of imageEnvironment) assert.ok(OCIv1.config.Env.includes(variable), variable);
     const mounted = await buildah("mount", container);
     try {
       await run("diff", ["--recursive", "--no-dereference", rootfs(), mounted]);

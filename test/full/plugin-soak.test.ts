@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { interpreter } from "../../plugin-server/image/root-filesystem";
+import { imageEnvironment, interpreter } from "../../plugin-server/image/root-filesystem";
 import { type AzureHost, startAzureHost } from "../plugin-server/providers/azure-key-vault/azure-host";
 import { kmsClient } from "../plugin-server/support/kms-client";
 import { type PluginProcess, useWorkshop, watchPlugin } from "../plugin-server/support/plugin-process";
@@ -12,6 +12,10 @@ import { type PluginProcess, useWorkshop, watchPlugin } from "../plugin-server/s
 const seconds = Number(process.env["KMS_ETCD_SOAK_SECONDS"] ?? 600);
 const callsPerSecond = 50;
 const growthLimitMb = 8;
+const residentLimitMb = 150;
+/** The fake vault is in this process: when this process stood still for so long, calls of that time say nothing of the plugin. */
+const standstillMs = 500;
+const callLimitMs = 2_500;
 
 describe(`the plugin under steady load for ${seconds} s`, function () {
   this.timeout(seconds * 1_000 + 120_000);
@@ -32,6 +36,7 @@ describe(`the plugin under steady load for ${seconds} s`, function () {
       process.execPath,
       [
         ...interpreter.split(" ").slice(1),
+        ...imageEnvironment.map((variable) => variable.replace("NODE_OPTIONS=", "")),
         workshop.entry,
         "azure",
         `--listen-addr=unix://${socket}`,
@@ -73,15 +78,21 @@ describe(`the plugin under steady load for ${seconds} s`, function () {
       () =>
         client.v1.Decrypt({ version: "v1beta1", cipher }).then((answer) => assert.deepEqual(answer.plain, plaintext)),
     ];
-    const errors: unknown[] = [];
+    const errors: { readonly at: number; readonly error: unknown }[] = [];
+    const standstills: number[] = [];
+    let lastTurn = performance.now();
     const memory: number[] = [];
     const underWay = new Set<Promise<unknown>>();
     const begun = performance.now();
     let made = 0;
     for (let left = true; left; left = performance.now() - begun < seconds * 1_000) {
+      if (performance.now() - lastTurn > standstillMs) standstills.push(performance.now());
+      lastTurn = performance.now();
       // As many as are due: a machine that paused us is not asked for less.
       for (; made < ((performance.now() - begun) / 1_000) * callsPerSecond; made++) {
-        const call = calls[made % calls.length]?.().catch((error: unknown) => errors.push(error));
+        const call = calls[made % calls.length]?.().catch((error: unknown) =>
+          errors.push({ at: performance.now(), error }),
+        );
         if (call === undefined) continue;
         underWay.add(call);
         void call.then(() => underWay.delete(call));
@@ -93,11 +104,16 @@ describe(`the plugin under steady load for ${seconds} s`, function () {
     client.close();
     const [early, late] = [median(memory.slice(20, 40)), median(memory.slice(-20))];
     process.stdout.write(`      ${made} calls, ${early.toFixed(1)} MB early, ${late.toFixed(1)} MB late\n`);
-    assert.deepEqual(errors.slice(0, 3), []);
+    const excused = ({ at }: { readonly at: number }) =>
+      standstills.some((end) => at > end - callLimitMs && at < end + 2 * callLimitMs);
+    if (standstills.length > 0) process.stdout.write(`      this machine stood still ${standstills.length} times\n`);
+    assert.ok(standstills.length * 3 * callLimitMs < seconds * 100, "the machine is too busy for this test");
+    assert.deepEqual(errors.filter((error) => !excused(error)).slice(0, 3), []);
     assert.ok(made >= seconds * callsPerSecond * 0.95, `${made} calls`);
     assert.ok(late - early <= growthLimitMb, `${early} MB has become ${late} MB`);
     assert.ok(tokens() - tokensBefore >= 1, "the token was renewed");
-    assert.doesNotMatch(plugin.output.stderr, /a call failed|can't be used/);
+    assert.ok(late <= residentLimitMb, `${late} MB`);
+    if (errors.length === 0) assert.doesNotMatch(plugin.output.stderr, /a call failed|can't be used/);
   });
 });
 

@@ -3,6 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { imageEnvironment } from "../../../plugin-server/image/root-filesystem";
 import { type PluginProcess, watchPlugin } from "../../plugin-server/support/plugin-process";
 
 /** The image's own user. */
@@ -60,7 +61,7 @@ function specification(rootfs: string, args: readonly string[], directories: rea
     process: {
       user: { uid: user, gid: user },
       args: ["/kms-etcd-plugin", ...args],
-      env: [],
+      env: imageEnvironment,
       cwd: "/",
       capabilities: none,
       noNewPrivileges: true,

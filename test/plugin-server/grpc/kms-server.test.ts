@@ -167,6 +167,27 @@ describe("the KMS server on its socket", () => {
     assert.equal(await seen, true);
   });
 
+  it("works on a hundred calls of a connection at once, and lets the others wait on the caller's side", async () => {
+    const provider = fakeKeyProvider();
+    const { encrypt } = provider.behaviour;
+    let [underWay, most] = [0, 0];
+    provider.behaviour.encrypt = async (plaintext, call) => {
+      most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      underWay--;
+      return encrypt(plaintext, call);
+    };
+    const {
+      clients: [client],
+    } = await serve([provider]);
+    // grpc-js opens one connection for all calls of a client.
+    await client?.v2.Status({});
+    await Promise.all(
+      Array.from({ length: 500 }, () => client?.v2.Encrypt({ plaintext: Buffer.from("p"), uid: "u" }) ?? assert.fail()),
+    );
+    assert.ok(most > 10 && most <= 100, `${most} at once`);
+  });
+
   it("makes Status fail while the key can't be used, and never Encrypt because of it", async () => {
     const provider = fakeKeyProvider();
     provider.behaviour.probe = () =>

@@ -91,6 +91,7 @@ describe("the files of an image", () => {
   it("make an OCI layout whose every digest and size is that of the bytes, the same each time", async () => {
     const settings = {
       entryPoint: ["/plugin"],
+      environment: ["A=b"],
       user: "65532:65532",
       seconds: 0,
       annotations: { "org.opencontainers.image.title": "t" },
@@ -136,7 +137,10 @@ describe("the files of an image", () => {
         readonly config: Readonly<Record<string, unknown>>;
         readonly rootfs: { readonly diff_ids: readonly string[] };
       };
-      assert.deepEqual([config.config["User"], config.config["Entrypoint"]], ["65532:65532", ["/plugin"]]);
+      assert.deepEqual(
+        [config.config["User"], config.config["Entrypoint"], config.config["Env"]],
+        ["65532:65532", ["/plugin"], ["A=b"]],
+      );
       const layers = manifest.layers.map((layer) => gunzipSync(blob(layer.digest)));
       assert.deepEqual(
         config.rootfs.diff_ids,
