@@ -200,6 +200,9 @@ function troubleOf(
   stored: ClusterStatus["stored"],
 ): readonly string[] {
   const trouble = servers.flatMap(({ name, problem }) => (problem === undefined ? [] : [`${name}: ${problem}`]));
+  if (observed.discoveryProblem !== undefined) {
+    trouble.push(`live API servers cannot be discovered: ${observed.discoveryProblem}`);
+  }
   for (const name of observed.unlistedServers) trouble.push(`${name} is live but not listed`);
   for (const { name, plugins } of servers) {
     for (const { name: plugin, problem } of plugins) if (problem) trouble.push(`${plugin} on ${name}: ${problem}`);

@@ -6,6 +6,7 @@ import { describeKey } from "../../core/key-reference";
 import type { RotationStage } from "../../core/rotation-stage";
 import type { Evidence } from "../evidence";
 import type { Goal } from "../goal";
+import { withoutObjectNames } from "../object-names";
 import type { RotationEvent, RotationOutcome } from "../run";
 import { canonicalJson, type Json } from "./canonical-json";
 
@@ -86,7 +87,7 @@ export function rotationReport(input: ReportInput): RotationReport {
     outcome: {
       kind: outcome.kind,
       stage: outcome.stage,
-      reason: outcome.reason && withoutPaths(outcome.reason),
+      reason: outcome.reason && withoutObjectNames(outcome.reason),
       remedy: outcome.remedy,
     },
     stages,
@@ -124,11 +125,6 @@ export function stageRecorder(): {
     },
     stages: () => [...recorded.values()],
   };
-}
-
-/** An API server that cannot decrypt an object says so with its path in etcd, and that has the object's name in it. */
-function withoutPaths(reason: string): string {
-  return reason.replace(/"\/[^"]*"/g, '"..."');
 }
 
 function iso(milliseconds: number): string {
