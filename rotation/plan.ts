@@ -3,7 +3,7 @@
  * action succeeds. So the plan cannot differ from the engine; only times are estimates.
  */
 import { describeError } from "../core/errors";
-import { type RotationStage, rotationStages } from "../core/rotation-stage";
+import { isAfter, type RotationStage, rotationStages } from "../core/rotation-stage";
 import { decide } from "./decide";
 import type { Action, Decision } from "./decision";
 import type { Fleet } from "./fleet";
@@ -115,6 +115,8 @@ export function foretell(observed: Observation, goal: Goal, endpointOf: Endpoint
   const warnings = plaintextWarnings(observed, goal, endpointOf);
   let blocked: RotationPlan["blocked"];
   let predicted = observed;
+  // As in a run, a stage is never left backwards: the restarts that load what WRITE has written are WRITE's.
+  let reached: RotationStage | undefined;
   for (let step = 0; step < longestPlan; step += 1) {
     const decision = decide(predicted, goal, endpointOf);
     if (decision.kind === "done") break;
@@ -122,12 +124,13 @@ export function foretell(observed: Observation, goal: Goal, endpointOf: Endpoint
       blocked = { reason: decision.reason, remedy: decision.remedy };
       break;
     }
+    if (reached === undefined || isAfter(decision.stage, reached)) reached = decision.stage;
     if (decision.kind === "wait") {
       if (step === 0) warnings.push(`before anything is done, the run waits for ${decision.reason}`);
       predicted = afterWaiting(predicted, goal, endpointOf);
       continue;
     }
-    if (decision.kind === "act") note(stages, decision.stage, decision, predicted, goal, endpointOf);
+    if (decision.kind === "act") note(stages, reached, decision, predicted, goal, endpointOf);
     predicted = { ...predict(predicted, decision, goal, endpointOf), now: predicted.now + 1_000 };
   }
   const single = observed.servers.length === 1 && [...stages.values()].some((stage) => stage.restarts > 0);

@@ -99,12 +99,23 @@ describe("kms-etcd on a simulated cluster", function () {
       assert.doesNotMatch(held.stdout, /^(Write|Verify|Prune) /m);
     });
 
-    it("restarting servers => restarts are counted and named", async () => {
+    it("restarting servers => restarts are counted in the stage that they are for", async () => {
       cluster = simulateCluster({ hosts: 2, reload: "restart", objects: 5, random: randomFrom(4) });
       cli.close();
       cli = simulatedCli(cluster);
-      const { stdout } = await at("plan", "1");
-      assert.match(stdout, /^about .*, [4-9] restarts; /m);
+      const { document, code } = await cli.json("plan", "1", ...cli.settings);
+      assert.equal(code, 3);
+      assert.deepEqual(
+        (document["stages"] as { stage: string; restarts: number }[]).map(({ stage, restarts }) => [stage, restarts]),
+        [
+          ["Plugin", 0],
+          ["Read", 2],
+          ["Write", 2],
+          ["Rewrite", 0],
+          ["Prune", 2],
+        ],
+      );
+      assert.match((await at("plan", "1")).stdout, /^about .*, 6 restarts; /m);
     });
 
     it("blocked as things are => why, what to do, and 4", async () => {
