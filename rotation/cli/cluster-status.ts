@@ -7,7 +7,7 @@ import {
 } from "../../core/encryption-configuration";
 import type { WriteKey } from "../../core/write-key";
 import { resourceWriter } from "../adapters/kubernetes/resource-writer";
-import type { LeaseRecord } from "../engine-lease";
+import { describeHolder, type LeaseRecord } from "../engine-lease";
 import type { Fleet, FleetObservation } from "../fleet";
 import type { StoredProof } from "../observation";
 import type { DeclaredKey } from "./declared-keys";
@@ -17,7 +17,7 @@ type SeenServer = FleetObservation["servers"][number];
 export interface ClusterStatus {
   readonly cluster: string;
   /** Undefined: no engine is at work. */
-  readonly engine: Pick<LeaseRecord, "holder" | "acquiredAt" | "renewedAt"> | { readonly problem: string } | undefined;
+  readonly engine: EngineStatus | { readonly problem: string } | undefined;
   readonly discovery: string;
   readonly unlistedServers: readonly string[];
   readonly servers: readonly ServerStatus[];
@@ -26,6 +26,13 @@ export interface ClusterStatus {
   readonly pending: readonly string[];
   /** What has to be mended first. */
   readonly trouble: readonly string[];
+}
+
+/** The engine that holds the Lease. Times are ISO. */
+export interface EngineStatus {
+  readonly holder: string;
+  readonly since: string;
+  readonly renewedAt: string;
 }
 
 export interface ServerStatus {
@@ -59,7 +66,8 @@ export interface PluginStatus {
 
 export interface StoredStatus {
   readonly method: StoredProof["method"];
-  readonly measuredAt: number;
+  /** ISO. */
+  readonly measuredAt: string;
   readonly resources: readonly StoredResourceStatus[];
 }
 
@@ -80,7 +88,7 @@ export interface StoredKeyStatus extends NamedProvider {
 
 export interface Seen {
   readonly cluster: string;
-  readonly engine: ClusterStatus["engine"];
+  readonly engine: LeaseRecord | { readonly problem: string } | undefined;
   readonly observed: FleetObservation;
   readonly stored: StoredProof | { readonly problem: string };
   readonly keys: readonly DeclaredKey[];
@@ -93,7 +101,7 @@ export function configOf(server: SeenServer): EncryptionConfiguration | undefine
 }
 
 export function clusterStatus(seen: Seen): ClusterStatus {
-  const { cluster, engine, observed, keys } = seen;
+  const { cluster, observed, keys } = seen;
   const versionOf = keyVersions(seen);
   const servers = observed.servers.map((server): ServerStatus => {
     const problem = server.unreachable ?? (server.notReady && `/readyz says no: ${server.notReady}`);
@@ -122,7 +130,7 @@ export function clusterStatus(seen: Seen): ClusterStatus {
   const stored = "problem" in seen.stored ? seen.stored : storedStatus(seen.stored, observed, versionOf);
   return {
     cluster,
-    engine,
+    engine: engineStatus(seen.engine),
     discovery: observed.discovery,
     unlistedServers: observed.unlistedServers,
     servers,
@@ -130,6 +138,13 @@ export function clusterStatus(seen: Seen): ClusterStatus {
     pending: pendingOf(servers, stored),
     trouble: troubleOf(observed, servers, stored),
   };
+}
+
+function engineStatus(engine: Seen["engine"]): ClusterStatus["engine"] {
+  if (engine === undefined || "problem" in engine) return engine;
+  const { holder, acquiredAt, renewedAt } = engine;
+  const iso = (time: number) => new Date(time).toISOString();
+  return { holder: describeHolder(holder), since: iso(acquiredAt), renewedAt: iso(renewedAt) };
 }
 
 type VersionOf = (provider: string, keyId: string | undefined) => number | undefined;
@@ -153,7 +168,7 @@ function keyVersions({ observed, keys, endpoint }: Seen): VersionOf {
 function storedStatus(proof: StoredProof, observed: FleetObservation, versionOf: VersionOf): StoredStatus {
   return {
     method: proof.method,
-    measuredAt: proof.finishedAt,
+    measuredAt: new Date(proof.finishedAt).toISOString(),
     resources: proof.resources.map(({ resource, objects, keys, unknown }) => ({
       resource,
       objects,

@@ -177,9 +177,11 @@ function explain(thrown: unknown, { stderr, signal }: CliOptions, terminal: Term
   // commander has said it already; help and version are no mistakes.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? ExitCode.Ok : ExitCode.Usage;
   if (thrown instanceof UsageError) {
-    const { violations } = thrown;
-    terminal.say(violations.length === 1 ? "error:" : `error: ${violations.length} problems with what was given:`);
-    for (const { path, reason } of violations) terminal.say(`  ${path} ${reason}`);
+    const lines = thrown.violations.map(({ path, reason }) => `${path} ${reason}`);
+    if (lines.length === 1) terminal.say(`error: ${lines.join("")}`);
+    else
+      for (const line of [`error: ${lines.length} problems with what was given:`, ...lines.map((line) => `  ${line}`)])
+        terminal.say(line);
     return ExitCode.Usage;
   }
   if (!(thrown instanceof KmsEtcdError)) {

@@ -158,7 +158,7 @@ export function evidenceLines(evidence: Evidence): readonly string[] {
     return `${resource}: ${amount(objects, "object")}${parts.length === 0 ? "" : `, ${parts.join(", ")}`}`;
   });
   const how = method === "etcd" ? "every stored value read in etcd" : "every object offered to every server";
-  const verdict = complete ? "proven complete" : "not complete";
+  const verdict = complete ? "proven complete" : "not at the goal";
   return [
     ...lines,
     `${verdict}: ${how}, ${provenAt}`,

@@ -1,5 +1,4 @@
 /** `kms-etcd status` for people. */
-import { describeHolder } from "../engine-lease";
 import type { ClusterStatus, NamedProvider, ServerStatus, StoredStatus } from "./cluster-status";
 import { amount, pairs, short, table } from "./table";
 
@@ -42,8 +41,7 @@ function discoveryText({ discovery, unlistedServers }: ClusterStatus): string {
 function engineText(engine: ClusterStatus["engine"]): string {
   if (engine === undefined) return "none at work";
   if ("problem" in engine) return `not known: ${engine.problem}`;
-  const since = new Date(engine.acquiredAt).toISOString();
-  return `${describeHolder(engine.holder)}, since ${since}, last heard of ${new Date(engine.renewedAt).toISOString()}`;
+  return `${engine.holder}, since ${engine.since}, last heard of ${engine.renewedAt}`;
 }
 
 function serverRow({ name, version, problem, reload, fileHash, loadedHash, basis }: ServerStatus): readonly string[] {
@@ -84,10 +82,7 @@ function storedLines({ resources, method, measuredAt }: StoredStatus, servers: n
     method === "etcd"
       ? "every stored value was read in etcd"
       : "every object was offered to every server, through the API";
-  return [
-    ...table(["RESOURCE", "STORED WITH", "KEY ID", "OBJECTS", "STATE"], rows),
-    `${how}, ${new Date(measuredAt).toISOString()}`,
-  ];
+  return [...table(["RESOURCE", "STORED WITH", "KEY ID", "OBJECTS", "STATE"], rows), `${how}, ${measuredAt}`];
 }
 
 function verdict({ pending, trouble }: ClusterStatus): readonly string[] {

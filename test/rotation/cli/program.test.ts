@@ -341,7 +341,7 @@ describe("kms-etcd on a simulated cluster", function () {
     it("a target that is not declared => 2, naming the declared ones, before anything is looked at", async () => {
       const { code, stderr } = await at("rotate", "7");
       assert.equal(code, 2);
-      assert.match(stderr, /the target is "7"; write a declared key version \(1, 2\), or identity/);
+      assert.match(stderr, /^error: the target is "7"; write a declared key version \(1, 2\), or identity/);
     });
   });
 });
