@@ -19,7 +19,7 @@ export function planDocument(plan: RotationPlan, target: Target): Record<string,
     changes,
     stages,
     warnings,
-    blocked: blocked ?? null,
+    blocked,
     basis,
     stored: (plan.observed.stored?.resources ?? []).map(({ resource, objects, bytes, keys, unknown }) => ({
       resource,

@@ -6,6 +6,7 @@ import { type Cluster, closeCluster } from "../cluster";
 import { planRotation } from "../plan";
 import type { Clock } from "../run";
 import { ExitCode, exitCodeHelp } from "./exit-code";
+import { jsonText } from "./json-text";
 import { counted, lookAtStatus, parseTarget, targetOf } from "./look";
 import { planDocument, planText } from "./plan-text";
 import type { PlatformReader } from "./platform-blocks";
@@ -81,9 +82,7 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
     const { fleet } = cluster;
     const planned = await busy(terminal, text, planRotation({ goal: target.goal, fleet, stored, signal }));
     if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped; nothing was changed");
-    terminal.print(
-      flags.json ? JSON.stringify(planDocument(planned, target), undefined, 2) : planText(planned, target),
-    );
+    terminal.print(flags.json ? jsonText(planDocument(planned, target)) : planText(planned, target));
     if (planned.blocked !== undefined) return ExitCode.Blocked;
     return planned.changes ? ExitCode.Pending : ExitCode.Ok;
   }
@@ -135,7 +134,7 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
   command("status", "show servers, plugins, and what is stored with which key").action((flags: CommonFlags) =>
     onCluster(flags, async (settings) => async (cluster) => {
       const status = await lookAtStatus(cluster, settings, context);
-      terminal.print(flags.json ? JSON.stringify(withoutUndefined(status), undefined, 2) : statusText(status));
+      terminal.print(flags.json ? jsonText(status) : statusText(status));
       if (status.trouble.length > 0) return ExitCode.Blocked;
       return status.pending.length > 0 ? ExitCode.Pending : ExitCode.Ok;
     }),
@@ -208,9 +207,4 @@ function parseStage(text: string): RotationStage {
   const stage = rotationStages.find((known) => known.toLowerCase() === text.toLowerCase());
   if (stage !== undefined) return stage;
   throw new InvalidArgumentError(`Write one of ${rotationStages.join(", ")}.`);
-}
-
-/** JSON leaves undefined out; readers of `--json` should find every property. */
-function withoutUndefined(value: unknown): unknown {
-  return JSON.parse(JSON.stringify(value, (_, entry: unknown) => (entry === undefined ? null : entry)));
 }

@@ -8,6 +8,7 @@ import { type ReportedStage, rotationReport, stageRecorder } from "../report/rep
 import type { Clock, RotationEvent, RotationOutcome } from "../run";
 import { runRotationAlone } from "../run-alone";
 import { ExitCode } from "./exit-code";
+import { jsonText } from "./json-text";
 import { counted, type LookContext, type Target } from "./look";
 import { planText, targetText } from "./plan-text";
 import type { ReportFile } from "./report-file";
@@ -57,7 +58,7 @@ export async function runCommand(request: RunRequest): Promise<ExitCode> {
   const finishedAt = Date.now();
   const exitCode = exitCodeOf(name, outcome, restricted);
   const result = { before, outcome, stages: recorder.stages(), exitCode, took: finishedAt - startedAt };
-  terminal.print(json ? JSON.stringify(runDocument(request, result), undefined, 2) : runText(request, result));
+  terminal.print(json ? jsonText(runDocument(request, result)) : runText(request, result));
   if (reportFile !== undefined) {
     await reportFile.write(
       rotationReport({
@@ -122,10 +123,10 @@ function runDocument({ name, target }: RunRequest, { before, outcome, stages, ex
     outcome: kind,
     exitCode,
     stage,
-    reason: reason ?? null,
-    remedy: remedy ?? null,
+    reason,
+    remedy,
     stages,
-    before: before ?? null,
+    before,
     evidence,
   };
 }

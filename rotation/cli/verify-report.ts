@@ -4,6 +4,7 @@ import { KmsEtcdError } from "../../core/errors";
 import { openEnvelope, readPublicKey } from "../report/envelope";
 import type { RotationReport } from "../report/report";
 import { ExitCode } from "./exit-code";
+import { jsonText } from "./json-text";
 import { evidenceLines } from "./run-command";
 import type { Terminal } from "./terminal";
 
@@ -17,8 +18,7 @@ export async function verifyReport(file: string, flags: VerifyReportFlags, termi
   const { payload, problem } = openEnvelope(await readText(file), key, file);
   const report = parseReport(payload, file);
   if (flags.json) {
-    const verdict = { trusted: problem === undefined, problem: problem ?? null, keyId: key.keyId };
-    terminal.print(JSON.stringify({ ...verdict, report }, undefined, 2));
+    terminal.print(jsonText({ trusted: problem === undefined, problem, keyId: key.keyId, report }));
   } else terminal.print([verdictLine(problem, key.keyId), ...reportLines(report)].join("\n"));
   return problem === undefined ? ExitCode.Ok : ExitCode.Untrusted;
 }
