@@ -3,7 +3,7 @@ import { KmsEtcdError } from "../core/errors";
 import { RotationStage } from "../core/rotation-stage";
 import { type EngineLeaseOptions, withEngineLease } from "./engine-lease";
 import { evidenceOf } from "./evidence";
-import { type RotationOptions, type RotationOutcome, runRotation } from "./run";
+import { type RotationEvent, type RotationOptions, type RotationOutcome, runRotation } from "./run";
 
 /** How this engine keeps others out. `clock` is of its own: it stays real where a test's engine runs in virtual time. */
 export type AloneBy = Pick<EngineLeaseOptions, "lease" | "identity" | "breakLease" | "clock">;
@@ -14,22 +14,26 @@ export type AloneBy = Pick<EngineLeaseOptions, "lease" | "identity" | "breakLeas
  */
 export async function runRotationAlone(options: RotationOptions, alone: AloneBy | undefined): Promise<RotationOutcome> {
   if (alone === undefined) return runRotation(options);
-  const { goal, fleet, onEvent, signal } = options;
+  const { goal, fleet, signal } = options;
   const nothingDone = (outcome: Pick<RotationOutcome, "kind" | "reason" | "remedy">): RotationOutcome => ({
     stage: RotationStage.Plugin,
     evidence: evidenceOf(undefined, goal, fleet.endpoint.bind(fleet)),
     ...outcome,
   });
+  const run = { hasBegun: false, stage: RotationStage.Plugin as RotationStage };
+  const onEvent = (event: RotationEvent) => {
+    run.stage = event.stage;
+    options.onEvent(event);
+  };
   const lease: EngineLeaseOptions = {
     ...alone,
     signal,
-    onEvent: (kind, message) => onEvent({ stage: RotationStage.Plugin, kind, message, at: Date.now() }),
+    onEvent: (kind, message) => onEvent({ stage: run.stage, kind, message, at: Date.now() }),
   };
-  const run = { hasBegun: false };
   try {
     return await withEngineLease(lease, async (working, lostTo) => {
       run.hasBegun = true;
-      const outcome = await runRotation({ ...options, signal: working });
+      const outcome = await runRotation({ ...options, onEvent, signal: working });
       const holder = lostTo();
       if (outcome.kind !== "cancelled" || holder === undefined) return outcome;
       return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };
