@@ -14,6 +14,34 @@ export interface LocalKeyReferenceArgs {
   readonly keyId: pulumi.Input<string>;
 }
 
+/** One version of a key in Azure Key Vault or a managed HSM. Every key is bound to one version for its life. */
+export interface AzureKeyReferenceArgs {
+  /** Name of the vault, or of the managed HSM, without its domain. */
+  readonly vaultName: pulumi.Input<string>;
+  /** Name of the key in the vault. */
+  readonly keyName: pulumi.Input<string>;
+  /** The version's id, 32 hex digits. */
+  readonly keyVersion: pulumi.Input<string>;
+  /**
+   * Whether `vaultName` is a managed HSM.
+   * @default false
+   */
+  readonly managedHsm?: pulumi.Input<boolean>;
+}
+
+/** A key in AWS KMS. */
+export interface AwsKeyReferenceArgs {
+  /** ARN of the key. An alias can't stand here: moving it would change the key without a trace. */
+  readonly keyArn: pulumi.Input<string>;
+  /**
+   * Region whose endpoint is asked.
+   * @default the region in the ARN
+   */
+  readonly region?: pulumi.Input<string>;
+  /** Bound to every ciphertext. The same key with another context is another key to the engine. */
+  readonly encryptionContext?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+}
+
 /** One version of the write key, and the key behind it: exactly one of the blocks. */
 export interface DeclaredKeyArgs {
   /**
@@ -23,6 +51,10 @@ export interface DeclaredKeyArgs {
   readonly version: pulumi.Input<number>;
   /** A key in a file on the control-plane hosts: development only. */
   readonly local?: pulumi.Input<LocalKeyReferenceArgs>;
+  /** A key version in Azure Key Vault or a managed HSM. */
+  readonly azure?: pulumi.Input<AzureKeyReferenceArgs>;
+  /** A key in AWS KMS. */
+  readonly aws?: pulumi.Input<AwsKeyReferenceArgs>;
 }
 
 /** The inputs of an EncryptionRollout. */

@@ -1,5 +1,5 @@
 /** The rotation engine, loaded when a rollout first needs it: the provider answers Pulumi's first question without it. */
-import type * as openLocalClusterModule from "./open-local-cluster";
+import type * as openClusterModule from "./open-cluster";
 import type { RotationEngine } from "./rotation-engine";
 import type * as rotationOnPortsModule from "./rotation-on-ports";
 
@@ -18,6 +18,6 @@ export function createLazyRotationEngine(): RotationEngine {
 /* eslint-disable @typescript-eslint/no-require-imports -- imports at the top would be paid for by every start */
 function load(): RotationEngine {
   const { createRotationEngine } = require("./rotation-on-ports") as typeof rotationOnPortsModule;
-  const { openLocalCluster } = require("./open-local-cluster") as typeof openLocalClusterModule;
-  return createRotationEngine(openLocalCluster);
+  const { openCluster } = require("./open-cluster") as typeof openClusterModule;
+  return createRotationEngine(openCluster);
 }

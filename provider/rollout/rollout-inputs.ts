@@ -4,6 +4,8 @@ import { pluginInstance } from "../../core/plugin-instance";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits, type Limits } from "../../rotation/goal";
 import { hasUnknown, isObject, type Properties, type PropertyValue } from "../property-values";
+import { declaredKeyReference } from "./key-inputs";
+import { platformOf } from "./platform-inputs";
 import type { Platform, RolloutGoal } from "./rotation-engine";
 
 /** One declared version of the write key. */
@@ -32,15 +34,14 @@ export const limitNames: ReadonlyMap<string, keyof Limits> = new Map([
 /** What `inputs` without problems mean; undefined while something that decides it is not known yet. */
 export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
   const { keys, ...rest } = inputs;
-  const local = inputs["local"];
-  const controlPlaneFile = isObject(local) ? local["controlPlaneFile"] : undefined;
-  if (hasUnknown(rest) || typeof controlPlaneFile !== "string" || !Array.isArray(keys)) return undefined;
+  const platform = platformOf(inputs);
+  if (hasUnknown(rest) || platform === undefined || !Array.isArray(keys)) return undefined;
   const declared = keys.flatMap((entry: PropertyValue) => declaredKey(entry) ?? []);
   const active = declared.find((entry) => entry.version === inputs["keyVersion"]);
   if (active === undefined || declared.length !== keys.length) return undefined;
   const enabled = inputs["enabled"] !== false;
   return {
-    platform: { kind: "local", controlPlaneFile },
+    platform,
     keys: declared,
     target: enabled ? active.version : 0,
     goal: {
@@ -54,14 +55,11 @@ export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
   };
 }
 
-/** A key that is yet to be made has no key_id. One that no key can have stands for it, so that a plan can be made. */
 function declaredKey(entry: PropertyValue): DeclaredKey | undefined {
   if (!isObject(entry) || typeof entry["version"] !== "number") return undefined;
   const version = entry["version"];
-  const local = isObject(entry["local"]) ? entry["local"] : {};
-  const known = (value: PropertyValue | undefined) =>
-    typeof value === "string" ? value : `(version ${version}, to be made)`;
-  return { version, key: { kind: "local", file: known(local["file"]), keyId: known(local["keyId"]) } };
+  const key = declaredKeyReference(entry, version);
+  return key && { version, key };
 }
 
 function limitsOf(given: PropertyValue | undefined): Limits {

@@ -1,5 +1,4 @@
 /** What is wrong with the inputs of an EncryptionRollout. The program sees each problem at its property. */
-import { isAbsolute } from "node:path";
 import {
   oneBlockViolations,
   platformBlocks,
@@ -10,6 +9,8 @@ import {
 import { rotationStages } from "../../core/rotation-stage";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
+import { keyProblems } from "./key-inputs";
+import { platformProblems } from "./platform-inputs";
 import { limitNames } from "./rollout-inputs";
 
 const inputNames = [
@@ -22,25 +23,13 @@ export function rolloutProblems(inputs: Properties): readonly CheckProblem[] {
     ...unknownInputViolations(inputs, inputNames),
     ...(inputs["keyVersion"] === unknown ? [] : wholeNumberViolations("keyVersion", inputs["keyVersion"], false)),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
-    ...localProblems(inputs["local"]),
+    ...platformProblems(inputs),
     ...keysProblems(inputs["keys"], inputs["keyVersion"]),
     ...resourcesProblems(inputs["resources"]),
     ...typeProblems("enabled", inputs["enabled"], "boolean", "true or false"),
     ...typeProblems("allowPlaintextReads", inputs["allowPlaintextReads"], "boolean", "true or false"),
     ...stageProblems(inputs["advanceTo"]),
     ...limitsProblems(inputs["limits"]),
-  ];
-}
-
-function localProblems(local: PropertyValue | undefined): readonly CheckProblem[] {
-  if (local === undefined || local === null || local === unknown) return [];
-  const file = isObject(local) ? local["controlPlaneFile"] : undefined;
-  if (file === unknown || (typeof file === "string" && isAbsolute(file))) return [];
-  return [
-    {
-      path: "local.controlPlaneFile",
-      reason: "is not an absolute path; name the control-plane.json of a control plane",
-    },
   ];
 }
 
@@ -60,7 +49,7 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
     if (versions.indexOf(version) < index) {
       return [{ path: `${path}.version`, reason: `repeats ${JSON.stringify(version)}; declare each version once` }];
     }
-    return [...localKeyProblems(path, entry)];
+    return [...keyProblems(path, entry)];
   });
   if (problems.length > 0 || keys.includes(unknown) || versions.includes(unknown)) return problems;
   if (typeof keyVersion === "number" && !versions.includes(keyVersion)) {
@@ -73,16 +62,6 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
     ];
   }
   return [];
-}
-
-function localKeyProblems(path: string, entry: PropertyValue): readonly CheckProblem[] {
-  const local = isObject(entry) ? entry["local"] : undefined;
-  if (local === unknown) return [];
-  if (!isObject(local)) return [{ path, reason: "names no key; give local, with file and keyId" }];
-  const right = (value: PropertyValue | undefined) => value === unknown || (typeof value === "string" && value !== "");
-  return ["file", "keyId"]
-    .filter((name) => !right(local[name]))
-    .map((name) => ({ path: `${path}.local.${name}`, reason: "is missing; take it from a LocalKey" }));
 }
 
 function resourcesProblems(resources: PropertyValue | undefined): readonly CheckProblem[] {

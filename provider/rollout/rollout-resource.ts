@@ -9,6 +9,7 @@ import { type Properties, type PropertyValue, unknown } from "../property-values
 import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
 import { activeKeyVersion } from "./key-providers";
 import { planLines, plannedStages } from "./plan-lines";
+import { describePlatform } from "./platform-inputs";
 import { type RolloutInputs, rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
 import { rolloutProblems } from "./rollout-problems";
@@ -40,7 +41,8 @@ export function createRolloutResource(engine: RotationEngine): Resource {
     }
     surveys.set(operation.urn, survey);
     const before = olds === undefined ? undefined : rolloutInputs(olds);
-    const samePlatform = before?.platform.controlPlaneFile === inputs.platform.controlPlaneFile;
+    const samePlatform =
+      before !== undefined && describePlatform(before.platform) === describePlatform(inputs.platform);
     const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
     await sayWhatMatters(survey, inputs, before !== undefined && !samePlatform ? before : undefined, operation);
     return { inputs: withPlan(news, survey, inputs, olds), problems: undeclared };
@@ -60,7 +62,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
   ): Promise<void> {
     if (left !== undefined) {
       await operation.warn(
-        `${left.platform.controlPlaneFile} is managed no longer: that cluster keeps its settings as they are`,
+        `${describePlatform(left.platform)} is managed no longer: that cluster keeps its settings as they are`,
       );
     }
     if (survey.plan.blocked !== undefined) {
@@ -142,7 +144,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
         : runRollout(engine, state.id, inputs, state.outputs, forget(operation)),
     async delete(state, operation) {
       const inputs = rolloutInputs(state.inputs);
-      const cluster = inputs === undefined ? "the cluster" : inputs.platform.controlPlaneFile;
+      const cluster = inputs === undefined ? "the cluster" : describePlatform(inputs.platform);
       await operation.warn(
         `${cluster} keeps its encryption settings as they are: nothing was decrypted, nothing was deleted`,
       );

@@ -5,11 +5,14 @@ import type { ServerObservation } from "../../rotation/observation";
 import type { RotationPlan } from "../../rotation/plan";
 import type { RotationEvent, RotationOutcome } from "../../rotation/run";
 
-/** Which cluster. One kind a platform. */
-export interface Platform {
+/** A control plane on this machine. */
+export interface LocalPlatform {
   readonly kind: "local";
   readonly controlPlaneFile: string;
 }
+
+/** Which cluster. One kind a platform. */
+export type Platform = LocalPlatform;
 
 /** A goal without the servers: those the platform lists. */
 export type RolloutGoal = Omit<Goal, "servers">;

@@ -7,6 +7,7 @@ export interface PropertySpec {
   readonly type?: string;
   readonly $ref?: string;
   readonly items?: PropertySpec;
+  readonly additionalProperties?: PropertySpec;
   readonly plain?: boolean;
   readonly description?: string;
 }
@@ -66,6 +67,8 @@ export function createTypeReader(checker: ts.TypeChecker): TypeReader {
     if (type.kind === ts.SyntaxKind.NumberKeyword) return { type: "number" };
     if (type.kind === ts.SyntaxKind.BooleanKeyword) return { type: "boolean" };
     if (ts.isArrayTypeNode(type)) return { type: "array", items: element(type.elementType) };
+    const values = recordValues(type);
+    if (values !== undefined) return { type: "object", additionalProperties: element(values) };
     if (ts.isTypeReferenceNode(type)) return referenceSpec(type);
     throw unsayable(node);
   }
@@ -136,6 +139,13 @@ export function createTypeReader(checker: ts.TypeChecker): TypeReader {
 function argumentOf(node: ts.TypeNode, wrapper: "Input" | "Output"): ts.TypeNode | undefined {
   if (!ts.isTypeReferenceNode(node)) return undefined;
   return node.typeName.getText() === `pulumi.${wrapper}` ? node.typeArguments?.[0] : undefined;
+}
+
+/** The type of the values of `Record<string, Value>`. */
+function recordValues(node: ts.TypeNode): ts.TypeNode | undefined {
+  if (!ts.isTypeReferenceNode(node) || node.typeName.getText() !== "Record") return undefined;
+  const [names, values] = node.typeArguments ?? [];
+  return names?.kind === ts.SyntaxKind.StringKeyword ? values : undefined;
 }
 
 function withoutUndefined(node: ts.TypeNode): ts.TypeNode {

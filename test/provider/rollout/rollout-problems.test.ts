@@ -22,6 +22,14 @@ describe("inputs of an EncryptionRollout", () => {
       resources: ["secrets"],
     };
     assert.deepEqual(problems(all), []);
+    const clouds = [
+      { version: 1, azure: { vaultName: "vault", keyName: "etcd", keyVersion: "0".repeat(32) } },
+      {
+        version: 2,
+        aws: { keyArn: "arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1", encryptionContext: { a: "b" } },
+      },
+    ];
+    assert.deepEqual(problems({ keys: clouds }), []);
   });
 
   const bad: readonly (readonly [string, Properties, RegExp])[] = [
@@ -46,6 +54,21 @@ describe("inputs of an EncryptionRollout", () => {
       "a key without key_id",
       { keys: [{ version: 1, local: { file: "/f" } }], keyVersion: 1 },
       /^keys\[0\]\.local\.keyId is missing/,
+    ],
+    [
+      "an Azure key without a version",
+      { keys: [{ version: 2, azure: { vaultName: "v", keyName: "k" } }] },
+      /^keys\[0\]\.azure\.keyVersion is missing; give the id of one version/,
+    ],
+    [
+      "an alias of an AWS key",
+      { keys: [{ version: 2, aws: { keyArn: "arn:aws:kms:eu-west-1:111122223333:alias/etcd" } }] },
+      /^keys\[0\]\.aws\.keyArn is an alias: moving it changes the key/,
+    ],
+    [
+      "two keys in one version",
+      { keys: [{ version: 2, local: { file: "/f", keyId: "l" }, aws: { keyArn: "a" } }] },
+      /^keys\[0\] names 2 keys \(local, aws\); keep exactly one/,
     ],
     ["no cluster", { local: null }, /^local is missing: no cluster is named/],
     ["two clusters", { kops: {} }, /^kops is one of 2 blocks that name a cluster \(kops, local\)/],
