@@ -12,11 +12,21 @@ export interface DeclaredKeysOptions {
   readonly versions: readonly number[];
 }
 
+/** The blocks that say where a key lives. Inputs without violations have exactly one of them. */
+export interface KeyBlocks {
+  readonly localKey?: LocalKeySourceArgs;
+}
+
+/** The keys of the block that is given. */
+export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): DeclaredKeyArgs[] {
+  return blocks.localKey === undefined ? [] : localKeys(blocks.localKey, options);
+}
+
 /**
  * One LocalKey a version. The file is never deleted with the resource, so a mistake can't lose a key; protecting the resource
  * too would only keep a version from being undeclared.
  */
-export function localKeys(source: LocalKeySourceArgs, options: DeclaredKeysOptions): DeclaredKeyArgs[] {
+function localKeys(source: LocalKeySourceArgs, options: DeclaredKeysOptions): DeclaredKeyArgs[] {
   return options.versions.map((version) => {
     const key = new LocalKey(
       `${options.name}-key-v${version}`,

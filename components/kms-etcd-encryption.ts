@@ -12,7 +12,7 @@ import {
 } from "../core/input-rules";
 import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
-import { localKeys } from "./declared-keys";
+import { declaredKeys } from "./declared-keys";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import { EncryptionRollout } from "./encryption-rollout";
 import type { LocalKeySourceArgs } from "./local-key-source";
@@ -93,19 +93,15 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   readonly evidence: pulumi.Output<EncryptionEvidence>;
 
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
-    const source = checked(args);
+    refuseViolations(args);
     super(typeTokens.kmsEtcdEncryption, name, args, opts);
-    const keys = localKeys(source.localKey, {
-      name,
-      parent: this,
-      versions: declaredVersions(keyVersionRange(args)),
-    });
+    const keys = declaredKeys(args, { name, parent: this, versions: declaredVersions(keyVersionRange(args)) });
     const rollout = new EncryptionRollout(
       name,
       {
         keyVersion: args.keyVersion,
         keys,
-        local: source.local,
+        ...(args.local === undefined ? {} : { local: args.local }),
         resources: args.resources ?? ["secrets"],
         enabled: args.enabled ?? true,
         ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
@@ -121,11 +117,8 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   }
 }
 
-/** The blocks that were given, once nothing is wrong with the inputs. Throws one error that lists all that is. */
-function checked(args: Partial<KmsEtcdEncryptionArgs> | undefined): {
-  localKey: LocalKeySourceArgs;
-  local: LocalPlatformArgs;
-} {
+/** Throws one error that lists everything that is wrong with the inputs. */
+function refuseViolations(args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
   // From JavaScript anything may come, nothing among it.
   const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
   const violations = [
@@ -138,9 +131,7 @@ function checked(args: Partial<KmsEtcdEncryptionArgs> | undefined): {
     ...oneBlockViolations(inputs, keyBlocks, "key"),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
   ];
-  const { localKey, local } = args ?? {};
-  if (violations.length > 0 || localKey === undefined || local === undefined) throw inputError(violations);
-  return { localKey, local };
+  if (violations.length > 0) throw inputError(violations);
 }
 
 function inputError(violations: readonly InputViolation[]): Error {
