@@ -1,6 +1,7 @@
 /** The plan of a rollout as lines for `pulumi preview --diff`: a stage each, with what it touches and what it costs. */
 import { isAfter, RotationStage, rotationStages } from "../../core/rotation-stage";
 import type { PlannedStage, RotationPlan } from "../../rotation/plan";
+import type { ForecastResource } from "../../rotation/rewrite-forecast";
 import type { RolloutInputs } from "./rollout-inputs";
 
 /** The stages that a run would enter. VERIFY only looks, so the plan of actions has no entry for it. */
@@ -20,8 +21,32 @@ export function planLines(plan: RotationPlan, inputs: RolloutInputs): readonly s
     return [
       `${stage}: ${purpose(stage, key, inputs.target === 0)}`,
       ...(planned === undefined ? [] : costs(planned)),
+      ...(stage === RotationStage.Rewrite ? rewriteCosts(plan) : []),
     ].join("; ");
   });
+}
+
+/** Counts and the names of webhooks; objects' names would stay in the state. */
+function rewriteCosts({ rewrite, kmsCalls }: RotationPlan): readonly string[] {
+  if (rewrite === undefined) return [];
+  const resources = rewrite.resources.map(({ resource, objects, stale, bytes, ...admission }) => {
+    const size = bytes === undefined ? "" : `, ${kibibytes(bytes)}`;
+    return `${resource}: ${stale} of ${objects}${size}${webhooks(admission)}`;
+  });
+  const { status, encrypt, decrypt } = kmsCalls;
+  return [...resources, rewrite.rateBasis, `KMS: about ${status} Status, ${encrypt} Encrypt, ${decrypt} Decrypt in all`];
+}
+
+function webhooks({ mutatingWebhooks, validatingWebhooks, policies }: Omit<ForecastResource, "resource" | "objects" | "stale" | "bytes">): string {
+  const parts = [
+    [mutatingWebhooks, "mutating webhook"],
+    [validatingWebhooks, "validating webhook"],
+    [policies, "admission policy"],
+  ] as const;
+  return parts
+    .filter(([names]) => names.length > 0)
+    .map(([names, what]) => `, ${what} ${names.join(", ")}`)
+    .join("");
 }
 
 function purpose(stage: RotationStage, key: string, plaintext: boolean): string {
@@ -37,7 +62,7 @@ function purpose(stage: RotationStage, key: string, plaintext: boolean): string 
     case RotationStage.Verify:
       return `see that every stored object uses ${key}`;
     case RotationStage.Prune:
-      return "what is no longer needed leaves the configurations, then its plugin stops; the keys stay";
+      return "what is no longer needed leaves the configurations, then its plugin stops, and the keys stay";
   }
 }
 

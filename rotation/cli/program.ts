@@ -10,6 +10,7 @@ import { jsonText } from "./json-text";
 import { counted, lookAtStatus, parseTarget, targetOf } from "./look";
 import { planDocument, planText } from "./plan-text";
 import type { PlatformReader } from "./platform-blocks";
+import { type PreviewCommentFlags, previewComment } from "./preview-comment";
 import { prepareReport, type ReportFlags } from "./report-file";
 import { type RunName, runCommand } from "./run-command";
 import { readSettings, type Settings, type SettingsFlags } from "./settings";
@@ -129,6 +130,8 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
   const advanceTo = () => new Option("--advance-to <stage>", "the last stage to carry out").argParser(parseStage);
   const plaintextReads = () =>
     new Option("--allow-plaintext-reads", "keep identity as the last reader, for objects stored in plaintext");
+  const rewriteBy = () =>
+    new Option("--rewrite-by <method>", "who rewrites objects: Patch (this program) or InTreeMigration (the cluster)");
   const breakLease = () => new Option("--break-lease", "take over from another engine, which then stops");
 
   command("status", "show servers, plugins, and what is stored with which key").action((flags: CommonFlags) =>
@@ -141,23 +144,34 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
   );
 
   command("plan", "show what rotate would do; changes nothing")
-    .argument("<target>", targetHelp("required"))
+    .argument("[target]", targetHelp("required"))
     .addOption(advanceTo())
     .addOption(plaintextReads())
-    .action((text: string, flags: RunFlags) =>
-      onCluster(flags, async (settings) => {
+    .addOption(rewriteBy())
+    .option(
+      "--markdown <file>",
+      "make a pull request's comment of what `pulumi preview --json` has written (- for stdin)",
+    )
+    .addOption(new Option("--max-key-age <days>", "with --markdown: how old the key may be").argParser(parseDays))
+    .action(async (text: string | undefined, flags: RunFlags & Partial<PreviewCommentFlags>) => {
+      const { markdown, ...rest } = flags;
+      if (markdown !== undefined) return finish(await previewComment({ ...rest, markdown }, terminal, Date.now()));
+      if (text === undefined)
+        throw new UsageError([{ path: "target", reason: `is missing; name ${targetHelp("required")}` }]);
+      await onCluster(flags, async (settings) => {
         const wanted = parseTarget(text, settings);
         return (cluster) => plan(cluster, settings, wanted, flags);
-      }),
-    );
+      });
+    });
 
   run("rotate", "take the cluster to a key version, or to identity: enable, rotate, roll back, disable", "required")
     .addOption(advanceTo())
     .addOption(plaintextReads())
+    .addOption(rewriteBy())
     .addOption(breakLease());
-  run("rewrite", "write every stored object again that is stale; changes no configuration", "optional").addOption(
-    breakLease(),
-  );
+  run("rewrite", "write every stored object again that is stale; changes no configuration", "optional")
+    .addOption(rewriteBy())
+    .addOption(breakLease());
   run("verify", "prove what is stored with which key; changes nothing", "optional");
 
   root
@@ -201,6 +215,12 @@ function targetHelp(takes: "required" | "optional"): string {
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
+}
+
+function parseDays(text: string): number {
+  const days = Number(text);
+  if (Number.isSafeInteger(days) && days >= 1) return days;
+  throw new InvalidArgumentError("Write a whole number of days, 1 or greater.");
 }
 
 function parseStage(text: string): RotationStage {
