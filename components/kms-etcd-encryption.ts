@@ -2,7 +2,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
   declaredVersions,
-  type InputViolation,
   keyBlocks,
   keyVersionRange,
   keyVersionViolations,
@@ -15,6 +14,7 @@ import { typeTokens } from "../core/type-tokens";
 import { declaredKeys } from "./declared-keys";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import { EncryptionRollout } from "./encryption-rollout";
+import { inputError } from "./input-error";
 import type { LocalKeySourceArgs } from "./local-key-source";
 import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
@@ -131,16 +131,5 @@ function refuseViolations(args: Partial<KmsEtcdEncryptionArgs> | undefined): voi
     ...oneBlockViolations(inputs, keyBlocks, "key"),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
   ];
-  if (violations.length > 0) throw inputError(violations);
-}
-
-function inputError(violations: readonly InputViolation[]): Error {
-  const [first] = violations;
-  if (first !== undefined && violations.length === 1) {
-    return new pulumi.InputPropertyError({ propertyPath: first.path, reason: first.reason });
-  }
-  return new pulumi.InputPropertiesError({
-    message: "the inputs of KmsEtcdEncryption can't be used",
-    errors: violations.map(({ path, reason }) => ({ propertyPath: path, reason })),
-  });
+  if (violations.length > 0) throw inputError("KmsEtcdEncryption", violations);
 }
