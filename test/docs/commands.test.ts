@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { runCli } from "../../rotation/cli/program";
+import { documents, repository, snippets } from "./markdown";
+
+const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as {
+  scripts: Readonly<Record<string, string>>;
+};
+
+describe("commands and data in the documents", () => {
+  const commands = documents().flatMap((document) => [
+    ...snippets(document, "sh").flatMap(({ at, text }) => lines(text).map((line) => ({ at, line }))),
+    ...snippets(document, "console").flatMap(({ at, text }) =>
+      text.split("\n").flatMap((line) => (line.startsWith("$ ") ? [{ at, line: line.slice(2) }] : [])),
+    ),
+  ]);
+
+  it("every npm script that is named => is in package.json", () => {
+    const unknown = commands.flatMap(({ at, line }) =>
+      [...line.matchAll(/\bnpm (?:run (?:-s )?([\w:-]+)|(start|test)\b)/g)].flatMap(([, run, short]) => {
+        const name = run ?? short ?? "";
+        return name in scripts ? [] : [`${at}: npm run ${name}`];
+      }),
+    );
+    assert.deepEqual(unknown, []);
+  });
+
+  it("every kms-etcd command => exists, with each of its options", async () => {
+    const wrong: string[] = [];
+    for (const { at, line } of commands) {
+      const [, text = ""] = /(?:^|[|&;] *|npx )kms-etcd ([^|>&;#]*)/.exec(line) ?? [];
+      const [command = "", ...rest] = text.trim().split(/\s+/);
+      if (command === "" || command.startsWith("-")) continue;
+      const help = await helpOf(command);
+      const options = rest.filter((word) => word.startsWith("--")).map((word) => word.replace(/=.*/, ""));
+      if (help === undefined) wrong.push(`${at}: kms-etcd ${command}`);
+      else
+        wrong.push(
+          ...options.filter((option) => !help.includes(option)).map((option) => `${at}: ${command} ${option}`),
+        );
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  it("every YAML and JSON snippet => parses", () => {
+    const wrong = documents().flatMap((document) => [
+      ...snippets(document, "yaml").flatMap(({ at, text }) =>
+        parseAllDocuments(text).flatMap((parsed) => parsed.errors.map((error) => `${at}: ${error.message}`)),
+      ),
+      ...snippets(document, "json").flatMap(({ at, text }) => {
+        try {
+          JSON.parse(text);
+          return [];
+        } catch (thrown) {
+          return [`${at}: ${String(thrown)}`];
+        }
+      }),
+    ]);
+    assert.deepEqual(wrong, []);
+  });
+
+  it("every file and folder that a document links or names in `docs/`, `examples/`, `test/` => exists", () => {
+    const missing = documents().flatMap((document) => {
+      const text = readFileSync(join(repository, document), "utf8");
+      const names = [...text.matchAll(/`((?:docs|examples|test|core|rotation|components|provider|tools)\/[\w./-]+)`/g)];
+      return names
+        .map(([, name = ""]) => name)
+        .filter((name) => !isThere(name))
+        .map((name) => `${document}: ${name}`);
+    });
+    assert.deepEqual(missing, []);
+  });
+});
+
+function lines(text: string): readonly string[] {
+  return text
+    .replaceAll("\\\n", " ")
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !line.startsWith("#"));
+}
+
+const helps = new Map<string, string | undefined>();
+
+async function helpOf(command: string): Promise<string | undefined> {
+  if (helps.has(command)) return helps.get(command);
+  let stdout = "";
+  const code = await runCli([command, "--help"], {
+    stdout: { write: (text) => (stdout += text) },
+    stderr: { write: () => true },
+    signal: new AbortController().signal,
+    version: "0.0.0-test",
+  });
+  // The root's own help is what an unknown command gets.
+  const help = code === 0 && stdout.startsWith(`Usage: kms-etcd ${command} `) ? stdout : undefined;
+  helps.set(command, help);
+  return help;
+}
+
+function isThere(name: string): boolean {
+  try {
+    readFileSync(join(repository, name));
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === "EISDIR";
+  }
+}
