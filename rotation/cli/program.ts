@@ -14,6 +14,7 @@ import { type PreviewCommentFlags, previewComment } from "./preview-comment";
 import { prepareReport, type ReportFlags } from "./report-file";
 import { type RunName, runCommand } from "./run-command";
 import { readSettings, type Settings, type SettingsFlags } from "./settings";
+import { writeStatusMetrics } from "./status-metrics";
 import { statusText } from "./status-text";
 import { busy, type Output, type Terminal, terminal as terminalOf } from "./terminal";
 import { UsageError } from "./usage-error";
@@ -134,14 +135,17 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
     new Option("--rewrite-by <method>", "who rewrites objects: Patch (this program) or InTreeMigration (the cluster)");
   const breakLease = () => new Option("--break-lease", "take over from another engine, which then stops");
 
-  command("status", "show servers, plugins, and what is stored with which key").action((flags: CommonFlags) =>
-    onCluster(flags, async (settings) => async (cluster) => {
-      const status = await lookAtStatus(cluster, settings, context);
-      terminal.print(flags.json ? jsonText(status) : statusText(status));
-      if (status.trouble.length > 0) return ExitCode.Blocked;
-      return status.pending.length > 0 ? ExitCode.Pending : ExitCode.Ok;
-    }),
-  );
+  command("status", "show servers, plugins, and what is stored with which key")
+    .option("--metrics <file>", "write it in Prometheus' text form too, for a textfile collector")
+    .action((flags: CommonFlags & { readonly metrics?: string }) =>
+      onCluster(flags, async (settings) => async (cluster) => {
+        const status = await lookAtStatus(cluster, settings, context);
+        if (flags.metrics !== undefined) await writeStatusMetrics(flags.metrics, status);
+        terminal.print(flags.json ? jsonText(status) : statusText(status));
+        if (status.trouble.length > 0) return ExitCode.Blocked;
+        return status.pending.length > 0 ? ExitCode.Pending : ExitCode.Ok;
+      }),
+    );
 
   command("plan", "show what rotate would do; changes nothing")
     .argument("[target]", targetHelp("required"))

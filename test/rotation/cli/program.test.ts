@@ -45,6 +45,27 @@ describe("kms-etcd on a simulated cluster", function () {
       assert.match(stdout, /^pending: 1 secrets are stored with a key that no server writes with$/m);
     });
 
+    it("--metrics => counts by key and state, loaded hashes and plugins, in a file that is replaced as a whole", async () => {
+      assert.equal((await at("rotate", "1", "--allow-plaintext-reads")).code, 0);
+      cluster.restore("s1", "identity", undefined);
+      const file = join(cli.directory, "kms-etcd.prom");
+      writeFileSync(file, "of an earlier run");
+      assert.equal((await at("status", "--metrics", file)).code, 3);
+      const text = readFileSync(file, "utf8");
+      assert.match(text, /^kms_etcd_server_up\{server="cp1",version="simulated"\} 1$/m);
+      assert.match(text, /^kms_etcd_server_loaded_config_info\{server="cp2",hash="sha256:[0-9a-f]{64}"\} 1$/m);
+      assert.match(text, /^kms_etcd_server_plugin_usable\{server="cp1",plugin="kms-etcd-\w+"\} 1$/m);
+      assert.match(text, /^kms_etcd_stored_objects\{resource="secrets",provider="kms[^}]+state="current"\} 9$/m);
+      assert.match(
+        text,
+        /^kms_etcd_stored_objects\{resource="secrets",provider="identity",key_id="",state="stale"\} 1$/m,
+      );
+      assert.match(text, /^kms_etcd_pending 1$/m);
+      const { code, stderr } = await at("status", "--metrics", "/no/such/directory/file");
+      assert.equal(code, 1);
+      assert.match(stderr, /can't be written \(ENOENT\)\nremedy: name a file/);
+    });
+
     it("a server that is away, and one that nobody listed => what to mend, 4", async () => {
       const [, second] = cluster.hosts;
       if (second) second.downUntil = Number.POSITIVE_INFINITY;
