@@ -1,0 +1,32 @@
+/** Azure's built-in roles that this package grants, and the names of the grants. */
+import { createHash } from "node:crypto";
+
+/** Ids of built-in role definitions: the same in every tenant and cloud. */
+export const azureRoles = {
+  "Key Vault Crypto User": "12338af0-0e69-4776-bea7-57ae8d297424",
+  "Key Vault Crypto Officer": "14b46e9e-c2b7-41b4-b07b-48a6ebf60603",
+  "Key Vault Contributor": "f25e0fa2-a7c8-4377-a976-54943a77a395",
+  "Key Vault Reader": "21090545-7ca7-4776-b22c-e363652d74d2",
+} as const;
+
+export type AzureRole = keyof typeof azureRoles;
+
+/** The resource id of a role, as a role assignment wants it. */
+export function roleDefinitionId(subscriptionId: string, role: AzureRole): string {
+  return `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${azureRoles[role]}`;
+}
+
+/** Made for this package. Never change it: every role assignment would be made anew under another name. */
+const namespace = Buffer.from("6f1c0b1e5a5b4f0e9a6d3c2f7b8e4d11", "hex");
+
+/**
+ * The name of a role assignment, a UUID of version 5 (RFC 9562) over where, who and what: the same grant has the same name whenever
+ * it is made, so making it again can't conflict with itself.
+ */
+export function roleAssignmentName(scope: string, principalId: string, role: AzureRole): string {
+  const what = [scope, principalId, azureRoles[role]].join("|").toLowerCase();
+  const digest = createHash("sha1").update(namespace).update(what).digest().subarray(0, 16);
+  digest.writeUInt8((digest.readUInt8(6) & 0x0f) | 0x50, 6);
+  digest.writeUInt8((digest.readUInt8(8) & 0x3f) | 0x80, 8);
+  return digest.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
