@@ -1,5 +1,6 @@
 /** The resource that moves a cluster from the write key it has to the write key it should have. The provider does the work. */
 import * as pulumi from "@pulumi/pulumi";
+import type { RewriteMethod } from "../core/rewrite-method";
 import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
 import type { EncryptionEvidence } from "./encryption-evidence";
@@ -83,6 +84,12 @@ export interface EncryptionRolloutArgs {
    * @default false
    */
   readonly allowPlaintextReads?: pulumi.Input<boolean>;
+  /**
+   * Who writes the stored objects again: the engine (`Patch`), or the cluster's own controller (`InTreeMigration`), which needs
+   * storagemigration.k8s.io served. What is stored is verified either way.
+   * @default "Patch"
+   */
+  readonly rewriteBy?: pulumi.Input<RewriteMethod>;
   /**
    * The last stage to carry out. Raise it to go on from there.
    * @default "Prune"

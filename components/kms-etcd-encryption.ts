@@ -9,8 +9,11 @@ import {
   platformBlocks,
   unknownInputViolations,
 } from "../core/input-rules";
+import type { RewriteMethod } from "../core/rewrite-method";
 import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
+import { azureKeyVaultCheck } from "./azure/azure-key-vault-check";
+import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import { declaredKeys } from "./declared-keys";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import { EncryptionRollout } from "./encryption-rollout";
@@ -20,7 +23,7 @@ import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
 
 /**
- * The inputs of KmsEtcdEncryption: one block that says where the key lives (`localKey`), one that says whose etcd it is
+ * The inputs of KmsEtcdEncryption: one block that says where the key lives (`azureKeyVault`, `localKey`), one that says whose etcd it is
  * (`local`), and the version of the key that encrypts.
  */
 export interface KmsEtcdEncryptionArgs {
@@ -60,12 +63,20 @@ export interface KmsEtcdEncryptionArgs {
    */
   readonly allowPlaintextReads?: pulumi.Input<boolean>;
   /**
+   * Who writes the stored objects again: the engine (`Patch`), or the cluster's own controller (`InTreeMigration`), which needs
+   * storagemigration.k8s.io served. What is stored is verified either way.
+   * @default "Patch"
+   */
+  readonly rewriteBy?: pulumi.Input<RewriteMethod>;
+  /**
    * The last stage to carry out: stop at `Write`, look, then go on by raising it.
    * @default "Prune"
    */
   readonly advanceTo?: pulumi.Input<RotationStage>;
   /** How long to wait for the cluster. The defaults suit a cluster at rest. */
   readonly limits?: pulumi.Input<RotationLimitsArgs>;
+  /** Keys in Azure Key Vault, a key for each version. */
+  readonly azureKeyVault?: AzureKeyVaultSourceArgs;
   /** Keys in files on this machine: development only. */
   readonly localKey?: LocalKeySourceArgs;
   /** A control plane on this machine. */
@@ -73,8 +84,8 @@ export interface KmsEtcdEncryptionArgs {
 }
 
 const inputNames = [
-  ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "advanceTo"],
-  ...["limits", ...keyBlocks, ...platformBlocks],
+  ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "rewriteBy"],
+  ...["advanceTo", "limits", ...keyBlocks, ...platformBlocks],
 ];
 
 /**
@@ -93,9 +104,9 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   readonly evidence: pulumi.Output<EncryptionEvidence>;
 
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
-    refuseViolations(args);
+    refuseViolations(name, args);
     super(typeTokens.kmsEtcdEncryption, name, args, opts);
-    const keys = declaredKeys(args, { name, parent: this, versions: declaredVersions(keyVersionRange(args)) });
+    const { keys, dependsOn } = declaredKeys(args, { name, parent: this, range: keyVersionRange(args) });
     const rollout = new EncryptionRollout(
       name,
       {
@@ -105,10 +116,11 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
         resources: args.resources ?? ["secrets"],
         enabled: args.enabled ?? true,
         ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
+        ...(args.rewriteBy === undefined ? {} : { rewriteBy: args.rewriteBy }),
         ...(args.advanceTo === undefined ? {} : { advanceTo: args.advanceTo }),
         ...(args.limits === undefined ? {} : { limits: args.limits }),
       },
-      { parent: this },
+      { parent: this, dependsOn },
     );
     this.activeKeyVersion = rollout.activeKeyVersion;
     this.atGoal = rollout.atGoal;
@@ -118,7 +130,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 }
 
 /** Throws one error that lists everything that is wrong with the inputs. */
-function refuseViolations(args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
+function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
   // From JavaScript anything may come, nothing among it.
   const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
   const violations = [
@@ -131,5 +143,11 @@ function refuseViolations(args: Partial<KmsEtcdEncryptionArgs> | undefined): voi
     ...oneBlockViolations(inputs, keyBlocks, "key"),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
   ];
+  const { azureKeyVault } = inputs;
+  if (violations.length === 0 && typeof azureKeyVault === "object" && azureKeyVault !== null) {
+    const block = azureKeyVault as Readonly<Record<string, unknown>>;
+    const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
+    violations.push(...azureKeyVaultCheck("azureKeyVault", block, name, versions).violations);
+  }
   if (violations.length > 0) throw inputError("KmsEtcdEncryption", violations);
 }

@@ -1,10 +1,10 @@
 /** The end of a log, for an error message. */
 import { readFileSync } from "node:fs";
 
-const lines = 12;
+const usual = 12;
 
-/** The last lines, indented; empty when there is no log. */
-export function logTail(file: string): string {
+/** The last lines, twelve unless told, indented; empty when there is no log. */
+export function logTail(file: string, lines = usual): string {
   try {
     const all = readFileSync(file, "utf8").trimEnd().split("\n");
     return all

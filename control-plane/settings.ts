@@ -1,5 +1,6 @@
 /** What a control plane was started with. Written once, at its first start; every later start uses the same. */
 import { KmsEtcdError } from "../core/errors";
+import type { PluginSettingsByKind } from "../core/plugin-settings";
 import { readFileIfAny, writeFileAtomically } from "./atomic-file";
 import { apiServerHostNames, type StateLayout } from "./state-layout";
 
@@ -13,6 +14,8 @@ export interface ControlPlaneChoices {
   readonly apiServerArguments?: readonly string[];
   /** kube-apiserver to run instead of the newest one. @default found by `tools/` */
   readonly apiServerBinary?: string;
+  /** Flags of etcd after ours, for example `--quota-backend-bytes=4294967296`. @default none */
+  readonly etcdArguments?: readonly string[];
   /** etcd to run. @default found by `tools/` */
   readonly etcdBinary?: string;
   /** API servers' --request-timeout in seconds. @default 15 */
@@ -21,6 +24,8 @@ export interface ControlPlaneChoices {
   readonly staggerSeconds?: number;
   /** etcd does not wait for the disk. For tests: a power cut loses data. @default false */
   readonly unsafeNoFsync?: boolean;
+  /** How KMS plugins find and use their cloud from this machine, for example `--kms-endpoint`. @default they find it themselves */
+  readonly pluginSettings?: PluginSettingsByKind;
   /** Ports of the API servers, in the order of the hosts. @default free ones */
   readonly apiServerPorts?: readonly number[];
   /** etcd's client port. @default a free one */
@@ -99,9 +104,11 @@ const choiceNames: readonly (keyof ControlPlaneChoices)[] = [
   "apiServerArguments",
   "apiServerBinary",
   "etcdBinary",
+  "etcdArguments",
   "requestTimeoutSeconds",
   "staggerSeconds",
   "unsafeNoFsync",
+  "pluginSettings",
   "apiServerPorts",
   "etcdPort",
 ];

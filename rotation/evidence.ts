@@ -1,7 +1,7 @@
 /** What can be shown to an auditor: counts and hashes, never an object's name. It claims no more than was seen. */
 import { createHash } from "node:crypto";
 import type { Goal } from "./goal";
-import type { Observation } from "./observation";
+import type { EtcdPosition, Observation } from "./observation";
 import { staleTotal, validStored } from "./proofs";
 import { type EndpointOf, situationOf } from "./situation";
 
@@ -10,13 +10,15 @@ export interface Evidence {
   readonly servers: readonly EvidenceServer[];
   /** How it was proven: `etcd`, `api`, or `none`. */
   readonly method: "etcd" | "api" | "none";
+  /** By `etcd`: which etcd, and the revision at which the look began. */
+  readonly etcd?: { readonly clusterId: string; readonly revision: number };
   /** How the server set was found, and what could not be seen: of the servers, and of what is stored. */
   readonly discovery: string;
   /** ISO time of the measurement; kept while `digest` stays the same. */
   readonly provenAt: string;
   /** Every stored object uses the goal's key. */
   readonly complete: boolean;
-  /** SHA-256 over everything but the time. */
+  /** SHA-256 over everything but the time and etcd's revision, which goes on with every write. */
   readonly digest: string;
 }
 
@@ -53,7 +55,7 @@ export function evidenceOf(observed: Observation | undefined, goal: Goal, endpoi
     return seal({ resources: [], servers, method: "none", discovery, complete: false }, observed.now);
   }
   const proof = validStored(observed, targets);
-  if (proof === undefined)
+  if (proof === undefined || proof.method === "counted")
     return seal({ resources: [], servers, method: "none", discovery, complete: false }, observed.now);
   const resources = proof.resources.map((entry) => ({
     resource: entry.resource,
@@ -62,12 +64,21 @@ export function evidenceOf(observed: Observation | undefined, goal: Goal, endpoi
     unknown: entry.unknown,
   }));
   const settled = observed.settledAt !== undefined && proof.startedAt >= observed.settledAt;
-  const complete = settled && staleTotal(proof, targets) === 0;
+  const complete = settled && staleTotal(proof, targets) === 0 && (proof.unproven ?? []).length === 0;
   const seen = [discovery, ...(proof.notSeen ?? [])].join("; ");
-  return seal({ resources, servers, method: proof.method, discovery: seen, complete }, proof.finishedAt);
+  const facts = { resources, servers, method: proof.method, discovery: seen, complete };
+  return seal(facts, proof.finishedAt, proof.etcd);
 }
 
-function seal(facts: Omit<Evidence, "provenAt" | "digest">, at: number): Evidence {
-  const digest = createHash("sha256").update(JSON.stringify(facts)).digest("hex");
-  return { ...facts, provenAt: new Date(at).toISOString(), digest: `sha256:${digest}` };
+function seal(facts: Omit<Evidence, "provenAt" | "digest" | "etcd">, at: number, etcd?: EtcdPosition): Evidence {
+  const where = etcd === undefined ? {} : { clusterId: etcd.clusterId };
+  const digest = createHash("sha256")
+    .update(JSON.stringify({ ...facts, ...where }))
+    .digest("hex");
+  return {
+    ...facts,
+    ...(etcd === undefined ? {} : { etcd: { clusterId: etcd.clusterId, revision: etcd.revision } }),
+    provenAt: new Date(at).toISOString(),
+    digest: `sha256:${digest}`,
+  };
 }

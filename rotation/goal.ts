@@ -1,5 +1,6 @@
 /** What the user wants: the write key that the cluster should have. Everything else is measured. */
 import type { PluginInstance } from "../core/plugin-instance";
+import type { RewriteMethod } from "../core/rewrite-method";
 import type { RotationStage } from "../core/rotation-stage";
 
 export interface Goal {
@@ -11,6 +12,12 @@ export interface Goal {
   readonly declared: readonly PluginInstance[];
   /** Keep `identity` as the last reader after PRUNE, so that objects written in plaintext by other means stay readable. */
   readonly allowPlaintextReads: boolean;
+  /** Who writes the stored objects again. Default: the engine, by PATCH. */
+  readonly rewriteBy?: RewriteMethod;
+  /** Keep a snapshot of etcd in this directory before anything leaves a configuration. Default: none. */
+  readonly etcdSnapshot?: { readonly directory: string };
+  /** Names of declared plugins whose key has been retired: nothing may be made to need them. */
+  readonly retired?: readonly string[];
   /** The last stage to carry out. */
   readonly advanceTo: RotationStage;
   /** The names of the servers that the user or platform lists; a live server that is not among them blocks. */

@@ -9,12 +9,15 @@ import type { Action, Decision } from "./decision";
 import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
-import type { Observation, ServerObservation } from "./observation";
+import type { Observation, ServerObservation, StoredProof } from "./observation";
+import { rewriteWarnings, unreadWarnings } from "./plan-warnings";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
+import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "./rewrite-forecast";
+import { isPruned } from "./rules/writer-rules";
 import { settledSince } from "./settled";
 import { type EndpointOf, situationOf } from "./situation";
-import type { StoredObjects } from "./stored-objects";
+import type { RewriteOutlook, StoredObjects } from "./stored-objects";
 
 export interface PlannedStage {
   readonly stage: RotationStage;
@@ -39,12 +42,14 @@ export interface RotationPlan {
   readonly blocked: { readonly reason: string; readonly remedy: string } | undefined;
   /** What the expected times are made of. */
   readonly basis: string;
+  /** What is stored and what its rewrite would meet; undefined where the plan has no rewrite, or nothing could be counted. */
+  readonly rewrite?: RewriteForecast;
+  /** What the API servers would ask their KMS plugins for. */
+  readonly kmsCalls: KmsCalls;
   /** What was seen; its proofs are the present state for a drift report. */
   readonly observed: Observation;
 }
 
-/** Rewritten objects a second that the estimate uses: a quiet control plane of this repository's bench did 250 to 560. */
-const expectedRewriteRate = 300;
 /** API servers look for a changed file once a minute (apiserver encryptionconfig/controller, poll duration). */
 const reloadInterval = 60_000;
 const restartTime = 10_000;
@@ -77,10 +82,24 @@ export async function planRotation(options: {
   };
   const endpointOf = fleet.endpoint.bind(fleet);
   const { present, unmeasured } = await presentState(bare, goal, options.stored);
-  const plan = foretell(present, goal, endpointOf);
+  const plan = await withOutlook(foretell(present, goal, endpointOf));
   if (unmeasured === undefined) return plan;
   const reason = `what is stored could not be looked at: ${unmeasured}`;
   return { ...plan, blocked: plan.blocked ?? { reason, remedy: "mend it first: a run would stop there too" } };
+
+  /** Who has a say in the rewrite, and how fast it will go; only looked at where there is one. */
+  async function withOutlook(planned: RotationPlan): Promise<RotationPlan> {
+    if (planned.rewrite === undefined) return planned;
+    try {
+      const { targets } = situationOf(present, goal, endpointOf);
+      const servers = present.servers.map((server) => server.name);
+      return foretell(present, goal, endpointOf, await options.stored.outlook(targets, servers, signal));
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      const why = withoutObjectNames(describeError(thrown));
+      return { ...planned, warnings: [...planned.warnings, `the rewrite could not be looked into: ${why}`] };
+    }
+  }
 
   /** What is stored now. Without it, while servers are away, the plan says what it waits for. */
   async function presentState(
@@ -100,8 +119,9 @@ export async function planRotation(options: {
     // A preview keeps nothing from an earlier look: what was settled long ago is found from the servers' own times.
     const settledAt = settledSince(undefined, observed, situation.writersAreTheGoals);
     try {
-      const stored = await objects.measure(situation.targets, states, () => undefined, signal);
-      return { present: { ...observed, settledAt, stored } };
+      const seen = await objects.count(situation.targets, states, () => undefined, signal);
+      const stored = seen.method === "counted" ? asConfigured(situation, seen) : seen;
+      return { present: { ...observed, settledAt, stored, ...(stored.etcd && { etcd: stored.etcd }) } };
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       return { present: { ...observed, settledAt }, unmeasured: withoutObjectNames(describeError(thrown)) };
@@ -109,12 +129,32 @@ export async function planRotation(options: {
   }
 }
 
+/**
+ * Where every server has only the goal's provider left, whatever can be read was stored with it: a plan that only counted
+ * need not foretell a rewrite then. Elsewhere it is not known what is stored, so everything is foretold to be rewritten.
+ */
+function asConfigured(situation: ReturnType<typeof situationOf>, counted: StoredProof): StoredProof {
+  if (!situation.observed.servers.every((server) => isPruned(situation, server))) return counted;
+  const resources = counted.resources.map((entry) => {
+    const key = situation.targets.find((target) => target.resource === entry.resource)?.key;
+    return key === undefined ? entry : { ...entry, unknown: 0, keys: [{ key, objects: entry.objects }] };
+  });
+  return { ...counted, resources };
+}
+
 /** The plan from an observation: pure. */
-export function foretell(observed: Observation, goal: Goal, endpointOf: EndpointOf): RotationPlan {
+export function foretell(
+  observed: Observation,
+  goal: Goal,
+  endpointOf: EndpointOf,
+  outlook?: RewriteOutlook,
+): RotationPlan {
   const stages = new Map<RotationStage, PlannedStage>();
   const warnings = plaintextWarnings(observed, goal, endpointOf);
   let blocked: RotationPlan["blocked"];
   let predicted = observed;
+  let rewrite: RewriteForecast | undefined;
+  const kms = kmsCallCounter(observed.servers.length);
   // As in a run, a stage is never left backwards: the restarts that load what WRITE has written are WRITE's.
   let reached: RotationStage | undefined;
   for (let step = 0; step < longestPlan; step += 1) {
@@ -130,19 +170,38 @@ export function foretell(observed: Observation, goal: Goal, endpointOf: Endpoint
       predicted = afterWaiting(predicted, goal, endpointOf);
       continue;
     }
-    if (decision.kind === "act") note(stages, reached, decision, predicted, goal, endpointOf);
+    if (decision.kind === "act") {
+      if (decision.action.kind === "rewrite" && rewrite === undefined && predicted.stored !== undefined) {
+        rewrite = rewriteForecast(predicted.stored, decision.action.targets, outlook);
+      }
+      note(stages, reached, decision, predicted, goal, endpointOf, rewrite?.objectsPerSecond ?? 1);
+      for (const { config, isRestart } of loads(decision.action, predicted)) kms.load(config, isRestart);
+    }
     predicted = { ...predict(predicted, decision, goal, endpointOf), now: predicted.now + 1_000 };
   }
   const single = observed.servers.length === 1 && [...stages.values()].some((stage) => stage.restarts > 0);
   if (single) warnings.push("there is one API server, and it has to restart: the API is away meanwhile");
+  const expectedMs = [...stages.values()].reduce((sum, stage) => sum + stage.expectedMs, 0);
+  const servers = `a reload takes up to ${reloadInterval / 1_000} s, a restart about ${restartTime / 1_000} s`;
   return {
     changes: stages.size > 0,
     stages: rotationStages.flatMap((stage) => stages.get(stage) ?? []),
-    warnings,
+    warnings: [...warnings, ...rewriteWarnings(rewrite), ...unreadWarnings(observed)],
     blocked,
-    basis: `a reload takes up to ${reloadInterval / 1_000} s, a restart about ${restartTime / 1_000} s, rewriting about ${expectedRewriteRate} objects/s`,
+    basis: [servers, ...(rewrite === undefined ? [] : [rewrite.rateBasis])].join(", "),
+    ...(rewrite && { rewrite }),
+    kmsCalls: kms.total(observed.stored, rewrite !== undefined, expectedMs, predicted.servers[0]?.file?.config),
     observed,
   };
+}
+
+/** Which configuration each server loads by an action. */
+function loads(action: Action, predicted: Observation) {
+  if (action.kind === "restart") return [{ config: byName(predicted, action.server)?.file?.config, isRestart: true }];
+  if (action.kind !== "writeConfig") return [];
+  return action.writes
+    .filter(({ server }) => byName(predicted, server)?.reload === "hot")
+    .map(({ config }) => ({ config, isRestart: false }));
 }
 
 /** What would be written back in plaintext: it must not come as a surprise. */
@@ -173,6 +232,7 @@ function note(
   observed: Observation,
   goal: Goal,
   endpointOf: EndpointOf,
+  objectsPerSecond: number,
 ): void {
   const known = stages.get(stage);
   const { action } = decision;
@@ -183,15 +243,17 @@ function note(
     summary: known?.summary ?? decision.reason,
     servers,
     restarts: (known?.restarts ?? 0) + (action.kind === "restart" ? 1 : 0),
-    expectedMs: Math.round((known?.expectedMs ?? 0) + expectedTime(observed, action, amounts.objects ?? 0)),
+    expectedMs: Math.round(
+      (known?.expectedMs ?? 0) + expectedTime(observed, action, (amounts.objects ?? 0) / objectsPerSecond),
+    ),
     ...amounts,
   });
 }
 
-function expectedTime(observed: Observation, action: Action, objects: number): number {
+function expectedTime(observed: Observation, action: Action, rewriteSeconds: number): number {
   switch (action.kind) {
     case "rewrite":
-      return (objects / expectedRewriteRate) * 1_000;
+      return rewriteSeconds * 1_000;
     case "writeConfig":
       return action.writes.some((write) => byName(observed, write.server)?.reload === "hot") ? reloadInterval : 1_000;
     case "restart":

@@ -13,6 +13,9 @@ export interface CloudReady {
   /** Of the plugin, without the socket. */
   readonly flags: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** Of the upstream plugin. */
+  readonly peerFlags: readonly string[];
+  readonly peerEnvironment: Readonly<Record<string, string>>;
 }
 
 export interface CloudConnections {
@@ -22,6 +25,14 @@ export interface CloudConnections {
 
 async function azure(awayMs: number): Promise<{ readonly ready: CloudReady; readonly connections: () => number }> {
   const host = await startAzureHost();
+  // A service principal: the upstream plugin asks for a managed identity at one fixed address.
+  const application = host.azure.entra.addApplication({ tenantId: host.vault.tenantId, secret: "bench" });
+  host.vault.grant(application.objectId, "encrypt", "decrypt");
+  await host.writeAzureJson({
+    tenantId: application.tenantId,
+    aadClientId: application.clientId,
+    aadClientSecret: application.secret,
+  });
   // Who asks for RSA measures RSA: equal questions get equal answers.
   host.vault.cacheAnswers = true;
   if (awayMs > 0) {
@@ -29,18 +40,21 @@ async function azure(awayMs: number): Promise<{ readonly ready: CloudReady; read
       host.azure.faults.order(place, { kind: "slow", ms: awayMs }, Number.POSITIVE_INFINITY);
   }
   const directory = mkdtempSync(join(tmpdir(), "kms-etcd-bench-azure-"));
+  const environment = await host.azure.processEnvironment(directory);
+  const { NODE_EXTRA_CA_CERTS: authority = "", ...proxy } = environment;
+  const flags = [
+    "--keyvault-name=myvault",
+    "--key-name=mykey",
+    `--key-version=${host.key.version}`,
+    `--config-file-path=${host.azureJsonFile}`,
+  ];
   return {
     ready: {
       kind: "ready",
-      flags: [
-        "azure",
-        "--keyvault-name=myvault",
-        "--key-name=mykey",
-        `--key-version=${host.key.version}`,
-        `--config-file-path=${host.azureJsonFile}`,
-        "--metrics-addr=none",
-      ],
-      environment: await host.azure.processEnvironment(directory),
+      flags: ["azure", ...flags, "--metrics-addr=none"],
+      environment,
+      peerFlags: flags,
+      peerEnvironment: { ...proxy, SSL_CERT_FILE: authority },
     },
     connections: host.azure.connections,
   };
@@ -52,17 +66,21 @@ async function aws(awayMs: number): Promise<{ readonly ready: CloudReady; readon
   if (awayMs > 0) fake.order({ fault: { kind: "slow", milliseconds: awayMs }, times: Number.POSITIVE_INFINITY });
   // A day's worth of remembered requests is for assertions, not for a bench.
   setInterval(() => (fake.requests as unknown[]).splice(0), 100).unref();
+  const flags = [`--key=${key.arn}`, "--region=us-east-1", `--kms-endpoint=${fake.url}`];
+  const environment = {
+    AWS_ACCESS_KEY_ID: defaultAccessKey.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: defaultAccessKey.secretAccessKey,
+    AWS_EC2_METADATA_DISABLED: "true",
+    AWS_CONFIG_FILE: "/nonexistent",
+    AWS_SHARED_CREDENTIALS_FILE: "/nonexistent",
+  };
   return {
     ready: {
       kind: "ready",
-      flags: ["aws", `--key=${key.arn}`, "--region=us-east-1", `--kms-endpoint=${fake.url}`],
-      environment: {
-        AWS_ACCESS_KEY_ID: defaultAccessKey.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: defaultAccessKey.secretAccessKey,
-        AWS_EC2_METADATA_DISABLED: "true",
-        AWS_CONFIG_FILE: "/nonexistent",
-        AWS_SHARED_CREDENTIALS_FILE: "/nonexistent",
-      },
+      flags: ["aws", ...flags],
+      environment,
+      peerFlags: flags,
+      peerEnvironment: environment,
     },
     connections: fake.connections,
   };

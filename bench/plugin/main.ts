@@ -2,7 +2,11 @@
  * `npm run bench:plugin`: how fast the KMS plugin is and what it costs, beside a bare grpc-js server that only does AES, on
  * the same Node in the same run, in turns. Prints a table, and one JSON object as its last line.
  *   --seconds N   of each measurement (default 2)     --rounds N   measurements of each row; the median counts (default 3)
+ *   --only PARTS   some of local,near,away,start: the in-process key, the fake clouds, the same 2 ms away, the start
  *   --node PATH   another Node than this one, for example the image's
+ *   --peer-azure PATH, --peer-aws PATH   the upstream plugins' binaries, which you have built: measured in turns with ours
+ *       on the same fake. The one for Azure listens on all interfaces, so run it in a network namespace of its own:
+ *       unshare --net sh -c 'ip link set lo up; npm run bench:plugin -- --peer-azure PATH'
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,8 +15,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { kmsV2Service } from "../../core/kms-protocol";
 import { kmsClient } from "../../test/plugin-server/support/kms-client";
+import { cpuMicroseconds, peakResidentMb } from "../process-cost";
 import { load } from "./load";
-import { cpuMicroseconds, peakResidentMb } from "./process-cost";
 import { heading, line, type Method, methods, type Ready, type Row, ratios, verdicts } from "./report";
 import { type Cloud, openWorkshop, type RunningServer, type Workshop } from "./servers";
 
@@ -30,11 +34,15 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "2" },
     rounds: { type: "string", default: "3" },
+    only: { type: "string", default: "local,near,away,start" },
     node: { type: "string", default: process.execPath },
+    "peer-azure": { type: "string" },
+    "peer-aws": { type: "string" },
   },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);
+const parts = values.only.split(",");
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "kms-etcd-bench-"));
@@ -42,12 +50,14 @@ async function main(): Promise<void> {
   try {
     const version = execFileSync(values.node, ["--version"], { encoding: "utf8" }).trim();
     process.stdout.write(`Node ${version}, ${seconds} s a measurement, median of ${rounds}\n\n${heading}`);
-    const local = await benchLocal(workshop, directory);
-    const near = await benchClouds(workshop, directory, 0);
-    const away = await benchClouds(workshop, directory, 2);
-    const ready = await benchStart(workshop);
+    const none = { rows: [], connections: [], peakMb: 0 };
+    const local = parts.includes("local") ? await benchLocal(workshop, directory) : none;
+    const near = parts.includes("near") ? await benchClouds(workshop, directory, 0) : none;
+    const away = parts.includes("away") ? await benchClouds(workshop, directory, 2) : none;
+    const ready = parts.includes("start") ? await benchStart(workshop) : {};
     const summary = {
-      ratioToBare: ratios(local.rows),
+      ratioToBare: ratios(local.rows, "bare"),
+      ratioToPeers: ratios(near.rows, "upstream"),
       peakResidentMb: local.peakMb,
       connections: [...near.connections, ...away.connections],
       ready,
@@ -79,9 +89,15 @@ async function benchClouds(workshop: Workshop, directory: string, awayMs: number
     const cloud = await workshop.cloud(kind, awayMs);
     const name = awayMs === 0 ? kind : `${kind}, ${awayMs} ms away`;
     const plugin = await target(name, await workshop.plugin(kind, cloud.flags, cloud.environment), directory);
-    const measured = await measure([plugin], ["Encrypt", "Decrypt"]);
-    rows.push(...measured);
-    connections.push({ server: name, opened: await cloud.connections(), requests: Math.round(requestsOf(measured)) });
+    rows.push(...(await measure([plugin], ["Encrypt", "Decrypt"])));
+    connections.push({ server: name, opened: await cloud.connections(), requests: Math.round(requestsOf(rows, name)) });
+    const binary = values[`peer-${kind}`];
+    if (binary !== undefined && awayMs === 0) {
+      const peer = await target(`upstream ${kind}`, await workshop.peer(kind, binary, cloud), directory);
+      const turns = await measure([peer, { ...plugin, name: `${kind} beside it` }], ["Encrypt", "Decrypt"]);
+      rows.push(...turns);
+      await peer.server.stop();
+    }
     await plugin.server.stop();
     await cloud.stop();
   }
@@ -140,7 +156,7 @@ async function measure(targets: readonly Target[], chosen: readonly Method[]): P
         rows.push({
           ...row,
           cpuUs: medianBy(own, ({ cpuUs }) => cpuUs).cpuUs,
-          ...(shares.length === 0 ? {} : { shareOfBare: medianBy(shares, (share) => share) }),
+          ...(shares.length === 0 ? {} : { shareOfFirst: medianBy(shares, (share) => share) }),
         });
         process.stdout.write(line(rows.at(-1) ?? row));
       }
@@ -208,8 +224,8 @@ async function benchStart(workshop: Workshop): Promise<Ready> {
   return ready;
 }
 
-function requestsOf(rows: readonly Row[]): number {
-  return rows.reduce((sum, { perSecond }) => sum + perSecond * seconds * rounds, 0);
+function requestsOf(rows: readonly Row[], name: string): number {
+  return rows.reduce((sum, { server, perSecond }) => sum + (server === name ? perSecond * seconds * rounds : 0), 0);
 }
 
 main().catch((error: unknown) => {

@@ -2,15 +2,17 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
 import { formatLocalKeyFile } from "../../core/local-key-file";
-import { bundleEntry, bundlePlugin } from "../../plugin-server/image/bundle";
-import { imageEnvironment, interpreter } from "../../plugin-server/image/root-filesystem";
+import { pluginNodeOptions } from "../../core/plugin-node-options";
+import { bundleEntry } from "../../plugin-server/image/bundle";
+import { bundlePlugin } from "../../plugin-server/image/bundle-plugin";
+import { interpreter } from "../../plugin-server/image/root-filesystem";
+import { cpuMicroseconds } from "../process-cost";
 import type { CloudConnections, CloudReady } from "./cloud-process";
-import { cpuMicroseconds } from "./process-cost";
 
 export interface RunningServer {
   readonly pid: number;
@@ -37,6 +39,8 @@ export interface Workshop {
     flags: readonly string[],
     environment?: Readonly<Record<string, string>>,
   ): Promise<RunningServer>;
+  /** The upstream plugin for the same cloud, from a binary of yours, on the same fake. */
+  peer(kind: "azure" | "aws", binary: string, cloud: Cloud): Promise<RunningServer>;
   readonly localFlags: readonly string[];
   cloud(kind: "azure" | "aws", awayMs: number): Promise<Cloud>;
   stopAll(): Promise<void>;
@@ -62,10 +66,7 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
   const keyFile = join(directory, "key");
   await writeFile(keyFile, formatLocalKeyFile(Buffer.alloc(32, 7)), { mode: 0o600 });
   // As the image starts it; the bare server gets the same.
-  const fromImage = Object.fromEntries(
-    imageEnvironment.map((variable) => variable.split(/=(.*)/).slice(0, 2)),
-  ) as Record<string, string>;
-  const nodeFlags = interpreter.split(" ").slice(1);
+  const nodeCommand = [node, ...pluginNodeOptions] as const;
 
   async function stop(child: ChildProcess): Promise<void> {
     running.delete(child);
@@ -75,22 +76,19 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
 
   async function start(
     socket: string,
-    args: readonly string[],
+    [program, ...args]: readonly [string, ...string[]],
     environment: Readonly<Record<string, string>>,
   ): Promise<RunningServer> {
     const { PATH = "" } = process.env;
     const began = performance.now();
-    const child = spawn(node, [...nodeFlags, ...args], {
-      stdio: ["ignore", "ignore", "pipe"],
-      env: { PATH, ...fromImage, ...environment },
-    });
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { PATH, ...environment } });
     running.add(child);
     let log = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       log += text;
     });
     while (!(await answers(socket))) {
-      if (child.exitCode !== null) throw new Error(`${args.join(" ")} has ended: ${log}`);
+      if (child.exitCode !== null) throw new Error(`${program} ${args.join(" ")} has ended: ${log}`);
       await delay(1);
     }
     const readyMs = performance.now() - began;
@@ -100,19 +98,35 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
       socket,
       readyMs,
       readyCpuMs: cpuMicroseconds(pid) / 1_000,
-      failures: () => log.split("\n").filter((entry) => entry.includes("a call failed")),
+      // Ours, the Go plugin's for Azure, and the one's for AWS.
+      failures: () => log.split("\n").filter((entry) => /a call failed|GRPC request error|request to kms/.test(entry)),
       stop: () => stop(child),
     };
   }
 
   return {
     localFlags: ["local", `--key-file=${keyFile}`],
-    bare: () => start(join(directory, "bare.sock"), [bareFile, join(directory, "bare.sock")], {}),
+    bare: () => {
+      const socket = join(directory, "bare.sock");
+      return start(socket, [...nodeCommand, bareFile, socket], {});
+    },
     plugin: (name, flags, environment = {}) => {
       const socket = join(directory, `${name}.sock`);
       const listen = flags[0] === "aws" ? `--listen=${socket}` : `--listen-addr=unix://${socket}`;
       const health = flags[0] === "aws" ? "--health-port=none" : "--healthz-port=none";
-      return start(socket, [join(directory, bundleEntry), ...flags, listen, health], environment);
+      return start(socket, [...nodeCommand, join(directory, bundleEntry), ...flags, listen, health], environment);
+    },
+    peer: async (kind, binary, cloud) => {
+      const socket = join(directory, `peer-${kind}.sock`);
+      const own =
+        kind === "aws"
+          ? [`--listen=${socket}`, `--health-port=127.0.0.1:${await freePort()}`]
+          : [
+              `--listen-addr=unix://${socket}`,
+              `--healthz-port=${await freePort()}`,
+              `--metrics-addr=${await freePort()}`,
+            ];
+      return start(socket, [binary, ...cloud.peerFlags, ...own], cloud.peerEnvironment);
     },
     cloud: async (kind, awayMs) => {
       const child = fork(join(__dirname, "cloud-process.ts"), [kind, String(awayMs)], {
@@ -134,6 +148,15 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
       for (const child of running) await stop(child);
     },
   };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 function answers(path: string): Promise<boolean> {

@@ -1,16 +1,19 @@
-/** A real control plane with Secrets in it, whose write key can be changed back and forth within seconds. */
+/** A real control plane with objects in it, whose write key can be changed back and forth within seconds. */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "undici";
+import { storageVersionMigration } from "../../control-plane/controller-manager";
+import { runningPods } from "../../control-plane/running-pods";
 import { startControlPlane } from "../../control-plane/start-control-plane";
-import { stateLayout } from "../../control-plane/state-layout";
+import { apiServerPodName, etcdHostName, etcdPodName, stateLayout } from "../../control-plane/state-layout";
 import { cleanControlPlane } from "../../control-plane/stop-control-plane";
 import type { LocalControlPlane } from "../../core/local-control-plane";
 import { createLocalFleet } from "../../rotation/adapters/hosts/local-fleet";
 import type { ApiServerAddress } from "../../rotation/adapters/kubernetes/api-client";
+import type { Dataset } from "./dataset";
 
 export interface BenchCluster {
   readonly controlPlane: LocalControlPlane;
@@ -18,66 +21,93 @@ export interface BenchCluster {
   /** Of the first server. */
   readonly kubeconfig: string;
   readonly directory: string;
+  fill(dataset: Dataset): Promise<void>;
   /** Every server writes with the other of two keys from now on; returns the provider. */
   changeKey(): Promise<string>;
+  /** The processes that are at work, as they are now. */
+  pids(): { readonly apiServers: readonly number[]; readonly etcd: number };
   close(): Promise<void>;
 }
 
-export const benchNamespace = "bench";
-
-/** `objects` Secrets of 1 KiB. Reports what it does, because it takes a while. */
-export async function benchCluster(objects: number, report: (line: string) => void): Promise<BenchCluster> {
+/** Reports what it does, because it takes a while. */
+export async function benchCluster(servers: number, report: (line: string) => void): Promise<BenchCluster> {
   const directory = mkdtempSync(join(tmpdir(), "kb-"));
   const stateDirectory = join(directory, "cp");
-  // Read at start only: a restart takes seconds, a reload up to a minute.
-  const controlPlane = await startControlPlane({ stateDirectory, automaticReload: false, report });
-  const fleet = createLocalFleet(controlPlane);
+  const layout = stateLayout(stateDirectory);
+  try {
+    const controlPlane = await startControlPlane({
+      stateDirectory,
+      hosts: servers,
+      // Read at start only: a restart takes seconds, a reload up to a minute.
+      automaticReload: false,
+      apiServerArguments: storageVersionMigration.apiServerArguments,
+      etcdArguments: ["--quota-backend-bytes=4294967296"],
+      requestTimeoutSeconds: 60,
+      report,
+    });
+    const fleet = createLocalFleet(controlPlane);
+    return {
+      controlPlane,
+      directory,
+      kubeconfig: layout.host(controlPlane.hosts[0]?.name ?? "").kubeconfigFile,
+      addresses: controlPlane.hosts.map(({ name, apiServerUrl, client }) => ({
+        name,
+        url: apiServerUrl,
+        tls: {
+          ca: readFileSync(client.caFile, "utf8"),
+          cert: readFileSync(client.certFile, "utf8"),
+          key: readFileSync(client.keyFile, "utf8"),
+        },
+      })),
+      fill: (dataset) => createObjects(controlPlane, dataset),
+      changeKey: keyChanger(controlPlane, fleet),
+      pids: () => ({
+        apiServers: controlPlane.hosts.flatMap(({ name }) =>
+          runningPods(layout, name)
+            .filter((pod) => pod.name === apiServerPodName)
+            .map(({ pid }) => pid),
+        ),
+        etcd: runningPods(layout, etcdHostName).find(({ name }) => name === etcdPodName)?.pid ?? 0,
+      }),
+      close: async () => {
+        await fleet.close();
+        await cleanControlPlane(stateDirectory);
+        rmSync(directory, { recursive: true, force: true });
+      },
+    };
+  } catch (thrown) {
+    rmSync(directory, { recursive: true, force: true });
+    throw thrown;
+  }
+}
+
+function keyChanger(controlPlane: LocalControlPlane, fleet: ReturnType<typeof createLocalFleet>) {
   const keys = ["a", "b"].map((name) => ({
     kind: "secretbox" as const,
     keys: [{ name, secret: randomBytes(32).toString("base64") }],
   }));
-  report(`creating ${objects} Secrets`);
-  await createSecrets(controlPlane, objects);
-  return {
-    controlPlane,
-    directory,
-    kubeconfig: stateLayout(stateDirectory).host(controlPlane.hosts[0]?.name ?? "").kubeconfigFile,
-    addresses: controlPlane.hosts.map(({ name, apiServerUrl, client }) => ({
-      name,
-      url: apiServerUrl,
-      tls: {
-        ca: readFileSync(client.caFile, "utf8"),
-        cert: readFileSync(client.certFile, "utf8"),
-        key: readFileSync(client.keyFile, "utf8"),
-      },
-    })),
-    changeKey: async () => {
-      keys.reverse();
-      const signal = new AbortController().signal;
-      const config = { blocks: [{ resources: ["secrets"], providers: [...keys, { kind: "identity" as const }] }] };
-      const look = async (name: string) => (await fleet.observe(signal)).servers.find((server) => server.name === name);
-      // A server without the second key could not read what another writes: with both in place this is only for two keys.
-      for (const { name } of controlPlane.hosts) {
-        const before = await look(name);
-        await fleet.writeConfig({ server: name, expectedHash: before?.file?.hash, config });
-        await fleet.restart(name);
-        for (;;) {
-          const now = await look(name);
-          if (now?.file && now.loaded.hash === now.file.hash && now.notReady === undefined) break;
-          await delay(200);
-        }
+  return async (): Promise<string> => {
+    keys.reverse();
+    const signal = new AbortController().signal;
+    const providers = [...keys, { kind: "identity" as const }];
+    const config = { blocks: [{ resources: ["secrets", "configmaps"], providers }] };
+    const look = async (name: string) => (await fleet.observe(signal)).servers.find((server) => server.name === name);
+    // A server without the second key could not read what another writes: with both in place this is only for two keys.
+    for (const { name } of controlPlane.hosts) {
+      const before = await look(name);
+      await fleet.writeConfig({ server: name, expectedHash: before?.file?.hash, config });
+      await fleet.restart(name);
+      for (;;) {
+        const now = await look(name);
+        if (now?.file && now.loaded.hash === now.file.hash && now.notReady === undefined) break;
+        await delay(200);
       }
-      return `secretbox/${keys[0]?.keys[0]?.name ?? ""}`;
-    },
-    close: async () => {
-      await fleet.close();
-      await cleanControlPlane(stateDirectory);
-      rmSync(directory, { recursive: true, force: true });
-    },
+    }
+    return `secretbox/${keys[0]?.keys[0]?.name ?? ""}`;
   };
 }
 
-async function createSecrets({ hosts }: LocalControlPlane, objects: number): Promise<void> {
+async function createObjects({ hosts }: LocalControlPlane, dataset: Dataset): Promise<void> {
   const pools = hosts.map(({ apiServerUrl, client }) => {
     const [ca, cert, key] = [client.caFile, client.certFile, client.keyFile].map((file) => readFileSync(file));
     return new Pool(apiServerUrl, { connections: 16, connect: { ca, cert, key } });
@@ -90,12 +120,11 @@ async function createSecrets({ hosts }: LocalControlPlane, objects: number): Pro
     const text = await answer.body.text();
     if (answer.statusCode >= 300) throw new Error(text);
   };
-  await post("/api/v1/namespaces", { metadata: { name: benchNamespace } });
+  for (const name of dataset.namespaces) await post("/api/v1/namespaces", { metadata: { name } });
   const worker = async () => {
-    while (next < objects) {
-      const name = `s${String(next++).padStart(6, "0")}`;
-      const data = { value: randomBytes(1_024).toString("base64") };
-      await post(`/api/v1/namespaces/${benchNamespace}/secrets`, { metadata: { name }, data });
+    while (next < dataset.objects) {
+      const { namespace, body } = dataset.object(next++);
+      await post(`/api/v1/namespaces/${namespace}/${dataset.resource}`, body);
     }
   };
   await Promise.all(Array.from({ length: 32 }, worker));

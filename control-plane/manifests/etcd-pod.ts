@@ -10,6 +10,8 @@ export interface EtcdPodOptions {
   readonly peerPort: number;
   readonly tls: ServerFiles;
   readonly unsafeNoFsync: boolean;
+  /** Flags after ours. Of a flag that is given twice, etcd takes the last. */
+  readonly extraArguments: readonly string[];
 }
 
 /** The manifest's text. */
@@ -47,6 +49,7 @@ export function etcdPod(options: EtcdPodOptions): string {
               `--peer-key-file=${tls.keyFile}`,
               "--log-level=warn",
               ...(options.unsafeNoFsync ? ["--unsafe-no-fsync=true"] : []),
+              ...options.extraArguments,
             ],
           },
         ],

@@ -34,10 +34,18 @@ function rewriteCosts({ rewrite, kmsCalls }: RotationPlan): readonly string[] {
     return `${resource}: ${stale} of ${objects}${size}${webhooks(admission)}`;
   });
   const { status, encrypt, decrypt } = kmsCalls;
-  return [...resources, rewrite.rateBasis, `KMS: about ${status} Status, ${encrypt} Encrypt, ${decrypt} Decrypt in all`];
+  return [
+    ...resources,
+    rewrite.rateBasis,
+    `KMS: about ${status} Status, ${encrypt} Encrypt, ${decrypt} Decrypt in all`,
+  ];
 }
 
-function webhooks({ mutatingWebhooks, validatingWebhooks, policies }: Omit<ForecastResource, "resource" | "objects" | "stale" | "bytes">): string {
+function webhooks({
+  mutatingWebhooks,
+  validatingWebhooks,
+  policies,
+}: Omit<ForecastResource, "resource" | "objects" | "stale" | "bytes">): string {
   const parts = [
     [mutatingWebhooks, "mutating webhook"],
     [validatingWebhooks, "validating webhook"],

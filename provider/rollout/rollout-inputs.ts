@@ -1,6 +1,7 @@
 /** The inputs of an EncryptionRollout as they are meant, with the defaults. */
 import type { KeyReference } from "../../core/key-reference";
 import { pluginInstance } from "../../core/plugin-instance";
+import type { RewriteMethod } from "../../core/rewrite-method";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits, type Limits } from "../../rotation/goal";
 import { hasUnknown, isObject, type Properties, type PropertyValue } from "../property-values";
@@ -49,6 +50,7 @@ export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
       writer: enabled ? pluginInstance(active.key) : "identity",
       declared: declared.map((entry) => pluginInstance(entry.key)),
       allowPlaintextReads: inputs["allowPlaintextReads"] === true,
+      ...(inputs["rewriteBy"] == null ? {} : { rewriteBy: inputs["rewriteBy"] as RewriteMethod }),
       advanceTo: (inputs["advanceTo"] as RotationStage | undefined) ?? RotationStage.Prune,
       limits: limitsOf(inputs["limits"]),
     },

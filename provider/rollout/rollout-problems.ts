@@ -6,6 +6,7 @@ import {
   unknownInputViolations,
   wholeNumberViolations,
 } from "../../core/input-rules";
+import { rewriteMethods } from "../../core/rewrite-method";
 import { rotationStages } from "../../core/rotation-stage";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
@@ -14,7 +15,17 @@ import { platformProblems } from "./platform-inputs";
 import { limitNames } from "./rollout-inputs";
 
 const inputNames = [
-  ...["keyVersion", "keys", "resources", "enabled", "allowPlaintextReads", "advanceTo", "limits", ...platformBlocks],
+  ...[
+    "keyVersion",
+    "keys",
+    "resources",
+    "enabled",
+    "allowPlaintextReads",
+    "rewriteBy",
+    "advanceTo",
+    "limits",
+    ...platformBlocks,
+  ],
 ];
 
 /** Everything that is wrong with `inputs`. What is not known yet is taken to be right; the update checks it again. */
@@ -28,7 +39,8 @@ export function rolloutProblems(inputs: Properties): readonly CheckProblem[] {
     ...resourcesProblems(inputs["resources"]),
     ...typeProblems("enabled", inputs["enabled"], "boolean", "true or false"),
     ...typeProblems("allowPlaintextReads", inputs["allowPlaintextReads"], "boolean", "true or false"),
-    ...stageProblems(inputs["advanceTo"]),
+    ...choiceProblems("rewriteBy", inputs["rewriteBy"], rewriteMethods),
+    ...choiceProblems("advanceTo", inputs["advanceTo"], rotationStages),
     ...limitsProblems(inputs["limits"]),
   ];
 }
@@ -80,10 +92,14 @@ function typeProblems(
   return [{ path, reason: `is ${JSON.stringify(value)}; write ${remedy}` }];
 }
 
-function stageProblems(stage: PropertyValue | undefined): readonly CheckProblem[] {
-  if (stage === undefined || stage === null || stage === unknown) return [];
-  if (rotationStages.some((known) => known === stage)) return [];
-  return [{ path: "advanceTo", reason: `is ${JSON.stringify(stage)}; write one of ${rotationStages.join(", ")}` }];
+function choiceProblems(
+  path: string,
+  value: PropertyValue | undefined,
+  choices: readonly string[],
+): readonly CheckProblem[] {
+  if (value === undefined || value === null || value === unknown) return [];
+  if (choices.some((known) => known === value)) return [];
+  return [{ path, reason: `is ${JSON.stringify(value)}; write one of ${choices.join(", ")}` }];
 }
 
 function limitsProblems(limits: PropertyValue | undefined): readonly CheckProblem[] {

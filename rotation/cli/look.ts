@@ -8,7 +8,7 @@ import type { Cluster } from "../cluster";
 import type { FleetObservation } from "../fleet";
 import type { Goal } from "../goal";
 import { serverStates } from "../proofs";
-import type { StoredObjects } from "../stored-objects";
+import type { Progress, StoredObjects } from "../stored-objects";
 import { type ClusterStatus, clusterStatus, configOf } from "./cluster-status";
 import type { Settings } from "./settings";
 import { busy, type Terminal } from "./terminal";
@@ -36,13 +36,13 @@ export async function lookAtStatus(
   ]);
   const targets = [...(named.size === 0 ? ["secrets"] : named)].map((resource) => ({
     resource,
-    // With etcd this is only a name for it; through the API it is what can be proven.
+    // Only a name for it: what is stored is counted, and nothing is proven.
     key: { provider: resourceWriter(configs[0] ?? { blocks: [] }, resource) },
   }));
   const states = serverStates(
     observed.servers.map((seen) => ({ ...seen, troubleSince: undefined, lastReadyHash: undefined })),
   );
-  const measuring = counting.stored.measure(targets, states, () => undefined, signal);
+  const measuring = counting.stored.count(targets, states, () => undefined, signal);
   const proof = await busy(terminal, counting.text, measuring).catch((thrown: unknown) => {
     throwIfAborted(signal);
     return { problem: describeError(thrown) };
@@ -60,20 +60,15 @@ export async function lookAtStatus(
 /** `stored` with what it has counted so far as a text. */
 export function counted(stored: StoredObjects): { readonly stored: StoredObjects; readonly text: () => string } {
   let soFar = "";
+  const noting = (onProgress: (progress: Progress) => void) => (progress: Progress) => {
+    const of = progress.total === undefined ? "" : ` of ${progress.total}`;
+    soFar = `: ${progress.done}${of} objects`;
+    onProgress(progress);
+  };
   return {
     stored: {
       ...stored,
-      measure: (targets, servers, onProgress, signal) =>
-        stored.measure(
-          targets,
-          servers,
-          (progress) => {
-            const of = progress.total === undefined ? "" : ` of ${progress.total}`;
-            soFar = `: ${progress.done}${of} objects`;
-            onProgress(progress);
-          },
-          signal,
-        ),
+      count: (targets, servers, onProgress, signal) => stored.count(targets, servers, noting(onProgress), signal),
     },
     text: () => `counting what is stored${soFar}`,
   };
@@ -97,7 +92,7 @@ export async function targetOf(
   advanceTo: RotationStage,
   { terminal, signal }: LookContext,
 ): Promise<Target> {
-  const { keys, resources, allowPlaintextReads, limits } = settings;
+  const { keys, resources, allowPlaintextReads, rewriteBy, limits } = settings;
   const seen =
     wanted !== undefined && resources !== undefined
       ? undefined
@@ -112,6 +107,7 @@ export async function targetOf(
       writer: key?.plugin ?? "identity",
       declared: keys.map(({ plugin }) => plugin),
       allowPlaintextReads,
+      rewriteBy,
       advanceTo,
       servers: cluster.servers,
       limits,

@@ -1,4 +1,5 @@
 /** `kms-etcd plan` for people and for scripts. */
+import { RewriteMethod } from "../../core/rewrite-method";
 import { isAfter, RotationStage } from "../../core/rotation-stage";
 import type { RotationPlan } from "../plan";
 import type { Target } from "./look";
@@ -11,7 +12,7 @@ export function targetText({ keyVersion }: Pick<Target, "keyVersion">): string {
 
 /** What `--json` gives of a plan. What was observed stays out: configurations of local providers hold key material. */
 export function planDocument(plan: RotationPlan, target: Target): Record<string, unknown> {
-  const { changes, stages, warnings, blocked, basis } = plan;
+  const { changes, stages, warnings, blocked, basis, rewrite, kmsCalls } = plan;
   return {
     target: target.keyVersion ?? "identity",
     resources: target.goal.resources,
@@ -21,6 +22,9 @@ export function planDocument(plan: RotationPlan, target: Target): Record<string,
     warnings,
     blocked,
     basis,
+    rewriteBy: target.goal.rewriteBy ?? RewriteMethod.Patch,
+    rewrite,
+    kmsCalls,
     stored: (plan.observed.stored?.resources ?? []).map(({ resource, objects, bytes, keys, unknown }) => ({
       resource,
       objects,
@@ -48,12 +52,35 @@ export function planText(plan: RotationPlan, target: Target): string {
       ...table(["STAGE", "SERVERS", "RESTARTS", "OBJECTS", "KIB", "ABOUT", "BECAUSE"], rows(plan, target)),
       "",
       `about ${duration(total)}, ${restarts === 0 ? "no restart" : amount(restarts, "restart")}; ${basis}`,
+      ...kmsText(plan),
+      ...rewriteText(plan),
     );
   }
   for (const warning of warnings) lines.push(`warning: ${warning}`);
   if (blocked !== undefined) lines.push(`blocked: ${blocked.reason}`, `remedy:  ${blocked.remedy}`);
   if (!changes && blocked === undefined) lines.push("", `nothing to do: the cluster is at ${targetText(target)}`);
   return lines.join("\n");
+}
+
+function kmsText({ kmsCalls: { status, encrypt, decrypt } }: RotationPlan): readonly string[] {
+  if (status + encrypt + decrypt === 0) return [];
+  return [
+    `calls to the KMS, about: ${status} Status, ${encrypt} Encrypt, ${decrypt} Decrypt (one data key a server and load)`,
+  ];
+}
+
+function rewriteText({ rewrite }: RotationPlan): readonly string[] {
+  if (rewrite === undefined) return [];
+  const rows = rewrite.resources.map((entry) => [
+    entry.resource,
+    String(entry.objects),
+    String(entry.stale),
+    entry.bytes === undefined ? "-" : String(Math.ceil(entry.bytes / 1_024)),
+    entry.mutatingWebhooks.join(", ") || "-",
+    entry.validatingWebhooks.join(", ") || "-",
+    entry.policies.join(", ") || "-",
+  ]);
+  return ["", ...table(["RESOURCE", "OBJECTS", "TO REWRITE", "KIB", "MUTATING", "VALIDATING", "POLICIES"], rows)];
 }
 
 function rows({ stages, blocked }: RotationPlan, { goal }: Target): readonly (readonly string[])[] {

@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import type { InputViolation } from "../../core/input-rules";
 import { resourceNameViolations } from "../../core/input-rules";
+import { RewriteMethod, rewriteMethods } from "../../core/rewrite-method";
 import { defaultLimits, type Limits } from "../goal";
 import { type DeclaredKey, type GivenKey, keyFromFlag, readDeclaredKeys } from "./declared-keys";
 import { type Platform, type PlatformReader, platformReaders } from "./platform-blocks";
@@ -20,6 +21,7 @@ export interface Settings {
   /** Undefined where nothing was said: `secrets`, or whatever the servers' configurations name. */
   readonly resources: readonly string[] | undefined;
   readonly allowPlaintextReads: boolean;
+  readonly rewriteBy: RewriteMethod;
   readonly limits: Limits;
 }
 
@@ -31,6 +33,7 @@ export interface SettingsFlags {
   readonly key?: readonly string[];
   readonly resource?: readonly string[];
   readonly allowPlaintextReads?: boolean;
+  readonly rewriteBy?: string;
 }
 
 const limitInputs: ReadonlyMap<string, keyof Limits> = new Map([
@@ -48,7 +51,11 @@ export async function readSettings(
   const violations: InputViolation[] = [];
   const file = await readConfigFile(flags.config, violations);
   violations.push(
-    ...unknownNames(file.inputs, ["keys", "resources", "allowPlaintextReads", "limits", ...platforms.keys()], ""),
+    ...unknownNames(
+      file.inputs,
+      ["keys", "resources", "allowPlaintextReads", "rewriteBy", "limits", ...platforms.keys()],
+      "",
+    ),
     ...givenTwice(flags, file.inputs),
   );
   const platform = readPlatform(flags, file, platforms, violations);
@@ -63,6 +70,13 @@ export async function readSettings(
   if (typeof allowPlaintextReads !== "boolean") {
     violations.push({ path: "allowPlaintextReads", reason: "is neither true nor false" });
   }
+  const rewriteBy = rewriteMethods.find(
+    (method) => method === (flags.rewriteBy ?? file.inputs["rewriteBy"] ?? RewriteMethod.Patch),
+  );
+  if (rewriteBy === undefined) {
+    const path = flags.rewriteBy === undefined ? "rewriteBy" : "--rewrite-by";
+    violations.push({ path, reason: `is none of ${rewriteMethods.join(", ")}` });
+  }
   const limits = readLimits(file.inputs["limits"], violations);
   if (violations.length > 0 || platform === undefined) throw new UsageError(violations);
   return {
@@ -70,6 +84,7 @@ export async function readSettings(
     keys: [...keys].sort((a, b) => a.version - b.version),
     resources: resources as readonly string[] | undefined,
     allowPlaintextReads: allowPlaintextReads === true,
+    rewriteBy: rewriteBy ?? RewriteMethod.Patch,
     limits,
   };
 }
@@ -110,6 +125,7 @@ function givenTwice(flags: SettingsFlags, inputs: Readonly<Record<string, unknow
     ["--key", flags.key, "keys"],
     ["--resource", flags.resource, "resources"],
     ["--allow-plaintext-reads", flags.allowPlaintextReads, "allowPlaintextReads"],
+    ["--rewrite-by", flags.rewriteBy, "rewriteBy"],
   ];
   return pairs
     .filter(([, given, input]) => given !== undefined && inputs[input] !== undefined)

@@ -181,7 +181,7 @@ describe("the adapters on a real control plane", function () {
     const { endpoints, client: files, prefix } = cluster.controlPlane.etcd;
     const etcd = etcdClient({ endpoints, tls: tls(files) });
     let found = 0;
-    for (const resource of await discoverResources(client, signal)) {
+    for (const resource of (await discoverResources(client, signal)).served) {
       const { items } = await client.get<{ items: { metadata: { namespace?: string; name: string } }[] }>(
         `${resourcePath(resource)}?limit=1`,
         "application/json",

@@ -57,20 +57,29 @@ export interface KeyRange {
   readonly prefix: string;
   /** Prefixes inside it that are passed over. */
   readonly except: readonly string[];
+  /** The resource whose own etcd this is in (--etcd-servers-overrides); undefined: the one for everything else. */
+  readonly override?: string;
 }
 
 /**
  * What must be scanned for each configured name. `expand` says what `*.` and `*.<built-in group>` stand for, which only API
- * servers know; the others need none. A key that a more exact name covers is left to it.
+ * servers know; the others need none. A key that a more exact name covers is left to it. `overrides` names the resources that
+ * have an etcd of their own: what is left of them in the other one, API servers do not look at.
  */
 export function keyRanges(
   names: readonly string[],
   etcdPrefix: string,
   expand: (wildcard: string) => readonly string[],
+  overrides: readonly string[] = [],
 ): ReadonlyMap<string, readonly KeyRange[]> {
   const root = rootOf(etcdPrefix);
-  const exact = names.filter((name) => !name.startsWith("*.")).map((name) => resourceKeyPrefix(name, etcdPrefix));
-  const plain = (prefixes: readonly string[]) => prefixes.map((prefix): KeyRange => ({ prefix, except: [] }));
+  const exactNames = names.filter((name) => !name.startsWith("*."));
+  const exact = exactNames.map((name) => resourceKeyPrefix(name, etcdPrefix));
+  const rangeOf = (resource: string): KeyRange => ({
+    prefix: resourceKeyPrefix(resource, etcdPrefix),
+    except: [],
+    ...(overrides.includes(resource) && { override: resource }),
+  });
   const grouped = new Map<string, readonly KeyRange[]>();
   for (const name of names.filter((candidate) => candidate.startsWith("*.") && candidate !== "*.*")) {
     const group = name.slice(2);
@@ -79,24 +88,23 @@ export function keyRanges(
     else
       grouped.set(
         name,
-        plain(
-          expand(name)
-            .map((resource) => resourceKeyPrefix(resource, etcdPrefix))
-            .filter((prefix) => !exact.includes(prefix)),
-        ),
+        expand(name)
+          .map(rangeOf)
+          .filter(({ prefix }) => !exact.includes(prefix)),
       );
   }
   const covered = [...exact, ...[...grouped.values()].flat().map((range) => range.prefix)];
+  const apart = overrides.map(rangeOf);
   return new Map(
     names.map((name): [string, readonly KeyRange[]] => {
-      if (name === "*.*")
-        return [name, [{ prefix: root, except: [...covered, ...notObjects.map((path) => root + path)] }]];
-      return [name, grouped.get(name) ?? plain([resourceKeyPrefix(name, etcdPrefix)])];
+      if (name !== "*.*") return [name, grouped.get(name) ?? [rangeOf(name)]];
+      const except = [...covered, ...apart.map(({ prefix }) => prefix), ...notObjects.map((path) => root + path)];
+      return [name, [{ prefix: root, except }, ...apart.filter(({ prefix }) => !covered.includes(prefix))]];
     }),
   );
 }
 
 /** API servers add the slash in front, and take a prefix with or without one at the end. */
-function rootOf(etcdPrefix: string): string {
+export function rootOf(etcdPrefix: string): string {
   return `/${etcdPrefix.replace(/^\/+|\/+$/g, "")}/`;
 }

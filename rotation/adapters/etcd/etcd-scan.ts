@@ -4,34 +4,34 @@
  * what changed meanwhile was written with the new key, and what did not change is still ahead.
  */
 import { KmsEtcdError } from "../../../core/errors";
-import { readStoredValue } from "../../../core/stored-value";
-import type { WriteKey } from "../../../core/write-key";
 import type { StoredResource } from "../../observation";
 import type { Progress } from "../../stored-objects";
 import type { EtcdClient, RangeResponse } from "./etcd-client";
-import type { KeyRange } from "./etcd-keys";
+import { type KeyRange, rootOf } from "./etcd-keys";
+import { keyCounts } from "./etcd-scan-counts";
 
 /** Answers of about this size keep etcd and us busy at the same time without holding much memory. */
 const pageBytes = 2 << 20;
 const firstLimit = 200;
 const largestLimit = 5_000;
 
-/** Counts per provider and key_id for each name. `names` are the configured ones, `ranges` what is to be read for each. */
+/** Counts per provider and key_id for each name: `ranges` says what is to be read for it, `clientOf` from which etcd. */
 export async function scanStoredValues(
-  client: EtcdClient,
+  clientOf: (override: string | undefined) => EtcdClient,
   ranges: ReadonlyMap<string, readonly KeyRange[]>,
+  etcdPrefix: string,
   onProgress: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<readonly StoredResource[]> {
   const tally = progressTally(onProgress, [...ranges.values()].flat().length);
   const resources: StoredResource[] = [];
   for (const [resource, parts] of ranges) {
-    const counts = keyCounts();
+    const counts = keyCounts(rootOf(etcdPrefix).length);
     for (const part of parts) {
-      for await (const page of pages(client, part.prefix, signal)) {
+      for await (const page of pages(clientOf(part.override), part.prefix, signal)) {
         tally.page(page);
         for (const { key, value } of page.response.entries) {
-          if (part.except.length === 0 || !isExcepted(key, part.except)) counts.add(value);
+          if (part.except.length === 0 || !isExcepted(key, part.except)) counts.add(key, value);
         }
       }
     }
@@ -90,36 +90,6 @@ function endOfPrefix(prefix: string): Buffer {
 function isExcepted(key: Buffer, prefixes: readonly string[]): boolean {
   const text = key.toString("utf8");
   return prefixes.some((prefix) => text.startsWith(prefix));
-}
-
-function keyCounts() {
-  // By a text, because there are few keys and many values.
-  const known = new Map<string, { readonly key: WriteKey; objects: number }>();
-  let objects = 0;
-  let bytes = 0;
-  let unknown = 0;
-  return {
-    add: (value: Buffer) => {
-      objects += 1;
-      bytes += value.length;
-      const stored = readStoredValue(value);
-      if (stored.kind === "unknown") {
-        unknown += 1;
-        return;
-      }
-      const id = stored.keyId === undefined ? stored.provider : `${stored.provider} ${stored.keyId}`;
-      const entry = known.get(id);
-      if (entry !== undefined) entry.objects += 1;
-      else {
-        const key =
-          stored.keyId === undefined
-            ? { provider: stored.provider }
-            : { provider: stored.provider, keyId: stored.keyId };
-        known.set(id, { key, objects: 1 });
-      }
-    },
-    result: (): Omit<StoredResource, "resource"> => ({ objects, bytes, unknown, keys: [...known.values()] }),
-  };
 }
 
 /** The total is known once every range has told its own count. */

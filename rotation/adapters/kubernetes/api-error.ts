@@ -26,8 +26,10 @@ export function readStatus(body: string): Status {
 export function describeStatus(status: number, body: string): string {
   const { reason, message = "", details } = readStatus(body);
   const head = reason === undefined ? `HTTP ${status}` : `${status} ${reason}`;
-  const webhook = /admission webhook "[^"]{1,253}" denied the request/.exec(message)?.[0];
-  if (webhook !== undefined) return `${head}: ${webhook}`;
+  const refused = admissionRefusal(message);
+  // Why a webhook could not be called is the API server's own text, and worth having.
+  const ownText = status >= 500 && refused?.startsWith("failed calling");
+  if (refused !== undefined && !ownText) return `${head}: ${refused}`;
   // A cause without a field is the message once more, as with a list that fails inside the server.
   const causes = (details?.causes ?? [])
     .slice(0, 5)
@@ -36,6 +38,16 @@ export function describeStatus(status: number, body: string): string {
   // 500: decryption, etcd and webhook calls that failed; 401, 403: who may not do what; 429, 503: load.
   const composed = status >= 500 || status === 401 || status === 403 || status === 429 || status === 410;
   return composed && message !== "" ? `${head}: ${message.slice(0, 300)}` : head;
+}
+
+/** Who refused, without what it says of the object: webhooks and policies write that part themselves. */
+export function admissionRefusal(message: string): string | undefined {
+  const webhook = /admission webhook "[^"]{1,253}" denied the request/.exec(message)?.[0];
+  if (webhook !== undefined) return webhook;
+  const called = /failed calling webhook "[^"]{1,253}"/.exec(message)?.[0];
+  if (called !== undefined) return called;
+  const policy = /(?:Validating|Mutating)AdmissionPolicy '[^']{1,253}'/.exec(message)?.[0];
+  return policy === undefined ? undefined : `${policy} denied the request`;
 }
 
 export function statusError(

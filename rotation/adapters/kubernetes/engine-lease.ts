@@ -131,7 +131,7 @@ function refused(client: ApiClient | undefined, request: ApiRequest, { status, b
       remedy: `allow get, create, update and delete of the Lease ${namespace}/${name}`,
     });
   }
-  return new KmsEtcdError(status >= 500 ? "unreachable" : "unsupported", message);
+  return new KmsEtcdError(status >= 500 ? "unreachable" : status === 429 ? "throttled" : "unsupported", message);
 }
 
 /** Kubernetes' MicroTime has six digits, always (apimachinery meta/v1/micro_time.go). */

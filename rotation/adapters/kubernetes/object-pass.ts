@@ -26,11 +26,15 @@ export interface ObjectPass {
   readonly isAnswer: (status: number) => boolean;
   readonly onProgress: (progress: Progress) => void;
   readonly signal: AbortSignal;
+  /** Ends the pass early after so many milliseconds, in order: for a sample. @default none */
+  readonly timeLimit?: number;
 }
 
 export interface PassResult {
-  /** Objects that were listed. */
+  /** Objects that were listed and asked for. */
   readonly objects: number;
+  /** Whether the time limit has ended it before the last object. */
+  readonly cut: boolean;
   readonly failures: readonly ObjectFailure[];
 }
 
@@ -59,6 +63,8 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
   const failures: ObjectFailure[] = [];
   let total = await countAll(pass);
   let done = 0;
+  let cut = false;
+  const endAt = pass.timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + pass.timeLimit;
 
   /** Undefined once the object has its answer, or the reason why it has none. */
   async function settle(object: ListedObject): Promise<string | undefined> {
@@ -120,6 +126,7 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
     while (running.size >= concurrency.limit()) await Promise.race(running);
     if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
     if (failed.length > longestLedger) throw new LedgerFull();
+    if (performance.now() > endAt) throw new TimeIsUp();
   }
 
   try {
@@ -147,7 +154,8 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
     }
     await Promise.all(running);
   } catch (thrown) {
-    if (!(thrown instanceof LedgerFull)) throw thrown;
+    cut = thrown instanceof TimeIsUp;
+    if (!cut && !(thrown instanceof LedgerFull)) throw thrown;
   } finally {
     await Promise.allSettled(running);
     pass.signal.removeEventListener("abort", abort);
@@ -156,10 +164,11 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
   for (const { object, reason } of failed) {
     failures.push({ resource: object.resource.name, namespace: object.namespace, name: object.name, reason });
   }
-  return { objects: done, failures };
+  return { objects: done, cut, failures };
 }
 
 class LedgerFull extends Error {}
+class TimeIsUp extends Error {}
 
 async function countAll({ clients, resources, signal }: ObjectPass): Promise<number> {
   let total = 0;

@@ -38,13 +38,21 @@ const discoveryAccept = ["v2", "v2beta1"]
   .map((version) => `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`)
   .join(",");
 
-/** Everything that can be listed and patched, one version of each, without what an aggregated server of its own stores. */
-export async function discoverResources(client: ApiClient, signal: AbortSignal): Promise<readonly ServedResource[]> {
+/** What the API servers serve, and what they only pass on. */
+export interface DiscoveredResources {
+  /** Everything that can be listed and patched, one version of each. */
+  readonly served: readonly ServedResource[];
+  /** Names of what aggregated API servers serve, which store it themselves, encrypted or not: not ours to rewrite. */
+  readonly aggregated: readonly string[];
+}
+
+export async function discoverResources(client: ApiClient, signal: AbortSignal): Promise<DiscoveredResources> {
   const answers = await Promise.all(
     ["/api", "/apis"].map((path) => client.get<Discovery>(path, discoveryAccept, signal)),
   );
   const elsewhere = await aggregatedGroups(client, signal);
   const found = new Map<string, ServedResource>();
+  const aggregated = new Set<string>();
   for (const answer of answers) {
     if (answer.kind !== "APIGroupDiscoveryList") {
       throw new KmsEtcdError("unsupported", `${client.name} does not offer aggregated discovery`, {
@@ -54,11 +62,14 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
     for (const item of answer.items ?? []) {
       const group = item.metadata?.name ?? "";
       for (const { version, resources } of item.versions ?? []) {
-        if (elsewhere.has(`${group}/${version}`)) continue;
         const base = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
         for (const { resource, scope, verbs } of resources ?? []) {
           const name = group === "" ? resource : `${resource}.${group}`;
           // Preferred version first: the first one that has the resource is taken, they are all stored as one.
+          if (elsewhere.has(`${group}/${version}`)) {
+            aggregated.add(name);
+            continue;
+          }
           if (found.has(name) || !verbs.includes("list") || !verbs.includes("patch")) continue;
           found.set(name, { name, group, base, plural: resource, namespaced: scope === "Namespaced" });
         }
@@ -67,16 +78,18 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
   }
   // Served twice, stored once: core events and events.k8s.io.
   if (found.has("events")) found.delete("events.events.k8s.io");
-  return [...found.values()];
+  return { served: [...found.values()], aggregated: [...aggregated].filter((name) => !found.has(name)).sort() };
 }
 
 /**
  * What each configured name stands for. An exact name wins over `*.group`, and that over `*.*`, as when an API server
- * looks for a resource's transformer (apiserver encryptionconfig/config.go). Throws `not-found` for one that is not served.
+ * looks for a resource's transformer (apiserver encryptionconfig/config.go). Throws `not-found` for one that is not served,
+ * unless it is among `unserved`: custom resources that exist, but of which no version is served.
  */
 export function expandResources(
   names: readonly string[],
-  served: readonly ServedResource[],
+  { served, aggregated }: DiscoveredResources,
+  unserved: readonly string[] = [],
 ): ReadonlyMap<string, readonly ServedResource[]> {
   const exact = new Set(names.filter((name) => !name.startsWith("*.")));
   const groups = new Set(names.filter((name) => name.startsWith("*.") && name !== "*.*").map((name) => name.slice(2)));
@@ -87,15 +100,36 @@ export function expandResources(
       if (exact.has(resource.name)) return false;
       return name === "*.*" ? !groups.has(resource.group) : resource.group === name.slice(2);
     });
-    if (matches.length === 0 && name !== "*.*") {
-      throw new KmsEtcdError("not-found", `the API servers do not serve "${name}", so its objects cannot be seen`, {
-        remedy:
-          "check the spelling (for a custom resource: plural.group), whether its CRD is there, and whether its group is enabled",
-      });
-    }
+    const exists = name === "*.*" || unserved.some((kind) => covers(name, kind));
+    if (matches.length === 0 && !exists) throw notServed(name, aggregated);
     expanded.set(name, matches);
   }
   return expanded;
+}
+
+/** Whether a configured name stands for `resource`, be it by a wildcard. */
+export function covers(name: string, resource: string): boolean {
+  const dot = resource.indexOf(".");
+  const group = dot < 0 ? "" : resource.slice(dot + 1);
+  return name === resource || name === "*.*" || name === `*.${group}`;
+}
+
+function notServed(name: string, aggregated: readonly string[]): KmsEtcdError {
+  const elsewhere = aggregated.filter((resource) => covers(name, resource));
+  if (elsewhere.length > 0) {
+    const what = elsewhere.length === 1 && elsewhere[0] === name ? "" : ` (${elsewhere.join(", ")})`;
+    return new KmsEtcdError(
+      "not-found",
+      `"${name}"${what} is served by an aggregated API server, which stores it itself`,
+      {
+        remedy: "leave it out of resources, and set up encryption in that API server",
+      },
+    );
+  }
+  return new KmsEtcdError("not-found", `the API servers do not serve "${name}", so its objects cannot be seen`, {
+    remedy:
+      "check the spelling (for a custom resource: plural.group), whether its CRD is there, and whether its group is enabled",
+  });
 }
 
 /** The path of all objects, or of one. */

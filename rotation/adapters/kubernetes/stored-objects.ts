@@ -4,27 +4,23 @@
  */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
-import type { RewriteTarget } from "../../decision";
-import type { ServerState, StoredProof, StoredResource } from "../../observation";
-import type { Progress, StoredObjects } from "../../stored-objects";
-import { type EtcdAddress, etcdClient } from "../etcd/etcd-client";
-import { keyRanges } from "../etcd/etcd-keys";
-import { scanStoredValues } from "../etcd/etcd-scan";
+import { RewriteMethod } from "../../../core/rewrite-method";
+import type { StoredObjects } from "../../stored-objects";
+import { admissionOf } from "./admission";
 import { type ApiClient, type ApiServerAddress, apiClient } from "./api-client";
 import { proveByApi } from "./api-proof";
-import { countObjects } from "./paged-list";
-import { readObjectsThrough } from "./read-through";
-import { discoverResources, expandResources, type ServedResource } from "./resources";
+import { countByApi } from "./count-by-api";
+import { firstOf } from "./first-of";
+import { migrateInTree } from "./in-tree-migration";
+import { knownResources } from "./known-resources";
+import { type EtcdAccess, etcdMeasurement } from "./measure-by-etcd";
+import { readObjectsThrough, readSample } from "./read-through";
 import { rewriteObjects } from "./rewriter";
-import { unservedKinds } from "./unserved-kinds";
 
 export interface StoredObjectsOptions {
   readonly servers: readonly ApiServerAddress[];
   /** With it `measure` reads every stored value's prefix; without, it offers every object to every server. */
-  readonly etcd?: EtcdAddress & {
-    /** The API servers' --etcd-prefix. @default /registry */
-    readonly prefix?: string;
-  };
+  readonly etcd?: EtcdAccess;
   /** The configuration behind a loaded hash. Without etcd, only what is known to be written can be proven; then give this. */
   readonly configOf?: (hash: string) => EncryptionConfiguration | undefined;
 }
@@ -32,7 +28,7 @@ export interface StoredObjectsOptions {
 /** Connects when first used. */
 export function createStoredObjects(options: StoredObjectsOptions): StoredObjects {
   const clients = options.servers.map(apiClient);
-  const etcd = options.etcd && etcdClient(options.etcd);
+  const etcd = options.etcd && etcdMeasurement(options.etcd);
 
   const clientsOf = (servers: readonly string[]) =>
     servers.map((name) => {
@@ -41,124 +37,67 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       throw new KmsEtcdError("invalid-input", `no address was given for the API server ${name}`);
     });
 
-  /** What is served, by the first server that says so. */
-  async function served(resources: readonly string[], through: readonly ApiClient[], signal: AbortSignal) {
-    return expandResources(resources, await firstOf(through, (client) => discoverResources(client, signal)));
-  }
-
   return {
     measure: async (targets, servers, onProgress, signal) => {
       const names = targets.map((target) => target.resource);
-      if (etcd !== undefined && options.etcd !== undefined) {
-        return measureByEtcd({ etcd, prefix: options.etcd.prefix, clients, targets, servers, onProgress, signal });
-      }
+      if (etcd !== undefined) return etcd.measure({ clients, names, servers, onProgress, signal });
       const through = clientsOf(servers.map((state) => state.server));
+      const { served, unserved, aggregated } = await knownResources(through, names, signal);
       const proof = await proveByApi({
         clients: through,
         states: servers,
         targets,
-        served: await served(names, through, signal),
+        served,
         configOf: options.configOf ?? (() => undefined),
         onProgress,
         signal,
       });
-      const notSeen = await firstOf(through, (client) => unservedKinds(client, names, signal));
-      return notSeen.length === 0 ? proof : { ...proof, notSeen };
+      const notSeen = [
+        ...unserved.map((kind) => `${kind}: no version of it is served`),
+        ...aggregated.map((resource) => `${resource}: an aggregated API server stores it`),
+        ...(names.includes("*.*") ? ["objects of API groups that are switched off"] : []),
+      ];
+      return { ...proof, ...(notSeen.length > 0 && { notSeen }), ...(unserved.length > 0 && { unproven: unserved }) };
     },
-    rewrite: async (targets, servers, onProgress, signal) => {
+    count: async (targets, servers, onProgress, signal) => {
+      const names = targets.map((target) => target.resource);
+      if (etcd !== undefined) return etcd.measure({ clients, names, servers, onProgress, signal });
+      const through = clientsOf(servers.map((state) => state.server));
+      return countByApi({ clients: through, names, servers, signal });
+    },
+    ...(etcd && { position: etcd.position, countEverything: etcd.countEverything, snapshot: etcd.snapshot }),
+    rewrite: async (targets, servers, onProgress, signal, by = RewriteMethod.Patch) => {
       const through = clientsOf(servers);
-      const resources = await served(
-        targets.map((target) => target.resource),
+      const names = targets.map((target) => target.resource);
+      const { served, unserved } = await knownResources(through, names, signal);
+      const resources = [...served.values()].flat();
+      const result =
+        by === RewriteMethod.Patch
+          ? await rewriteObjects(through, resources, onProgress, signal)
+          : await migrateInTree({ clients: through, resources, onProgress, signal });
+      const reason =
+        "no version of it is served, so nobody can write its objects again: serve one, or delete the objects";
+      const failures = unserved.map((resource) => ({ resource, namespace: "", name: "", reason }));
+      return { ...result, failures: [...result.failures, ...failures] };
+    },
+    outlook: async (targets, servers, signal) => {
+      const through = clientsOf(servers);
+      const { served } = await knownResources(
         through,
+        targets.map((target) => target.resource),
         signal,
       );
-      return rewriteObjects(through, [...resources.values()].flat(), onProgress, signal);
+      const admission = await firstOf(through, (client) => admissionOf(client, served, signal));
+      return { admission, reads: await readSample(through, [...served.values()].flat(), signal) };
     },
     readThrough: async (state, resources, onProgress, signal) => {
       const through = clientsOf([state.server]);
-      const objects = [...(await served(resources, through, signal)).values()].flat();
-      return readObjectsThrough(through[0] as ApiClient, state, objects, onProgress, signal);
+      const { served } = await knownResources(through, resources, signal);
+      return readObjectsThrough(through[0] as ApiClient, state, [...served.values()].flat(), onProgress, signal);
     },
     close: async () => {
       etcd?.close();
       await Promise.all(clients.map((client) => client.close()));
     },
   };
-}
-
-interface EtcdMeasurement {
-  readonly etcd: ReturnType<typeof etcdClient>;
-  readonly prefix: string | undefined;
-  readonly clients: readonly ApiClient[];
-  readonly targets: readonly RewriteTarget[];
-  readonly servers: readonly ServerState[];
-  readonly onProgress: (progress: Progress) => void;
-  readonly signal: AbortSignal;
-}
-
-async function measureByEtcd(input: EtcdMeasurement): Promise<StoredProof> {
-  const { etcd, prefix = "/registry", clients, targets, servers, onProgress, signal } = input;
-  const startedAt = Date.now();
-  const names = targets.map((target) => target.resource);
-  // API servers may be down when this is needed most: what etcd alone can tell must not depend on them.
-  const known = await firstOf(clients, (client) => discoverResources(client, signal)).catch((thrown: unknown) => {
-    if (signal.aborted) throw thrown;
-    return undefined;
-  });
-  const ranges = keyRanges(names, prefix, (wildcard) => {
-    if (known === undefined) {
-      throw new KmsEtcdError("unreachable", `no API server says which resources "${wildcard}" stands for`);
-    }
-    return [...expandResources([wildcard], known).values()].flat().map((resource) => resource.name);
-  });
-  const resources = await scanStoredValues(etcd, ranges, onProgress, signal);
-  if (known !== undefined) await compareWithApi(clients, expandResources(names, known), resources, prefix, signal);
-  const proof: StoredProof = { method: "etcd", startedAt, finishedAt: Date.now(), servers, resources };
-  const alone = "whether this etcd is the API servers' own: none of them answered";
-  return known === undefined ? { ...proof, notSeen: [alone] } : proof;
-}
-
-/**
- * An etcd that is not the API servers' own, or a wrong prefix, would prove anything: nothing stored, nothing stale. So each
- * resource's count must be about what API servers count; objects may come and go between the two.
- */
-async function compareWithApi(
-  clients: readonly ApiClient[],
-  served: ReadonlyMap<string, readonly ServedResource[]>,
-  resources: readonly StoredResource[],
-  prefix: string,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const { resource, objects } of resources) {
-    let counted = 0;
-    for (const one of served.get(resource) ?? []) {
-      counted += await firstOf(clients, (client) => countObjects(client, one, signal)).catch((thrown: unknown) => {
-        if (signal.aborted) throw thrown;
-        return 0;
-      });
-    }
-    if (objects >= counted * 0.9 - 10 && (objects > 0 || counted === 0)) continue;
-    throw new KmsEtcdError(
-      "invalid-input",
-      `etcd has ${objects} ${resource} below ${prefix}, but the API servers count ${counted}`,
-      {
-        remedy:
-          "give the API servers' own --etcd-servers and --etcd-prefix; if many objects were deleted just now, run again",
-      },
-    );
-  }
-}
-
-async function firstOf<T>(clients: readonly ApiClient[], ask: (client: ApiClient) => Promise<T>): Promise<T> {
-  let failure: unknown = new KmsEtcdError("invalid-input", "no API server was given");
-  for (const client of clients) {
-    try {
-      return await ask(client);
-    } catch (thrown) {
-      failure = thrown;
-      if (thrown instanceof KmsEtcdError && (thrown.code === "cancelled" || thrown.code === "unsupported"))
-        throw thrown;
-    }
-  }
-  throw failure;
 }

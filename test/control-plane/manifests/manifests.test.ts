@@ -49,9 +49,11 @@ describe("manifests of a control plane", () => {
       peerPort: 2,
       tls: pkiFiles(layout).etcdServer,
       unsafeNoFsync: false,
+      extraArguments: ["--quota-backend-bytes=1"],
     };
     const { command } = parsePodManifest(etcdPod(options));
     assert.ok(command.includes("--client-cert-auth=true"));
+    assert.equal(command.at(-1), "--quota-backend-bytes=1");
     assert.ok(!command.some((flag) => flag.includes("unsafe")));
     assert.ok(
       parsePodManifest(etcdPod({ ...options, unsafeNoFsync: true })).command.includes("--unsafe-no-fsync=true"),

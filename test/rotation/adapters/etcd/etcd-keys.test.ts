@@ -57,4 +57,17 @@ describe("where a resource is kept in etcd", () => {
     });
     assert.deepEqual(ranges.get("*.apps"), [{ prefix: "/registry/statefulsets/", except: [] }]);
   });
+
+  it("a resource with an etcd of its own is its own range, also below a wildcard", () => {
+    const ranges = keyRanges(["secrets", "*.*"], "/registry", none, ["events", "deployments.apps"]);
+    const [main, ...apart] = ranges.get("*.*") ?? [];
+    assert.ok(main?.except.includes("/registry/events/") && main.except.includes("/registry/deployments/"));
+    assert.deepEqual(apart, [
+      { prefix: "/registry/events/", except: [], override: "events" },
+      { prefix: "/registry/deployments/", except: [], override: "deployments.apps" },
+    ]);
+    assert.deepEqual(keyRanges(["events"], "/registry", none, ["events"]).get("events"), [
+      { prefix: "/registry/events/", except: [], override: "events" },
+    ]);
+  });
 });

@@ -35,8 +35,9 @@ describe("the scan of stored values", function () {
 
   const scan = (names: readonly string[], onProgress: (progress: Progress) => void = () => {}) =>
     scanStoredValues(
-      client,
+      () => client,
       keyRanges(names, "/registry", () => []),
+      "/registry",
       onProgress,
       signal,
     );
@@ -58,12 +59,29 @@ describe("the scan of stored values", function () {
       bytes: 500 * kms("one", "k1").length + 7 * plaintext.length,
       unknown: 0,
       keys: [
-        { key: { provider: "kms/v2/one", keyId: "k1" }, objects: 300 },
-        { key: { provider: "kms/v2/one", keyId: "k2" }, objects: 200 },
-        { key: { provider: "identity" }, objects: 7 },
+        {
+          key: { provider: "kms/v2/one", keyId: "k1" },
+          objects: 300,
+          dataKeys: 1,
+          examples: ["000000", "000001", "000002"].map((name) => `secrets/a/${name}`),
+        },
+        {
+          key: { provider: "kms/v2/one", keyId: "k2" },
+          objects: 200,
+          dataKeys: 1,
+          examples: ["000000", "000001", "000002"].map((name) => `secrets/b/${name}`),
+        },
+        {
+          key: { provider: "identity" },
+          objects: 7,
+          examples: ["000000", "000001", "000002"].map((name) => `secrets/c/${name}`),
+        },
       ],
     });
-    assert.deepEqual(configmaps?.keys, [{ key: { provider: "aescbc/key1" }, objects: 4 }]);
+    assert.deepEqual(
+      configmaps?.keys.map(({ key, objects }) => ({ key, objects })),
+      [{ key: { provider: "aescbc/key1" }, objects: 4 }],
+    );
     assert.deepEqual(seen.at(-1), { done: 511, total: 511 });
     assert.ok(etcd.requests.length >= 3 && etcd.requests.every((request) => request.limit > 0), "paged");
   });
@@ -115,6 +133,73 @@ describe("the scan of stored values", function () {
     store("/registry/secrets/b", 1, Buffer.alloc(0));
     const [secrets] = await scan(["secrets"]);
     assert.deepEqual([secrets?.objects, secrets?.unknown, secrets?.keys], [3, 3, []]);
+    assert.deepEqual(secrets?.unknownValues, [
+      { object: "secrets/a000000", reason: "the prefix k8s:enc:new:v9: is of no provider that is known here" },
+      { object: "secrets/a000001", reason: "the prefix k8s:enc:new:v9: is of no provider that is known here" },
+      { object: "secrets/b000000", reason: "the value is empty" },
+    ]);
+  });
+
+  it("KMS v2 => its data keys are counted; values near etcd's limit are named with their size in plaintext", async () => {
+    const value = (seed: string, data: Buffer) =>
+      Buffer.concat([
+        Buffer.from("k8s:enc:kms:v2:one:"),
+        Buffer.from([0x0a, ...lengthOf(data)]),
+        data,
+        field(2, "k1"),
+        field(3, `the same head of every data key ${"-".repeat(40)} ${seed}`),
+        Buffer.from([0x28, 1]),
+      ]);
+    const lengthOf = ({ length }: Buffer): number[] => {
+      const bytes: number[] = [];
+      let rest = length;
+      for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+      return [...bytes, rest];
+    };
+    for (const [index, seed] of ["x", "y", "x", "x"].entries())
+      etcd.values.set(`/registry/secrets/n/${index}`, value(seed, Buffer.alloc(100)));
+    etcd.values.set("/registry/secrets/n/big", value("y", Buffer.alloc(1_572_000)));
+    const [secrets] = await scan(["secrets"]);
+    assert.deepEqual(
+      secrets?.keys.map(({ objects, dataKeys }) => ({ objects, dataKeys })),
+      [{ objects: 5, dataKeys: 2 }],
+    );
+    assert.deepEqual(secrets?.large, [
+      { object: "secrets/n/big", plainBytes: 1_572_000 - 60, keyBytes: "/registry/secrets/n/big".length },
+    ]);
+  });
+
+  it("a resource with an etcd of its own is read there, and what is left of it elsewhere is passed over", async () => {
+    const other = await fakeEtcd();
+    const apart = etcdClient({ endpoints: [other.endpoint] });
+    store("/registry/events/", 9, kms("old", "k0"));
+    store("/registry/secrets/", 2, plaintext);
+    other.values.set("/registry/events/n/a", plaintext);
+    const asked: (string | undefined)[] = [];
+    const of = async (names: readonly string[]) =>
+      scanStoredValues(
+        (override) => {
+          asked.push(override);
+          return override === "events" ? apart : client;
+        },
+        keyRanges(names, "/registry", () => [], ["events"]),
+        "/registry",
+        () => {},
+        signal,
+      );
+    try {
+      const [events] = await of(["events"]);
+      assert.deepEqual([events?.objects, events?.keys[0]?.key], [1, { provider: "identity" }]);
+      assert.deepEqual(asked, ["events"]);
+      const [all] = await of(["*.*"]);
+      assert.deepEqual(
+        all?.keys.map(({ key, objects }) => ({ key, objects })),
+        [{ key: { provider: "identity" }, objects: 3 }],
+      );
+    } finally {
+      apart.close();
+      other.close();
+    }
   });
 
   it("*.* passes over what is no object and what another name covers", async () => {
@@ -131,8 +216,9 @@ describe("the scan of stored values", function () {
     const two = etcdClient({ endpoints: ["http://127.0.0.1:1", etcd.endpoint] });
     store("/registry/secrets/", 5, plaintext);
     const [secrets] = await scanStoredValues(
-      two,
+      () => two,
       keyRanges(["secrets"], "/registry", () => []),
+      "/registry",
       () => {},
       signal,
     );
@@ -148,8 +234,9 @@ describe("the scan of stored values", function () {
   it("no endpoint answers => unreachable, naming it", async () => {
     const nowhere = etcdClient({ endpoints: ["http://127.0.0.1:1"] });
     const scanning = scanStoredValues(
-      nowhere,
+      () => nowhere,
       keyRanges(["secrets"], "/registry", () => []),
+      "/registry",
       () => {},
       signal,
     );
@@ -164,8 +251,9 @@ describe("the scan of stored values", function () {
     store("/registry/secrets/", 3_000, plaintext);
     const controller = new AbortController();
     const scanning = scanStoredValues(
-      client,
+      () => client,
       keyRanges(["secrets"], "/registry", () => []),
+      "/registry",
       () => controller.abort(),
       controller.signal,
     );

@@ -39,7 +39,7 @@ export interface FakeApiServer {
   mostAtOnce: number;
   /** Milliseconds that every answer takes. */
   delay: number;
-  intercept: (request: IncomingMessage, path: string) => FakeAnswer | undefined;
+  intercept: (request: IncomingMessage, path: string, body: string) => FakeAnswer | undefined;
   close(): Promise<void>;
 }
 
@@ -62,13 +62,18 @@ export async function fakeApiServer(store: FakeStore, name: string, writeKey: st
   const server = createServer((request, response) => {
     underWay += 1;
     self.mostAtOnce = Math.max(self.mostAtOnce, underWay);
-    request.resume().on("end", () => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => {
+      body += text;
+    });
+    request.on("end", () => {
       setTimeout(() => {
         underWay -= 1;
         const path = request.url ?? "";
         self.requests.push(`${request.method} ${path}`);
         const answer =
-          self.intercept(request, path) ?? route(store, self.writeKey, request.method ?? "", new URL(path, "http://x"));
+          self.intercept(request, path, body) ??
+          route(store, self.writeKey, request.method ?? "", new URL(path, "http://x"));
         if (answer.reset) return void request.socket.destroy();
         response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
         response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body ?? {}));
@@ -103,7 +108,8 @@ export const failure = (status: number, reason: string, message = "", more: obje
 function route(store: FakeStore, writeKey: string, method: string, url: URL): FakeAnswer {
   if (url.pathname === "/api") return { status: 200, body: discovery(store, true) };
   if (url.pathname === "/apis") return { status: 200, body: discovery(store, false) };
-  if (url.pathname.endsWith("/apiservices")) return { status: 200, body: { items: [] } };
+  if (/\/(apiservices|customresourcedefinitions|\w+webhookconfigurations|\w+admissionpolic\w+)$/.test(url.pathname))
+    return { status: 200, body: { items: [] } };
   const [, group, inNamespace, plural = "", name] =
     /^\/(?:api|apis\/([^/]+))\/v1(?:\/namespaces\/([^/]+))?\/([^/]+)(?:\/([^/]+))?$/.exec(url.pathname) ?? [];
   const resource = group === undefined ? plural : `${plural}.${group}`;

@@ -15,7 +15,10 @@ const served = (name: string): ServedResource => {
 const all = ["secrets", "configmaps", "deployments.apps", "statefulsets.apps", "pandas.example.com"].map(served);
 const expanded = (names: readonly string[]) =>
   Object.fromEntries(
-    [...expandResources(names, all)].map(([name, resources]) => [name, resources.map((resource) => resource.name)]),
+    [...expandResources(names, { served: all, aggregated: [] })].map(([name, resources]) => [
+      name,
+      resources.map((resource) => resource.name),
+    ]),
   );
 
 describe("resources as an encryption configuration names them", () => {
@@ -95,7 +98,7 @@ describe("discovery of resources", () => {
         group("events.k8s.io", ["v1", resource("events")]),
       ],
     );
-    assert.deepEqual(await discoverResources(server.client, signal), [
+    assert.deepEqual((await discoverResources(server.client, signal)).served, [
       { name: "secrets", group: "", base: "/api/v1", plural: "secrets", namespaced: true },
       { name: "events", group: "", base: "/api/v1", plural: "events", namespaced: true },
       {
@@ -127,9 +130,15 @@ describe("discovery of resources", () => {
         { spec: { group: "apps", version: "v1" } },
       ],
     );
+    const found = await discoverResources(server.client, signal);
     assert.deepEqual(
-      (await discoverResources(server.client, signal)).map((found) => found.name),
+      found.served.map(({ name }) => name),
       ["secrets"],
+    );
+    assert.deepEqual(found.aggregated, ["pods.metrics.k8s.io"]);
+    assert.throws(
+      () => expandResources(["pods.metrics.k8s.io"], found),
+      (error: KmsEtcdError) => error.code === "not-found" && /aggregated API server/.test(error.message),
     );
   });
 

@@ -16,7 +16,7 @@ describe("rewriting", function () {
   const rewrite = async (options: { onProgress?: (progress: Progress) => void; signal?: AbortSignal } = {}) =>
     rewriteObjects(
       clients(),
-      await discoverResources(first().client, signal),
+      (await discoverResources(first().client, signal)).served,
       options.onProgress ?? (() => {}),
       options.signal ?? signal,
     );
@@ -209,7 +209,7 @@ describe("rewriting", function () {
       request.method === "GET" && path.endsWith("/o00007")
         ? failure(500, "InternalError", "failed to decrypt DEK")
         : undefined;
-    const resources = (await discoverResources(second.client, signal)).filter(
+    const resources = (await discoverResources(second.client, signal)).served.filter(
       (resource) => resource.name === "secrets",
     );
     const proof = await readObjectsThrough(second.client, state, resources, () => {}, signal);

@@ -33,6 +33,15 @@ describe("stored objects of a cluster", function () {
   const inEtcd = (count: number) => {
     for (let index = 0; index < count; index++) etcd.values.set(`/registry/secrets/x/${index}`, Buffer.from("{}"));
   };
+  function serveDefinitions(...kinds: readonly (readonly [string, ...boolean[]])[]): void {
+    const items = kinds.map(([group, ...served]) => ({
+      metadata: { name: `pandas.${group}` },
+      spec: { group, versions: served.map((one) => ({ served: one })) },
+    }));
+    server.intercept = (_, path) =>
+      path.includes("/customresourcedefinitions?") ? { status: 200, body: { items } } : undefined;
+  }
+
   const measure = () =>
     stored.measure(targets, [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }], () => {}, signal);
 
@@ -43,7 +52,13 @@ describe("stored objects of a cluster", function () {
     assert.equal(proof.method, "etcd");
     assert.deepEqual(proof.servers, [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }]);
     assert.deepEqual(proof.resources, [
-      { resource: "secrets", objects: 5, bytes: 10, unknown: 0, keys: [{ key: { provider: "identity" }, objects: 5 }] },
+      {
+        resource: "secrets",
+        objects: 5,
+        bytes: 10,
+        unknown: 0,
+        keys: [{ key: { provider: "identity" }, objects: 5, examples: ["secrets/x/0", "secrets/x/1", "secrets/x/2"] }],
+      },
     ]);
     assert.ok(server.requests.every((request) => !request.startsWith("PATCH")));
     assert.ok(proof.startedAt <= proof.finishedAt);
@@ -120,13 +135,7 @@ describe("stored objects of a cluster", function () {
 
   it("without etcd, a wildcard's kinds that nobody serves are said not to have been seen", async () => {
     addObjects(store, "secrets", 2, "old");
-    const kind = (group: string, ...served: boolean[]) => ({
-      metadata: { name: `pandas.${group}` },
-      spec: { group, versions: served.map((one) => ({ served: one })) },
-    });
-    const items = [kind("a.example.com", false, false), kind("b.example.com", false, true)];
-    server.intercept = (_, path) =>
-      path.endsWith("/customresourcedefinitions") ? { status: 200, body: { items } } : undefined;
+    serveDefinitions(["a.example.com", false, false], ["b.example.com", false, true]);
     const none = { ca: "", cert: "", key: "" };
     const config = { blocks: [{ resources: ["*.*"], providers: [{ kind: "identity" as const }] }] };
     const byApi = createStoredObjects({
@@ -141,6 +150,96 @@ describe("stored objects of a cluster", function () {
       "pandas.a.example.com: no version of it is served",
       "objects of API groups that are switched off",
     ]);
+    assert.deepEqual(proof.unproven, ["pandas.a.example.com"]);
     await byApi.close();
+  });
+
+  it("a custom resource that nobody serves: etcd counts it, a rewrite says that it cannot reach it", async () => {
+    serveDefinitions(["example.com", false]);
+    addObjects(store, "secrets", 2, "old");
+    inEtcd(2);
+    etcd.values.set("/registry/example.com/pandas/x/1", Buffer.from("{}"));
+    const both = ["secrets", "pandas.example.com"].map((resource) => ({ resource, key: { provider: "identity" } }));
+    const proof = await stored.measure(
+      both,
+      [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }],
+      () => {},
+      signal,
+    );
+    assert.deepEqual(
+      proof.resources.map(({ resource, objects }) => [resource, objects]),
+      [
+        ["secrets", 2],
+        ["pandas.example.com", 1],
+      ],
+    );
+    const { rewritten, failures } = await stored.rewrite(both, ["cp1"], () => {}, signal);
+    assert.equal(rewritten, 2);
+    assert.deepEqual(
+      failures.map(({ resource }) => resource),
+      ["pandas.example.com"],
+    );
+    assert.match(failures[0]?.reason ?? "", /no version of it is served/);
+  });
+
+  it("a layout from the API servers' flags is used where nothing else is given", async () => {
+    addObjects(store, "secrets", 3, "old");
+    for (let index = 0; index < 3; index++) etcd.values.set(`/other/secrets/x/${index}`, Buffer.from("{}"));
+    const none = { ca: "", cert: "", key: "" };
+    const byFlags = createStoredObjects({
+      servers: [{ name: "cp1", url: server.url, tls: none }],
+      etcd: { endpoints: [etcd.endpoint], layout: async () => ({ prefix: "/other" }) },
+    });
+    const proof = await byFlags.measure(
+      targets,
+      [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }],
+      () => {},
+      signal,
+    );
+    assert.equal(proof.resources[0]?.objects, 3);
+    await byFlags.close();
+  });
+
+  it("an outlook names who has a say, and reads what there is, without writing", async () => {
+    addObjects(store, "secrets", 120, "old");
+    const rule = (plural: string, operation = "UPDATE") => ({
+      operations: [operation],
+      apiGroups: [""],
+      apiVersions: ["v1"],
+      resources: [plural],
+    });
+    const lists: Readonly<Record<string, object[]>> = {
+      mutatingwebhookconfigurations: [
+        { webhooks: [{ name: "a.example.com", rules: [rule("secrets")] }] },
+        { webhooks: [{ name: "b.example.com", rules: [rule("secrets", "CREATE")] }] },
+        { webhooks: [{ name: "c.example.com", rules: [rule("*/*")], failurePolicy: "Ignore" }] },
+      ],
+      validatingwebhookconfigurations: [
+        { webhooks: [{ name: "d.example.com", rules: [rule("pods"), rule("secrets/status")] }] },
+        { webhooks: [{ name: "e.example.com", rules: [{ ...rule("*"), scope: "Namespaced" }] }] },
+        { webhooks: [{ name: "f.example.com", rules: [{ ...rule("*"), scope: "Cluster" }] }] },
+      ],
+      validatingadmissionpolicies: ["bound", "loose"].map((name) => ({
+        metadata: { name },
+        spec: { matchConstraints: { resourceRules: [rule("secrets")] } },
+      })),
+      validatingadmissionpolicybindings: [{ spec: { policyName: "bound" } }],
+    };
+    server.intercept = (_, path) => {
+      const items = lists[path.slice(path.lastIndexOf("/") + 1)];
+      return items === undefined ? undefined : { status: 200, body: { items } };
+    };
+    const { admission, reads } = await stored.outlook(targets, ["cp1"], signal);
+    assert.deepEqual(admission, [
+      {
+        resource: "secrets",
+        mutatingWebhooks: ["a.example.com", "c.example.com (ignored when it fails)"],
+        validatingWebhooks: ["e.example.com"],
+        policies: ["bound"],
+      },
+    ]);
+    assert.deepEqual([reads.objects, reads.all, reads.failures], [120, true, []]);
+    assert.ok(reads.milliseconds > 0);
+    assert.equal([...store.objects.values()].filter(({ key }) => key !== "old").length, 0);
   });
 });

@@ -1,0 +1,155 @@
+/** What is stored, from etcd itself, and whether that etcd is the API servers' own. */
+import { KmsEtcdError } from "../../../core/errors";
+import type { EtcdPosition, ServerState, StoredKey, StoredProof, StoredResource } from "../../observation";
+import type { Progress, SnapshotRequest } from "../../stored-objects";
+import { withDeadline } from "../deadline";
+import { type EtcdClient, etcdClient } from "../etcd/etcd-client";
+import type { EtcdAddress } from "../etcd/etcd-connections";
+import { keyRanges } from "../etcd/etcd-keys";
+import { defaultLayout, type EtcdLayout } from "../etcd/etcd-layout";
+import { etcdPosition } from "../etcd/etcd-maintenance";
+import { scanStoredValues } from "../etcd/etcd-scan";
+import { keepSnapshot } from "../etcd/kept-snapshots";
+import type { ApiClient } from "./api-client";
+import { firstOf } from "./first-of";
+import { type KnownResources, knownResources } from "./known-resources";
+import { countObjects } from "./paged-list";
+import type { ServedResource } from "./resources";
+
+export type EtcdAccess = EtcdAddress &
+  Partial<EtcdLayout> & {
+    /** Asked at each measurement for what was not given: what the API servers themselves are told. */
+    readonly layout?: () => Promise<Partial<EtcdLayout>>;
+  };
+
+export interface EtcdMeasurement {
+  readonly clients: readonly ApiClient[];
+  /** Configured resource names. */
+  readonly names: readonly string[];
+  readonly servers: readonly ServerState[];
+  readonly onProgress: (progress: Progress) => void;
+  readonly signal: AbortSignal;
+}
+
+/** It is asked for at every look. */
+const positionTimeout = 4_000;
+
+/** Connects when first used. */
+export function etcdMeasurement(access: EtcdAccess) {
+  const connected = new Map<string, EtcdClient>();
+  const clientAt = (endpoints: readonly string[]) => {
+    const id = endpoints.join(" ");
+    const client = connected.get(id) ?? etcdClient({ ...access, endpoints });
+    connected.set(id, client);
+    return client;
+  };
+  /** Of the etcd that holds everything but what overrides name. */
+  const position = (signal: AbortSignal): Promise<EtcdPosition | undefined> =>
+    withDeadline(signal, positionTimeout, (limited) =>
+      etcdPosition(clientAt(access.endpoints).connections, limited),
+    ).catch(() => undefined);
+  async function countEverything(onProgress: (progress: Progress) => void, signal: AbortSignal) {
+    const { prefix, overrides } = await layoutOf(access);
+    const keys: StoredKey[] = [];
+    let unknown = 0;
+    for (const endpoints of [access.endpoints, ...overrides.map((override) => override.endpoints)]) {
+      const ranges = keyRanges(["*.*"], prefix, () => []);
+      for (const entry of await scanStoredValues(() => clientAt(endpoints), ranges, prefix, onProgress, signal)) {
+        keys.push(...entry.keys);
+        unknown += entry.unknown;
+      }
+    }
+    return { keys, unknown };
+  }
+
+  return {
+    measure: async (input: EtcdMeasurement): Promise<StoredProof> => {
+      const layout = await layoutOf(access);
+      const clientOf = (resource: string | undefined) =>
+        clientAt(layout.overrides.find((override) => override.resource === resource)?.endpoints ?? access.endpoints);
+      // Before the first value is read: whatever is restored from then on voids the proof.
+      const etcd = await position(input.signal);
+      const proof = await measure(input, layout, clientOf);
+      return etcd === undefined ? proof : { ...proof, etcd };
+    },
+    position,
+    countEverything,
+    /** Of the main etcd; what overrides name is in others. */
+    snapshot: (request: SnapshotRequest, onProgress: (progress: Progress) => void, signal: AbortSignal) => {
+      const { connections } = clientAt(access.endpoints);
+      return keepSnapshot(connections, request, () => countEverything(onProgress, signal), onProgress, signal);
+    },
+    close: () => {
+      for (const client of connected.values()) client.close();
+    },
+  };
+}
+
+async function layoutOf(access: EtcdAccess): Promise<EtcdLayout> {
+  const found = (await access.layout?.()) ?? {};
+  return {
+    prefix: access.prefix ?? found.prefix ?? defaultLayout.prefix,
+    overrides: access.overrides ?? found.overrides ?? defaultLayout.overrides,
+  };
+}
+
+async function measure(
+  { clients, names, servers, onProgress, signal }: EtcdMeasurement,
+  { prefix, overrides }: EtcdLayout,
+  clientOf: (override: string | undefined) => EtcdClient,
+): Promise<StoredProof> {
+  const startedAt = Date.now();
+  // API servers may be down when this is needed most: what etcd alone can tell must not depend on them.
+  const known = await knownResources(clients, names, signal).catch((thrown: unknown): KnownResources | undefined => {
+    if (signal.aborted || (thrown instanceof KmsEtcdError && thrown.code === "not-found")) throw thrown;
+    return undefined;
+  });
+  const expand = (wildcard: string) => {
+    if (known === undefined) {
+      throw new KmsEtcdError("unreachable", `no API server says which resources "${wildcard}" stands for`);
+    }
+    return (known.served.get(wildcard) ?? []).map((resource) => resource.name);
+  };
+  const elsewhere = overrides.map(({ resource }) => resource);
+  const ranges = keyRanges(names, prefix, expand, elsewhere);
+  const resources = await scanStoredValues(clientOf, ranges, prefix, onProgress, signal);
+  if (known !== undefined) await compareWithApi(clients, known.served, resources, prefix, signal);
+  const notSeen =
+    known === undefined
+      ? ["whether this etcd is the API servers' own: none of them answered"]
+      : known.aggregated.map((resource) => `${resource}: an aggregated API server stores it`);
+  const proof: StoredProof = { method: "etcd", startedAt, finishedAt: Date.now(), servers, resources };
+  return notSeen.length === 0 ? proof : { ...proof, notSeen };
+}
+
+/**
+ * An etcd that is not the API servers' own, or a wrong prefix, would prove anything: nothing stored, nothing stale. So each
+ * resource's count must be about what API servers count; objects may come and go between the two.
+ */
+async function compareWithApi(
+  clients: readonly ApiClient[],
+  served: ReadonlyMap<string, readonly ServedResource[]>,
+  resources: readonly StoredResource[],
+  prefix: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { resource, objects } of resources) {
+    let counted = 0;
+    for (const one of served.get(resource) ?? []) {
+      counted += await firstOf(clients, (client) => countObjects(client, one, signal)).catch((thrown: unknown) => {
+        if (signal.aborted) throw thrown;
+        return 0;
+      });
+    }
+    if (objects >= counted * 0.9 - 10 && (objects > 0 || counted === 0)) continue;
+    throw new KmsEtcdError(
+      "invalid-input",
+      `etcd has ${objects} ${resource} below ${prefix}, but the API servers count ${counted}`,
+      {
+        remedy:
+          "give the API servers' own --etcd-servers, --etcd-servers-overrides and --etcd-prefix; " +
+          "if many objects were deleted just now, run again",
+      },
+    );
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * What a plan warns of because of single objects. The names are for whoever reads the plan: warnings are shown and, unlike
+ * plans and evidence, kept nowhere.
+ */
+import { providerIds } from "../core/encryption-configuration";
+import type { Observation } from "./observation";
+import type { RewriteForecast } from "./rewrite-forecast";
+
+const shown = 10;
+
+/** Objects that a rewrite would leave behind, as far as can be known before it. */
+export function rewriteWarnings(rewrite: RewriteForecast | undefined): readonly string[] {
+  const { tooLarge = [], unreadable = [], resources = [] } = rewrite ?? {};
+  const admission = resources.flatMap(({ resource, mutatingWebhooks, validatingWebhooks, policies }) => {
+    const parts = [
+      ...(mutatingWebhooks.length > 0 ? [`mutating webhooks ${mutatingWebhooks.join(", ")}`] : []),
+      ...(validatingWebhooks.length > 0 ? [`validating webhooks ${validatingWebhooks.join(", ")}`] : []),
+      ...(policies.length > 0 ? [`admission policies ${policies.join(", ")}`] : []),
+    ];
+    return parts.length === 0
+      ? []
+      : [`every write of ${resource} passes ${parts.join("; ")}: each may refuse it or change it`];
+  });
+  return [
+    ...admission,
+    ...listed(
+      unreadable.map(({ resource, namespace, name, reason }) => {
+        const object = name === "" ? resource : `${resource} ${namespace === "" ? "" : `${namespace}/`}${name}`;
+        return `${object}: ${reason}`;
+      }),
+      "cannot be read now, so it cannot be rewritten; give back the key that reads it, or delete it",
+      "cannot be read now, so they cannot be rewritten; give back the key that reads them, or delete them",
+    ),
+    ...listed(
+      tooLarge.map(({ object, bytes }) => `${object} (about ${bytes} bytes)`),
+      "may be too long for etcd once it is encrypted with the new key; shorten it, or raise etcd's --max-request-bytes",
+      "may be too long for etcd once they are encrypted with the new key; shorten them, or raise etcd's --max-request-bytes",
+    ),
+  ];
+}
+
+/** Stored values that no server's configuration reads, and those that nobody understands. */
+export function unreadWarnings({ stored, servers }: Observation): readonly string[] {
+  const configs = servers.flatMap((server) => [server.loaded.config, server.file?.config]);
+  const known = configs.filter((config) => config !== undefined);
+  if (stored === undefined || known.length === 0) return [];
+  const read = new Set(
+    known.flatMap((config) => config.blocks.flatMap((block) => block.providers)).flatMap(providerIds),
+  );
+  return stored.resources.flatMap(({ resource, keys, unknown, unknownValues = [] }) => [
+    ...keys
+      .filter(({ key }) => !read.has(key.provider) && key.provider !== "identity")
+      .map(({ key, objects, examples = [] }) => {
+        const some =
+          examples.length === 0 ? "" : ` (${examples.join(", ")}${objects > examples.length ? ", ..." : ""})`;
+        return `${objects} ${resource}${some} need ${key.provider}, which no API server reads: declare its key, or delete them`;
+      }),
+    ...(unknown === 0
+      ? []
+      : [
+          `${unknown} values of ${resource} are not understood: ${unknownValues
+            .map(({ object, reason }) => `${object} (${reason})`)
+            .join(", ")}${unknown > unknownValues.length ? ", ..." : ""}`,
+        ]),
+  ]);
+}
+
+function listed(names: readonly string[], one: string, many: string): readonly string[] {
+  if (names.length === 0) return [];
+  const more = names.length > shown ? ` and ${names.length - shown} more` : "";
+  return [`${names.slice(0, shown).join("; ")}${more} ${names.length === 1 ? one : many}`];
+}

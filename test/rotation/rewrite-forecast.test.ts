@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import type { StoredProof } from "../../rotation/observation";
+import { rewriteWarnings, unreadWarnings } from "../../rotation/plan-warnings";
+import { kmsCallCounter, rewriteForecast } from "../../rotation/rewrite-forecast";
+import type { RewriteOutlook } from "../../rotation/stored-objects";
+
+const old = { provider: "kms/v2/old", keyId: "k1" };
+const wanted = { provider: "kms/v2/new", keyId: "k2" };
+const targets = [{ resource: "secrets", key: wanted }];
+const proof = (more: Partial<StoredProof["resources"][number]> = {}): StoredProof => ({
+  method: "etcd",
+  startedAt: 0,
+  finishedAt: 1,
+  servers: [],
+  resources: [
+    {
+      resource: "secrets",
+      objects: 100,
+      bytes: 5_000,
+      unknown: 0,
+      keys: [{ key: old, objects: 100, dataKeys: 4 }],
+      ...more,
+    },
+  ],
+});
+const outlook = (more: Partial<RewriteOutlook["reads"]> = {}): RewriteOutlook => ({
+  admission: [
+    { resource: "secrets", mutatingWebhooks: ["m.example.com"], validatingWebhooks: [], policies: ["no-empty"] },
+  ],
+  reads: { objects: 1_000, milliseconds: 500, all: false, failures: [], ...more },
+});
+const config = (...names: readonly string[]) => ({
+  blocks: [
+    {
+      resources: ["secrets"],
+      providers: names.map((name) => ({
+        kind: "kms" as const,
+        apiVersion: "v2" as const,
+        name,
+        endpoint: "unix:///x",
+      })),
+    },
+  ],
+});
+
+describe("the forecast of a rewrite", () => {
+  it("has objects, bytes and admission of each resource, and a rate from what was just read", () => {
+    const forecast = rewriteForecast(proof(), targets, outlook());
+    assert.deepEqual(forecast.resources, [
+      {
+        resource: "secrets",
+        objects: 100,
+        stale: 100,
+        bytes: 5_000,
+        mutatingWebhooks: ["m.example.com"],
+        validatingWebhooks: [],
+        policies: ["no-empty"],
+      },
+    ]);
+    assert.equal(forecast.objectsPerSecond, 1_000);
+    assert.match(forecast.rateBasis, /2000 reads\/s just now/);
+    assert.match(rewriteWarnings(forecast)[0] ?? "", /mutating webhooks m\.example\.com; admission policies no-empty/);
+  });
+
+  it("too few reads => the usual rate, said to be that; counted through the API => no bytes", () => {
+    const forecast = rewriteForecast({ ...proof(), method: "api" }, targets, outlook({ objects: 10 }));
+    assert.match(forecast.rateBasis, /not measured here/);
+    assert.equal(forecast.resources[0]?.bytes, undefined);
+  });
+
+  it("an object that no longer fits into etcd once it is encrypted is named; one that fits is not", () => {
+    const large = [
+      { object: "secrets/ns/big", plainBytes: 1_572_000, keyBytes: 30 },
+      { object: "secrets/ns/fits", plainBytes: 1_560_000, keyBytes: 30 },
+    ];
+    const forecast = rewriteForecast(proof({ large }), targets, outlook());
+    assert.deepEqual(
+      forecast.tooLarge.map(({ object }) => object),
+      ["secrets/ns/big"],
+    );
+    const [, warning = ""] = rewriteWarnings(forecast);
+    assert.match(warning, /^secrets\/ns\/big \(about \d+ bytes\) may be too long for etcd.*--max-request-bytes/);
+    const plaintext = rewriteForecast(
+      proof({ large }),
+      [{ resource: "secrets", key: { provider: "identity" } }],
+      outlook(),
+    );
+    assert.deepEqual(plaintext.tooLarge, [], "plaintext is no longer than it was");
+  });
+
+  it("an object that cannot be read is named, with the reason and the remedy", () => {
+    const failures = [{ resource: "secrets", namespace: "ns", name: "a", reason: "500 InternalError: no key" }];
+    const warnings = rewriteWarnings(rewriteForecast(proof(), targets, outlook({ failures })));
+    assert.match(warnings[1] ?? "", /^secrets ns\/a: 500 InternalError: no key cannot be read now.*delete it$/);
+  });
+
+  it("values that no server reads, and those that nobody understands, are named", () => {
+    const server = {
+      name: "cp1",
+      loaded: { config: config("new") },
+    };
+    const stored = proof({
+      keys: [{ key: old, objects: 5, examples: ["secrets/ns/a", "secrets/ns/b"] }],
+      unknown: 1,
+      unknownValues: [{ object: "secrets/ns/x", reason: "the value is empty" }],
+    });
+    const warnings = unreadWarnings({ stored, servers: [server] } as unknown as Parameters<typeof unreadWarnings>[0]);
+    assert.deepEqual(warnings, [
+      "5 secrets (secrets/ns/a, secrets/ns/b, ...) need kms/v2/old, which no API server reads: declare its key, or delete them",
+      "1 values of secrets are not understood: secrets/ns/x (the value is empty)",
+    ]);
+  });
+});
+
+describe("the calls to the KMS of a plan", () => {
+  it("one Status and one Encrypt for each provider and load, one Decrypt for each data key and server", () => {
+    const counter = kmsCallCounter(3);
+    for (let server = 0; server < 3; server++) counter.load(config("old", "new"), false);
+    // 6 loads of a provider; 2 minutes of Status once a minute on 3 servers with 2 providers; 4 data keys on 3 servers,
+    // and one server reads what the other servers have written.
+    assert.deepEqual(counter.total(proof(), true, 120_000, config("old", "new")), {
+      status: 6 + 12,
+      encrypt: 6,
+      decrypt: 12 + 3,
+    });
+  });
+
+  it("KMS v1 costs a Decrypt an object, and a restart reads everything again", () => {
+    const counter = kmsCallCounter(1);
+    counter.load(config("new"), true);
+    const v1 = proof({ keys: [{ key: { provider: "kms/v1/old" }, objects: 100 }] });
+    assert.equal(counter.total(v1, true, 0, config("new")).decrypt, 100 + 100 + 1);
+  });
+
+  it("nothing to do => no calls", () => {
+    assert.deepEqual(kmsCallCounter(3).total(proof(), false, 0, undefined), { status: 0, encrypt: 0, decrypt: 0 });
+  });
+});
