@@ -3,8 +3,16 @@ export const packageName = "kms-etcd";
 
 export const typeTokens = {
   kmsEtcdEncryption: "kms-etcd:index:KmsEtcdEncryption",
+  azureKeyAttributes: "kms-etcd:index:AzureKeyAttributes",
+  azureKeyIdentity: "kms-etcd:index:AzureKeyIdentity",
+  azureKeyVaultKey: "kms-etcd:index:AzureKeyVaultKey",
+  azurePrincipal: "kms-etcd:index:AzurePrincipal",
+  azureVaultAccess: "kms-etcd:index:AzureVaultAccess",
   encryptionRollout: "kms-etcd:index:EncryptionRollout",
+  keyAccess: "kms-etcd:index:KeyAccess",
   localKey: "kms-etcd:index:LocalKey",
+  pluginImage: "kms-etcd:index:PluginImage",
+  vaultPrivateEndpoint: "kms-etcd:index:VaultPrivateEndpoint",
   /** A view, published while a rollout runs: one row a stage. */
   rotationPhase: "kms-etcd:index:RotationPhase",
 } as const;

@@ -1,16 +1,21 @@
 /** Addresses as the upstream plugins' flags write them. */
+import { resolve } from "node:path";
 import type { Flags } from "./flags";
 import type { ListenAddress } from "./plugin-config";
 
 /** Longer paths do not fit into Linux' sockaddr_un (unix(7): 108 bytes with the final zero). */
 const socketPathBytes = 107;
 
-/** The path in `unix:///path`; with `bare`, also a path alone. Notes a problem and returns undefined for anything else. */
+/**
+ * The absolute path in `unix://path`; with `bare`, also of a path alone. One that is not absolute begins in the working
+ * directory, as upstream. Notes a problem and returns undefined for anything else.
+ */
 export function socketPath(flags: Flags, name: string, value: string, form: "unix-url" | "bare"): string | undefined {
-  const path = /^unix:\/\//i.test(value) ? value.slice("unix://".length) : form === "bare" ? value : "";
-  if (!path.startsWith("/")) {
+  const given = /^unix:\/\//i.test(value) ? value.slice("unix://".length) : form === "bare" ? value : "";
+  const path = resolve(given);
+  if (given === "" || given.endsWith("/")) {
     const example = form === "bare" ? "/path/of/the.sock" : "unix:///path/of/the.socket";
-    flags.problems.push(`--${name} is "${value}": give an absolute path, for example ${example}`);
+    flags.problems.push(`--${name} is "${value}": give the path of a socket, for example ${example}`);
   } else if (Buffer.byteLength(path) > socketPathBytes) {
     flags.problems.push(
       `--${name} is ${Buffer.byteLength(path)} bytes long: a socket's path has at most ${socketPathBytes}`,

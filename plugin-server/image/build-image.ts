@@ -8,22 +8,24 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BuildVersion } from "../version";
 import type { Architecture } from "./architecture";
-import { bundlePlugin } from "./bundle";
+import type { Bundle } from "./bundle";
 import { librariesFor } from "./debian-libraries";
 import { writeTree } from "./file-tree";
 import { licenseTexts } from "./licenses";
 import { nodeBinary } from "./node-binary";
 import { type WrittenLayout, writeOciLayout } from "./oci-layout";
-import { entryPoint, imageEnvironment, imageUser, interpreter, rootFilesystem } from "./root-filesystem";
+import { entryPoint, imageEnvironment, imageUser, rootFilesystem } from "./root-filesystem";
 import { softwareBill } from "./software-bill";
 
 export interface ImageOptions {
+  /** The root of this package, for its licence and the Dockerfile. */
   readonly project: string;
   readonly out: string;
   /** Downloaded packages are kept here. */
   readonly cache: string;
   readonly architectures: readonly Architecture[];
   readonly version: BuildVersion;
+  readonly bundle: Bundle;
 }
 
 export async function buildImage({
@@ -32,9 +34,9 @@ export async function buildImage({
   cache,
   architectures,
   version,
+  bundle,
 }: ImageOptions): Promise<WrittenLayout> {
   await mkdir(out, { recursive: true });
-  const bundle = await bundlePlugin(project, version, interpreter);
   const images = await Promise.all(
     architectures.map(async (architecture) => {
       const node = await nodeBinary(architecture, cache);

@@ -1,5 +1,5 @@
 /** The licences of everything that the image redistributes, in one text. */
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BundledPackage } from "./bundle";
 import type { DebianPackage } from "./debian-libraries";
@@ -13,16 +13,10 @@ export async function licenseTexts(
   const sections = [
     section("kms-etcd-plugin", await readFile(join(project, "LICENSE"), "utf8").catch(() => "Apache-2.0\n")),
     section("Node.js", nodeLicense),
-    ...(await Promise.all(npm.map(async (entry) => section(`${entry.name} ${entry.version}`, await licenseOf(entry))))),
+    ...npm.map(({ name, version, licenseText }) => section(`${name} ${version}`, licenseText)),
     ...debian.map(({ name, version, copyright }) => section(`${name} ${version} (Debian)`, copyright)),
   ];
   return sections.join("\n");
-}
-
-async function licenseOf({ directory, license }: BundledPackage): Promise<string> {
-  const files = (await readdir(directory)).filter((name) => /^(licen[cs]e|notice|copying)/i.test(name)).sort();
-  const texts = await Promise.all(files.map((name) => readFile(join(directory, name), "utf8")));
-  return texts.length === 0 ? `${license}\n` : texts.join("\n");
 }
 
 function section(title: string, text: string): string {

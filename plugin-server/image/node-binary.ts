@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { extract } from "tar";
 import { KmsEtcdError } from "../../core/errors";
 import type { Architecture } from "./architecture";
 import { stripElf } from "./elf";
@@ -31,7 +30,8 @@ export async function nodeBinary({ node }: Architecture, cache: string): Promise
       });
     }
   }
-  await extract({ file: archive, cwd: directory, strip: 1 }, ["package/bin/node", "package/LICENSE"]);
+  const wanted = ["package/bin/node", "package/LICENSE"];
+  await runCommand("tar", ["-xzf", archive, "--no-same-owner", "--strip-components=1", ...wanted], directory);
   const program = await readFile(join(directory, "bin", "node"));
   return { program: stripElf(program, node.package), license: await readFile(join(directory, "LICENSE"), "utf8") };
 }

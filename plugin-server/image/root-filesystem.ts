@@ -1,15 +1,13 @@
 /** What is in the image: Node and its libraries, the plugin, and the few files that glibc reads. No shell, no package manager. */
+import { pluginNodeOptions } from "../../core/plugin-node-options";
 import { type Bundle, bundleEntry } from "./bundle";
 import type { Libraries } from "./debian-libraries";
 import type { TreeEntry } from "./file-tree";
 
-/**
- * Both generations of the heap are kept small, which V8 otherwise fills before it cleans up: with Node's defaults the process
- * grows to 250 MB, with these it stays near 110 MB, also with a cloud's SDK and as many calls as the server takes at once.
- * Linux passes all that follows the interpreter as one argument, so the second option goes by the environment.
- */
-export const interpreter = "/usr/bin/node --max-semi-space-size=4";
-export const imageEnvironment = ["NODE_OPTIONS=--max-old-space-size=128"];
+/** Linux passes all that follows the interpreter as one argument, so the first option stands there and the others go by the environment. */
+const [first, ...others] = pluginNodeOptions;
+export const interpreter = `/usr/bin/node ${first}`;
+export const imageEnvironment = [`NODE_OPTIONS=${others.join(" ")}`];
 
 /** The user that the image runs as, unless a manifest says otherwise (azure.json is readable to root alone). */
 export const imageUser = "65532:65532";

@@ -101,7 +101,7 @@ describe("the packed package, in an empty project elsewhere", function () {
     const executable = files.find((file) => file.path === "provider/pulumi-resource-kms-etcd");
     assert.equal((executable?.mode ?? 0) & 0o111, 0o111);
     const allowed =
-      /^(dist\/(components|core|plugin-server|provider|rotation)\/.*\.js|dist\/(components|core)\/.*\.d\.ts|provider\/(schema\.json|pulumi-resource-kms-etcd)|package\.json|README\.md|LICENSE)$/;
+      /^(dist\/(components|core|plugin-server|provider|rotation)\/.*\.js|dist\/(components|core)\/.*\.d\.ts|dist\/plugin-bundle\/(contents\.json|main\.js|providers\/[a-z-]+\.js)|plugin-server\/image\/Dockerfile|provider\/(schema\.json|pulumi-resource-kms-etcd)|package\.json|README\.md|LICENSE)$/;
     assert.deepEqual(
       paths.filter((path) => !allowed.test(path)),
       [],
@@ -109,6 +109,7 @@ describe("the packed package, in an empty project elsewhere", function () {
     const sourceless = paths.filter(
       (path) =>
         path.startsWith("dist/") &&
+        !path.startsWith("dist/plugin-bundle/") &&
         !existsSync(join(repository, path.replace(/^dist\//, "").replace(/(\.d\.ts|\.js)$/, ".ts"))),
     );
     assert.deepEqual(sourceless, [], "every compiled file has a source");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,11 +9,14 @@ import { promisify } from "node:util";
 import { formatLocalKeyFile } from "../../core/local-key-file";
 import { architectures } from "../../plugin-server/image/architecture";
 import { buildImage } from "../../plugin-server/image/build-image";
+import { bundlePlugin } from "../../plugin-server/image/bundle-plugin";
 import { readElf } from "../../plugin-server/image/elf";
 import type { WrittenLayout } from "../../plugin-server/image/oci-layout";
-import { imageEnvironment } from "../../plugin-server/image/root-filesystem";
+import { imageEnvironment, interpreter } from "../../plugin-server/image/root-filesystem";
 import { cacheDirectory } from "../../tools/cache-directory";
+import { dockerBuildStandIn, imageProgram } from "../e2e/support/image-project";
 import { pluginBeforeApiServer } from "../e2e/support/plugin-before-api-server";
+import { pulumiProject } from "../e2e/support/pulumi-project";
 import { kmsClient } from "../plugin-server/support/kms-client";
 import { useContainers } from "./support/contained-plugin";
 import { haveProgram } from "./support/debian-program";
@@ -27,8 +31,15 @@ describe("the plugin's image", function () {
   let directory: string;
   let out: string;
   let layout: WrittenLayout;
-  const build = (target: string) =>
-    buildImage({ project, out: target, cache: join(cacheDirectory(), "image"), architectures, version });
+  const build = async (target: string) =>
+    buildImage({
+      project,
+      out: target,
+      cache: join(cacheDirectory(), "image"),
+      architectures,
+      version,
+      bundle: await bundlePlugin(project, version, interpreter),
+    });
   const rootfs = () => join(out, "rootfs", "amd64");
 
   before(async function () {
@@ -127,6 +138,37 @@ describe("the plugin's image", function () {
       await buildah("umount", container);
       await buildah("rm", container);
     }
+  });
+
+  it("is what PluginImage pushes, with the real CLI and buildah behind a stand-in for docker's provider", async function () {
+    if (!(await haveProgram("buildah"))) return this.skip();
+    const program = await pulumiProject({
+      directory: mkdtempSync(join(directory, "project-")),
+      files: imageProgram(dockerBuildStandIn),
+    });
+    const storage = mkdtempSync(join(directory, "storage-"));
+    await program.configure({ context: out, repository: "registry.example/kms-etcd-plugin" });
+    await program.succeed(["config", "set", "--secret", "password", "pass"]);
+    await program.succeed(["up", "--yes", "--skip-preview"], { KMS_ETCD_TEST_BUILDAH: storage });
+    const { ref } = await program.outputs();
+    const [, digest = ""] = /^registry\.example\/kms-etcd-plugin@sha256:([0-9a-f]{64})$/.exec(String(ref)) ?? [];
+    const blob = async (hex: string) => readFile(join(storage, "registry", "blobs", "sha256", hex));
+    const pushed = await blob(digest);
+    assert.equal(createHash("sha256").update(pushed).digest("hex"), digest);
+    const { manifests } = JSON.parse(pushed.toString()) as {
+      readonly manifests: readonly { readonly digest: string; readonly platform: { readonly architecture: string } }[];
+    };
+    assert.deepEqual(
+      manifests.map(({ platform }) => platform.architecture),
+      ["amd64"],
+    );
+    const manifest = JSON.parse((await blob(manifests[0]?.digest.slice("sha256:".length) ?? "")).toString()) as {
+      readonly config: { readonly digest: string };
+    };
+    const { config } = JSON.parse((await blob(manifest.config.digest.slice("sha256:".length))).toString()) as {
+      readonly config: { readonly Entrypoint: unknown; readonly User: unknown };
+    };
+    assert.deepEqual([config.Entrypoint, config.User], [["/kms-etcd-plugin"], "65532:65532"]);
   });
 
   describe("run with a read-only root, no capability and no other user than its own", () => {

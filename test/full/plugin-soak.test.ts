@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { imageEnvironment, interpreter } from "../../plugin-server/image/root-filesystem";
+import { pluginNodeOptions } from "../../core/plugin-node-options";
 import { type AzureHost, startAzureHost } from "../plugin-server/providers/azure-key-vault/azure-host";
 import { kmsClient } from "../plugin-server/support/kms-client";
 import { type PluginProcess, useWorkshop, watchPlugin } from "../plugin-server/support/plugin-process";
@@ -35,8 +35,7 @@ describe(`the plugin under steady load for ${seconds} s`, function () {
     const started = spawn(
       process.execPath,
       [
-        ...interpreter.split(" ").slice(1),
-        ...imageEnvironment.map((variable) => variable.replace("NODE_OPTIONS=", "")),
+        ...pluginNodeOptions,
         workshop.entry,
         "azure",
         `--listen-addr=unix://${socket}`,

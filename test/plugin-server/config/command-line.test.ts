@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { KmsEtcdError } from "../../../core/errors";
 import type { AwsPluginConfig } from "../../../plugin-server/config/aws";
 import type { AzurePluginConfig } from "../../../plugin-server/config/azure";
@@ -167,7 +168,7 @@ describe("the command line", () => {
           '--key is a flag of "aws"',
           '--keyvault-name is "a_b": a vault\'s name has 3 to 24 letters, digits and hyphens',
           '--metrics-backend is "statsd": give prometheus',
-          '--listen-addr is "/opt/s": give an absolute path, for example unix:///path/of/the.socket',
+          '--listen-addr is "/opt/s": give the path of a socket, for example unix:///path/of/the.socket',
           "--log-format and --log-format-json contradict each other",
           '--healthz-port is "x": give a port, host:port, or "none"',
           '--healthz-timeout is "0": give a duration above 0',
@@ -256,6 +257,11 @@ describe("the command line", () => {
       );
     });
 
+    it("takes a socket that is not absolute from the working directory, as upstream does", () => {
+      const { config } = run("aws", `--key=${arn}`, "--listen=kms.sock");
+      assert.deepEqual(config.operation.sockets, [join(process.cwd(), "kms.sock")]);
+    });
+
     it("warns of an alias, whose key can change behind an unchanged key_id", () => {
       assert.match(run("--key=alias/etcd").warnings[0] ?? "", /^--key alias\/etcd is an alias/);
       assert.deepEqual(run(`--key=${arn}`).warnings, []);
@@ -271,7 +277,7 @@ describe("the command line", () => {
         problems(
           "aws",
           `--key=${arn},${arn2}`,
-          "--listen=/a,/a,b",
+          "--listen=/a,/a,",
           "--encryption-context=x",
           "--encryption-context=a=1",
           "--encryption-context=b=2",
@@ -287,7 +293,7 @@ describe("the command line", () => {
           '--health-kms-version is "v3": give v1 or v2',
           '--source-arn is "me": give an ARN with an account number in it',
           '--kms-endpoint is "here": give an http or https URL',
-          '--listen is "b": give an absolute path, for example /path/of/the.sock',
+          '--listen is "": give the path of a socket, for example /path/of/the.sock',
           "there are 2 of --key and 3 of --listen: give one socket for each key",
           "--listen names a socket twice",
           '--health-port is ":99999": give a port, host:port, or "none"',

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { architectures } from "../../../plugin-server/image/architecture";
-import { type Bundle, bundlePlugin } from "../../../plugin-server/image/bundle";
+import type { Bundle } from "../../../plugin-server/image/bundle";
+import { bundlePlugin } from "../../../plugin-server/image/bundle-plugin";
 import { softwareBill } from "../../../plugin-server/image/software-bill";
 
 const version = { version: "v1.2.3", commit: "abc", date: "2026-01-02T03:04:05.000Z" };

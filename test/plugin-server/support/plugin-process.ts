@@ -8,7 +8,9 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { formatLocalKeyFile } from "../../../core/local-key-file";
-import { bundleEntry, bundlePlugin } from "../../../plugin-server/image/bundle";
+import { pluginNodeOptions } from "../../../core/plugin-node-options";
+import { bundleEntry } from "../../../plugin-server/image/bundle";
+import { bundlePlugin } from "../../../plugin-server/image/bundle-plugin";
 
 const project = join(__dirname, "..", "..", "..");
 
@@ -68,7 +70,9 @@ export function useWorkshop({ endAfterEach = true } = {}): PluginWorkshop {
   });
 
   function start(...args: readonly string[]): PluginProcess {
-    const child = spawn(process.execPath, [entry, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [...pluginNodeOptions, entry, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     running.add(child);
     const plugin = watchPlugin(child);
     void plugin.ended.then(() => running.delete(child));
