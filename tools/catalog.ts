@@ -11,6 +11,8 @@ const kubernetesVersion = "1.36.3";
 const olderKubernetesVersion = "1.31.0";
 const etcdVersion = "3.6.5";
 const pulumiVersion = "3.259.0";
+// The long-term release. Later ones need Go modules that are not to be had everywhere.
+const prometheusVersion = "3.5.0";
 
 /** The platform of this process. */
 export function thisPlatform(): Platform {
@@ -41,6 +43,9 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
       return etcdTool(platform);
     case "pulumi":
       return pulumiTool(platform);
+    case "prometheus":
+    case "promtool":
+      return prometheusTool(name, platform);
   }
 }
 
@@ -130,6 +135,36 @@ function pulumiTool(platform: Platform): Tool {
       linkerFlags: `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${pulumiVersion}`,
       languageHost: true,
       minutes: "7 minutes",
+    },
+  };
+}
+
+/** Checks alert rules and evaluates their expressions, in tests alone. */
+function prometheusTool(name: "prometheus" | "promtool", platform: Platform): Tool {
+  const folder = `prometheus-${prometheusVersion}.${platform.os}-${platform.architecture}`;
+  const releases = `https://github.com/prometheus/prometheus/releases/download/v${prometheusVersion}`;
+  return {
+    name,
+    program: name,
+    version: prometheusVersion,
+    versionArguments: ["--version"],
+    accepted: { atLeast: "2.42.0" },
+    download: {
+      kind: "archive",
+      url: `${releases}/${folder}.tar.gz`,
+      checksumUrl: `${releases}/sha256sums.txt`,
+      folder,
+      files: [name],
+    },
+    build: {
+      module: "prometheus",
+      package: `github.com/prometheus/prometheus/cmd/${name}`,
+      // The project numbers its Go module 0.3xx.y where the program is 3.xx.y.
+      moduleVersion: "0.305.0",
+      tags: [],
+      linkerFlags: `-s -w -X github.com/prometheus/common/version.Version=${prometheusVersion}`,
+      languageHost: false,
+      minutes: "3 minutes",
     },
   };
 }

@@ -7,6 +7,8 @@ export const toolNames = [
   "kubectl",
   "etcd",
   "pulumi",
+  "prometheus",
+  "promtool",
 ] as const;
 
 export type ToolName = (typeof toolNames)[number];
@@ -30,6 +32,8 @@ export interface ToolBuild {
   /** Folder under `tools/go` with the pinned go.mod and go.sum. */
   readonly module: string;
   readonly package: string;
+  /** Of the Go module, where it is not the program's. */
+  readonly moduleVersion?: string;
   readonly tags: readonly string[];
   readonly linkerFlags: string;
   /** Whether our stand-in for Pulumi's Node.js language host goes beside the program. */

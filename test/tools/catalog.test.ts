@@ -18,7 +18,8 @@ describe("the catalog of external programs", () => {
       const goMod = readFileSync(join(directory, "go.mod"), "utf8");
       const version = goMod.includes(`tool ${tool.build.package}`) || goMod.includes(`\t${tool.build.package}\n`);
       assert.ok(version, `${name}: ${tool.build.package} is no tool of ${directory}`);
-      assert.ok(goMod.includes(` v${tool.version}`), `${name}: go.mod has another version than ${tool.version}`);
+      const moduleVersion = tool.build.moduleVersion ?? tool.version;
+      assert.ok(goMod.includes(` v${moduleVersion}`), `${name}: go.mod has another version than ${moduleVersion}`);
       assert.ok(existsSync(join(directory, "go.sum")));
     }
   });
