@@ -26,6 +26,10 @@ export interface FakeAzure {
     name: string,
     options?: { readonly tenantId?: string; readonly suffix?: string; readonly authority?: string },
   ): FakeVault;
+  /** Nothing answers at its host any more. */
+  removeVault(name: string): void;
+  /** Answers for one of `otherHosts`. */
+  serve(host: string, route: (request: WireRequest) => Routed): void;
   /** The last requests, at least 5,000 of them, the newest last. */
   readonly requests: readonly WireRequest[];
   /** TLS connections that were opened so far. */
@@ -58,6 +62,8 @@ const loginHosts = [
   "login.microsoftonline.us",
   "login.stack.example",
 ];
+/** Hosts of the certificate that nothing answers for until `serve` says what does. */
+const otherHosts = ["management.azure.com"];
 const vaultSuffixes = [
   "vault.azure.net",
   "vault.azure.cn",
@@ -71,13 +77,14 @@ export async function startFakeAzure(): Promise<FakeAzure> {
   const pki = await createCertificateAuthority("fake azure authority");
   const pair = await pki.issue({
     commonName: "fake azure",
-    dnsNames: ["localhost", ...loginHosts, ...vaultSuffixes.map((suffix) => `*.${suffix}`)],
+    dnsNames: ["localhost", ...loginHosts, ...otherHosts, ...vaultSuffixes.map((suffix) => `*.${suffix}`)],
   });
   const now = (): number => Date.now() + azure.clockAheadMs;
   const entra = createEntra(now, ["https://vault.stack.example"]);
   const metadata = createMetadataService(entra);
   const faults = createFaults();
   const vaults = new Map<string, FakeVault>();
+  const hosts = new Map<string, (request: WireRequest) => Routed>();
   const requests: WireRequest[] = [];
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -86,6 +93,8 @@ export async function startFakeAzure(): Promise<FakeAzure> {
 
   function routeByHost(request: WireRequest): Routed {
     if (loginHosts.includes(request.host)) return entra.route(request);
+    const served = hosts.get(request.host);
+    if (served !== undefined) return served(request);
     const vault = vaults.get(request.host);
     return vault === undefined ? unknownHost : vault.route(request);
   }
@@ -174,6 +183,8 @@ export async function startFakeAzure(): Promise<FakeAzure> {
       vaults.set(host, vault);
       return vault;
     },
+    removeVault: (name) => void vaults.delete(`${name.toLowerCase()}.vault.azure.net`),
+    serve: (host, route) => void hosts.set(host, route),
     connect(options, callback) {
       const port =
         options.protocol === "https:"

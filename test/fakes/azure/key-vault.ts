@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import type { Entra } from "./entra";
 import { type FaultPlace, vaultError } from "./faults";
+import { keyBundle, manageKey } from "./key-management";
 import { type RsaAlgorithm, rsaAlgorithms, rsaDecrypt, rsaEncrypt } from "./rsa-decrypt";
 import { verifyToken } from "./signed-token";
 import { createVaultKeys, type KeyOperation, type VaultKeys, type VaultKeyVersion } from "./vault-keys";
@@ -20,10 +21,20 @@ export interface FakeVault {
   expireTokens(): void;
   /** Which of the vault's rules refuses the caller's network, if one does. */
   networkRule: "ForbiddenByFirewall" | "ForbiddenByConnection" | undefined;
+  /** Decides instead of `grant` and `networkRule`, once it is set: a vault that ARM has made looks at ARM's permissions. */
+  policy: VaultPolicy | undefined;
   /** Answers the same request with the same bytes again, for measuring clients without measuring RSA. */
   cacheAnswers: boolean;
   route(request: WireRequest): Routed;
 }
+
+/** What a caller may do with keys; the permissions of access policies have the same names. */
+export type VaultOperation = KeyOperation | "get" | "list" | "create" | "update" | "delete" | "recover";
+
+/** Which rule refuses the caller; undefined when none does. */
+export type VaultPolicy = (objectId: string, operation: VaultOperation) => VaultRefusal | undefined;
+
+export type VaultRefusal = "ForbiddenByFirewall" | "ForbiddenByConnection" | "ForbiddenByRbac" | "ForbiddenByPolicy";
 
 /** Versions of the data plane's API that the service has or had. */
 const apiVersions = ["2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01"];
@@ -54,6 +65,7 @@ export function createVault(
     tenantId: settings.tenantId,
     keys,
     networkRule: undefined,
+    policy: undefined,
     cacheAnswers: false,
     grant(objectId, ...operations) {
       const had = permissions.get(objectId) ?? new Set<string>();
@@ -125,10 +137,12 @@ export function createVault(
   function dispatch(request: WireRequest, objectId: string): WireAnswer {
     const segments = request.path.split("/").slice(1);
     const [root, name = "", version = "", operation = ""] = segments;
+    const managed = manageKey(request, keys, segments, now);
+    if (managed !== undefined) return refusalOf(managed.operation, objectId) ?? managed.answer();
     if (root !== "keys" || name === "" || segments.length > 4) return notFound();
     if (operation === "") {
       if (request.method !== "GET") return methodNotAllowed(request);
-      return withKey("get", name, version, objectId, (key) => jsonAnswer(200, bundle(key)));
+      return withKey("get", name, version, objectId, (key) => jsonAnswer(200, keyBundle(key)));
     }
     if (!["encrypt", "decrypt", "wrapkey", "unwrapkey"].includes(operation.toLowerCase())) return notFound();
     if (request.method !== "POST") return methodNotAllowed(request);
@@ -138,6 +152,24 @@ export function createVault(
     return withKey(canonical, name, version, objectId, (key) => use(key, canonical, request));
   }
 
+  function refusalOf(operation: VaultOperation, objectId: string): WireAnswer | undefined {
+    const granted = permissions.get(objectId) as ReadonlySet<string> | undefined;
+    const rule =
+      vault.policy === undefined
+        ? granted?.has(operation) === true
+          ? undefined
+          : "ForbiddenByRbac"
+        : vault.policy(objectId, operation);
+    if (rule === undefined) return undefined;
+    const message =
+      rule === "ForbiddenByFirewall"
+        ? "Client address is not authorized and caller is not a trusted service."
+        : rule === "ForbiddenByConnection"
+          ? "Public network access is disabled and request is not from a trusted service nor via an approved private link."
+          : `Caller is not authorized to perform action on resource. Action: 'Microsoft.KeyVault/vaults/keys/${operation}/action'`;
+    return vaultError(403, "Forbidden", message, rule);
+  }
+
   function withKey(
     operation: KeyOperation | "get",
     name: string,
@@ -145,14 +177,8 @@ export function createVault(
     objectId: string,
     act: (key: VaultKeyVersion) => WireAnswer,
   ): WireAnswer {
-    if (permissions.get(objectId)?.has(operation) !== true) {
-      return vaultError(
-        403,
-        "Forbidden",
-        `Caller is not authorized to perform action on resource. Action: 'Microsoft.KeyVault/vaults/keys/${operation}/action'`,
-        "ForbiddenByRbac",
-      );
-    }
+    const refusal = refusalOf(operation, objectId);
+    if (refusal !== undefined) return refusal;
     const key = keys.find(name, version);
     if (key === undefined) {
       return vaultError(404, "KeyNotFound", `A key with (name/id) ${name}/${version} was not found in this key vault.`);
@@ -217,14 +243,6 @@ function readInput(body: string): { algorithm: RsaAlgorithm; value: Buffer } | s
   const decoded = Buffer.from(value, "base64url");
   if (decoded.toString("base64url") !== value) return "Property value is not base64url without padding.";
   return { algorithm, value: decoded };
-}
-
-function bundle(key: VaultKeyVersion): unknown {
-  const { n, e } = key.publicKey.export({ format: "jwk" });
-  return {
-    key: { kid: key.kid, kty: "RSA", key_ops: key.keyOps, n, e },
-    attributes: { enabled: key.enabled, created: 0, updated: 0, recoveryLevel: "Recoverable+Purgeable" },
-  };
 }
 
 function notFound(): WireAnswer {

@@ -15,6 +15,8 @@ export interface VaultKeyVersion {
   notBefore: number | undefined;
   expires: number | undefined;
   keyOps: readonly KeyOperation[];
+  /** In milliseconds. */
+  readonly created: number;
 }
 
 export interface VaultKeys {
@@ -30,6 +32,11 @@ export interface VaultKeys {
   /** Soft-deletes all versions. */
   delete(name: string): void;
   recover(name: string): void;
+  isDeleted(name: string): boolean;
+  /** Of keys that are not deleted. */
+  names(): readonly string[];
+  /** The oldest first; none of a key that is deleted. */
+  versionsOf(name: string): readonly VaultKeyVersion[];
 }
 
 export function createVaultKeys(baseUrl: string): VaultKeys {
@@ -51,6 +58,7 @@ export function createVaultKeys(baseUrl: string): VaultKeys {
         notBefore: undefined,
         expires: undefined,
         keyOps: ["encrypt", "decrypt", "wrapKey", "unwrapKey"],
+        created: Date.now(),
       };
       versions.push(added);
       return added;
@@ -62,5 +70,9 @@ export function createVaultKeys(baseUrl: string): VaultKeys {
     },
     delete: (name) => void deleted.add(name.toLowerCase()),
     recover: (name) => void deleted.delete(name.toLowerCase()),
+    isDeleted: (name) => deleted.has(name.toLowerCase()),
+    names: () => [...new Set(versions.map(({ name }) => name))].filter((name) => !deleted.has(name.toLowerCase())),
+    versionsOf: (name) =>
+      deleted.has(name.toLowerCase()) ? [] : versions.filter((key) => key.name.toLowerCase() === name.toLowerCase()),
   };
 }
