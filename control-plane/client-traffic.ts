@@ -50,7 +50,10 @@ export function startTraffic(controlPlane: LocalControlPlane, options: TrafficOp
         },
       }),
   );
-  const written = new Map<string, string>();
+  /** What each Secret may hold: one value, or several after a write that got no answer. */
+  const written = new Map<string, readonly string[]>();
+  /** Secrets that a server has confirmed once: from then on each of them must be there. */
+  const confirmed = new Set<string>();
   const failures: string[] = [];
   let requests = 0;
   let slowest = 0;
@@ -74,27 +77,32 @@ export function startTraffic(controlPlane: LocalControlPlane, options: TrafficOp
   async function write(server: number, name: string): Promise<void> {
     const value = randomBytes(24).toString("base64");
     const secret = { apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, data: { value } };
-    const known = written.has(name);
-    const answer = await request(server, known ? "PUT" : "POST", name, secret);
-    if (answer.status === 200 || answer.status === 201) written.set(name, value);
-    else if (answer.status === 409 && !known) {
-      // Left by an earlier run: from now on it is ours.
-      const replaced = await request(server, "PUT", name, secret);
-      if (replaced.status === 200) written.set(name, value);
-      else fail(server, `PUT ${name}: ${replaced.status} ${replaced.body.slice(0, 200)}`);
-    } else fail(server, `${known ? "PUT" : "POST"} ${name}: ${answer.status} ${answer.body.slice(0, 200)}`);
+    const before = written.get(name) ?? [];
+    // Until it is answered, it may be stored or not.
+    written.set(name, [...before, value]);
+    const known = confirmed.has(name);
+    let answer = await request(server, known ? "PUT" : "POST", name, secret);
+    // Left by an earlier run, or by a request that got no answer: from now on it is ours.
+    if (answer.status === 409 && !known) answer = await request(server, "PUT", name, secret);
+    if (answer.status === 200 || answer.status === 201) {
+      written.set(name, [value]);
+      confirmed.add(name);
+      return;
+    }
+    if (answer.status < 500) written.set(name, before);
+    fail(server, `${known ? "PUT" : "POST"} ${name}: ${answer.status} ${answer.body.slice(0, 200)}`);
   }
 
   async function read(server: number, name: string): Promise<void> {
-    const expected = written.get(name);
-    if (expected === undefined) return;
+    if (!confirmed.has(name)) return;
+    const expected = written.get(name) ?? [];
     const answer = await request(server, "GET", name);
     if (answer.status !== 200) {
       fail(server, `GET ${name}: ${answer.status} ${answer.body.slice(0, 200)}`);
       return;
     }
     const { data } = JSON.parse(answer.body) as { data?: { value?: string } };
-    if (data?.value !== expected) fail(server, `GET ${name}: another content than was written`);
+    if (!expected.includes(data?.value ?? "")) fail(server, `GET ${name}: another content than was written`);
   }
 
   function fail(server: number, what: string): void {

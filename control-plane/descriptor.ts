@@ -34,6 +34,7 @@ export function describeControlPlane(layout: StateLayout, settings: ControlPlane
       };
     }),
     pluginCommand: [process.execPath, join(builtDirectory(), "plugin-server", "main.js")],
+    pluginSettings: settings.pluginSettings,
   };
 }
 

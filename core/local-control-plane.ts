@@ -2,6 +2,8 @@
  * The file by which a control plane on this machine (`control-plane/`) and the engine's adapter find each other:
  * `control-plane.json` in the state directory. All paths in it are absolute.
  */
+import type { PluginSettingsByKind } from "./plugin-settings";
+
 export const localControlPlaneFile = "control-plane.json";
 
 /** A TLS client's files. The key file is 0600. */
@@ -40,4 +42,6 @@ export interface LocalControlPlane {
   readonly hosts: readonly LocalControlPlaneHost[];
   /** The command and first arguments that run a KMS plugin on a host, before its flags: `[node, .../plugin-server/main.js]`. */
   readonly pluginCommand: readonly string[];
+  /** How plugins find and use their cloud from this machine; absent: as the plugin itself finds its way. */
+  readonly pluginSettings?: PluginSettingsByKind;
 }

@@ -16,6 +16,7 @@ import type { Observation } from "./observation";
 import * as fleet from "./rules/fleet-rules";
 import * as reader from "./rules/reader-rules";
 import { blocked, type Rule } from "./rules/rule";
+import { waitingFilesAreHarmless } from "./rules/waiting-file-rule";
 import * as writer from "./rules/writer-rules";
 import { type EndpointOf, situationOf } from "./situation";
 
@@ -25,6 +26,7 @@ export const repairRules: readonly Rule[] = [
   fleet.liveServersAreKnown,
   fleet.everyNamedPluginIsThere,
   fleet.everyServerIsReady,
+  waitingFilesAreHarmless,
   fleet.everyFileIsLoaded,
   reader.differencesAreMeasured,
   reader.everyServerReadsWhatIsNeeded,

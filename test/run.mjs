@@ -6,24 +6,34 @@
  * Several tiers may be named. The tests are in test/**, those of the last two tiers in test/e2e/ and test/full/.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const mocha = join(project, "node_modules", "mocha", "bin", "mocha.js");
+const fileTimes = ["--require", join(project, "test", "support", "file-times.cjs")];
 const tiers = {
-  unit: { specs: ["test/!(e2e|full)/**/*.test.ts"], options: [] },
-  // They mostly wait for API servers, so more run at once than there are cores.
+  unit: { specs: () => ["test/!(e2e|full)/**/*.test.ts"], options: [] },
+  // They mostly wait for API servers, so more run at once than there are cores. The longest begin first.
   e2e: {
-    specs: ["test/e2e/**/*.test.ts"],
-    options: ["--parallel", "--jobs", "4", "--timeout", "1200000"],
+    specs: () =>
+      longestFirst("test/e2e", [
+        "rotation-hot-reload",
+        "rotation-rollback-hot-reload",
+        "pulumi-kill",
+        "pulumi-rollout",
+        "rotation-faults",
+        "rotation-kill",
+        "rotation-faults-hot-reload",
+      ]),
+    options: ["--parallel", "--jobs", "4", "--timeout", "1200000", ...fileTimes],
     tools: ["etcd", "kube-apiserver", "pulumi"],
   },
   full: {
-    specs: ["test/full/**/*.test.ts"],
-    options: ["--timeout", "2400000"],
+    specs: () => longestFirst("test/full", ["transitions", "older-api-server-rotation", "rotation-faults-killed"]),
+    options: ["--parallel", "--jobs", "2", "--timeout", "2400000", ...fileTimes],
     tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "pulumi"],
   },
 };
@@ -49,9 +59,11 @@ try {
       break;
     }
     const file = join(results, `${tier}.json`);
+    const times = join(results, `${tier}.times`);
     const begun = Date.now();
-    const code = await run([mocha, ...options, "--reporter", "test/support/counting-reporter.cjs", ...specs], {
+    const code = await run([mocha, ...options, "--reporter", "test/support/counting-reporter.cjs", ...specs()], {
       KMS_ETCD_TEST_COUNTS: file,
+      KMS_ETCD_TEST_TIMES: times,
     });
     try {
       const tally = JSON.parse(readFileSync(file, "utf8"));
@@ -60,7 +72,7 @@ try {
     } catch {
       broken = true; // mocha ended before it could count
     }
-    process.stdout.write(`${tier} tests took ${Math.round((Date.now() - begun) / 1_000)} s\n`);
+    process.stdout.write(`${tier} tests took ${Math.round((Date.now() - begun) / 1_000)} s${slowest(times)}\n`);
   }
 } finally {
   rmSync(results, { recursive: true, force: true });
@@ -68,6 +80,34 @@ try {
 if (broken) counts.failed += 1;
 process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
 process.exitCode = counts.failed > 0 ? 1 : 0;
+
+/** The test files of a folder, those in `names` before the others. A name without a file is a mistake here. */
+function longestFirst(folder, names) {
+  const suffix = ".test.ts";
+  const files = readdirSync(join(project, folder)).filter((file) => file.endsWith(suffix));
+  const rank = (file) => {
+    const at = names.indexOf(file.slice(0, -suffix.length));
+    return at < 0 ? names.length : at;
+  };
+  const missing = names.filter((name) => !files.includes(`${name}${suffix}`));
+  if (missing.length > 0) throw new Error(`${folder} has no ${missing.join(", ")}`);
+  return files.sort((a, b) => rank(a) - rank(b)).map((file) => `${folder}/${file}`);
+}
+
+/** Which files took longest: where to look when the whole takes too long. */
+function slowest(file) {
+  let lines;
+  try {
+    lines = readFileSync(file, "utf8").trim().split("\n");
+  } catch {
+    return ""; // a tier that runs in one process has no times by file
+  }
+  const times = lines.map((line) => JSON.parse(line)).sort((a, b) => b.seconds - a.seconds);
+  return `: ${times
+    .slice(0, 8)
+    .map(({ file: name, seconds }) => `${name} ${seconds} s`)
+    .join(", ")}`;
+}
 
 /** Runs a Node script to its end; ^C and SIGTERM reach it too. */
 function run(args, env = {}) {

@@ -4,7 +4,13 @@ import { planRotation } from "../../rotation/plan";
 import { runRotation } from "../../rotation/run";
 import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
-import { configHash, type SimulatedCluster, type SimulationOptions, simulateCluster } from "./simulated-cluster";
+import {
+  configHash,
+  plaintextStart,
+  type SimulatedCluster,
+  type SimulationOptions,
+  simulateCluster,
+} from "./simulated-cluster";
 
 function enabledCluster(more: Partial<SimulationOptions> = {}): SimulatedCluster {
   return simulateCluster({ hosts: 3, reload: "hot", objects: 10, random: randomFrom(3), ...more });
@@ -222,5 +228,47 @@ describe("the engine when something fails", function () {
     });
     assert.equal(outcome.kind, "cancelled");
     assert.equal((await run(cluster, 1)).kind, "done");
+  });
+
+  for (const reload of ["hot", "restart"] as const) {
+    for (const stage of [RotationStage.Read, RotationStage.Write, RotationStage.Rewrite, RotationStage.Verify]) {
+      it(`somebody puts an older file back on a ${reload} server after ${stage} => mended before it is loaded`, async () => {
+        for (const older of ["the one from before", "plaintext"] as const) {
+          // The simulated cluster throws as soon as a server has loaded what cannot read everything.
+          const cluster = enabledCluster({ reload });
+          await run(cluster, 1);
+          const [before] = cluster.hosts.map((host) => host.config);
+          await run(cluster, 2, { advanceTo: stage });
+          const target = cluster.hosts[1];
+          if (target === undefined || before === undefined) throw new Error("three hosts");
+          target.config = older === "plaintext" ? plaintextStart : before;
+          target.writtenAt = cluster.clock.now();
+          // Time for the engine to be there first: an edit that is loaded before anybody looks is beyond it.
+          target.nextPoll = cluster.clock.now() + 30_000;
+          const outcome = await run(cluster, 2);
+          assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.slice(-30).join("\n")}`);
+        }
+      });
+    }
+  }
+
+  it("somebody edits a file half-way through PRUNE so that it writes the old key again => mended before it is loaded", async () => {
+    const cluster = enabledCluster({ reload: "restart" });
+    await run(cluster, 1);
+    const [before] = cluster.hosts.map((host) => host.config);
+    await run(cluster, 2, { advanceTo: RotationStage.Verify });
+    let edited = false;
+    const restart = cluster.fleet.restart.bind(cluster.fleet);
+    cluster.fleet.restart = async (server) => {
+      await restart(server);
+      const other = cluster.hosts.find((host) => host.name !== server);
+      if (edited || other === undefined || before === undefined) return;
+      edited = true;
+      other.config = before;
+      other.writtenAt = cluster.clock.now();
+    };
+    const outcome = await run(cluster, 2);
+    assert.ok(edited);
+    assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.slice(-30).join("\n")}`);
   });
 });

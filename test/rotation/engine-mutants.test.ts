@@ -19,6 +19,7 @@ import {
   newPluginIsProven,
 } from "../../rotation/rules/reader-rules";
 import type { Rule } from "../../rotation/rules/rule";
+import { waitingFilesAreHarmless } from "../../rotation/rules/waiting-file-rule";
 import {
   everyObjectIsRewritten,
   newKeyWrites,
@@ -32,7 +33,7 @@ import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
 import { InvariantBroken, Killed, simulateCluster } from "./simulated-cluster";
 
-type Fault = "wrongKey" | "crash" | "restored" | "unlisted" | "away" | "refuses" | "measureFails";
+type Fault = "wrongKey" | "crash" | "restored" | "unlisted" | "away" | "refuses" | "measureFails" | "edited";
 
 /** Every rule that is left out, swapped or weakened must be noticed by the simulated cluster: else the model proves nothing. */
 const mutants: readonly {
@@ -52,6 +53,7 @@ const mutants: readonly {
   without("the plugin that a configuration names", everyNamedPluginIsThere, "restored"),
   without("the end of a run in which a gate failed", nothingFailedInThisRun, "refuses"),
   without("the end of a run in which a server stays away", noServerStaysAway, "away"),
+  without("the look at files that somebody else has written", waitingFilesAreHarmless, "edited"),
   {
     what: "PRUNE on all servers at once, without reading through one",
     decide: ordered(progressRules.map((rule) => (rule === oldProvidersLeave ? pruneAllAtOnce : rule))),
@@ -117,6 +119,7 @@ async function firstTrouble(
     });
   try {
     await go(1);
+    const older = cluster.hosts[1]?.config;
     if (fault === "wrongKey") cluster.faults.wrongKeyOn = "cp2";
     if (fault === "unlisted") cluster.unlisted.push("cp9");
     if (fault === "measureFails") cluster.faults.measureFails = true;
@@ -133,7 +136,14 @@ async function firstTrouble(
       cluster.restore("s1", `kms/v2/${providerName("v2", keyVersion(1).key, "secrets")}`, "local-1");
       for (const host of cluster.hosts.slice(0, seed % 3)) host.plugins.clear();
     }
-    const outcome = await go(fault === "restored" ? 2 : 1);
+    const [, edited] = cluster.hosts;
+    // A server that is on its way up loads the edit before anybody can look at it.
+    if (fault === "edited" && edited !== undefined && older !== undefined && edited.downUntil === 0) {
+      edited.config = older;
+      edited.writtenAt = cluster.clock.now();
+      edited.nextPoll = cluster.clock.now() + 30_000;
+    }
+    const outcome = await go(fault === "restored" || fault === "edited" ? 2 : 1);
     if (fault === "away" || fault === "refuses" || fault === "measureFails") {
       // Such a run cannot get to the goal, but it has to end, saying so; nothing may be lost meanwhile.
       cluster.checkReadable("after a run that could not get on");
@@ -157,7 +167,17 @@ describe("mutants of the engine's rules", function () {
   this.timeout(120_000);
   const lives = 60;
 
-  for (const fault of [undefined, "wrongKey", "crash", "restored", "unlisted", "away", "refuses", "measureFails"]) {
+  for (const fault of [
+    undefined,
+    "wrongKey",
+    "crash",
+    "restored",
+    "unlisted",
+    "away",
+    "refuses",
+    "measureFails",
+    "edited",
+  ]) {
     it(`the real rules get through ${lives} lives (${fault ?? "kills only"})`, async () => {
       for (let seed = 0; seed < lives; seed += 1)
         assert.equal(await firstTrouble(seed, undefined, fault), undefined, `seed ${seed}`);

@@ -14,7 +14,12 @@ import { localPluginManifest } from "./plugin-manifest";
 
 /** Throws `not-found` where a certificate of the descriptor is missing. */
 export function createLocalFleet(controlPlane: LocalControlPlane): HostsFleet {
-  return createHostsFleet({ hosts: controlPlane.hosts.map((host) => fleetHost(controlPlane, host)) });
+  return createHostsFleet({ hosts: localFleetHosts(controlPlane) });
+}
+
+/** The hosts of a control plane on this machine, as a fleet takes them. */
+export function localFleetHosts(controlPlane: LocalControlPlane): readonly FleetHost[] {
+  return controlPlane.hosts.map((host) => fleetHost(controlPlane, host));
 }
 
 /** `etcd`: read the stored values themselves. `api`: prove through the API servers, as where there is no way to etcd. */
@@ -39,7 +44,7 @@ export function createLocalEngineLease({ hosts }: LocalControlPlane): EngineLeas
 type LocalHostDescription = LocalControlPlane["hosts"][number];
 
 function fleetHost(controlPlane: LocalControlPlane, host: LocalHostDescription): FleetHost {
-  const { pluginCommand } = controlPlane;
+  const { pluginCommand, pluginSettings } = controlPlane;
   const { pluginSocketDirectory } = host;
   return {
     host: localHost(host.name),
@@ -49,7 +54,12 @@ function fleetHost(controlPlane: LocalControlPlane, host: LocalHostDescription):
     encryptionConfigFile: host.encryptionConfigFile,
     pluginSocketDirectory,
     backupDirectory: host.backupDirectory,
-    pluginManifest: (plugin) => localPluginManifest(plugin, { pluginSocketDirectory, pluginCommand }),
+    pluginManifest: (plugin) =>
+      localPluginManifest(plugin, {
+        pluginSocketDirectory,
+        pluginCommand,
+        ...(pluginSettings === undefined ? {} : { pluginSettings }),
+      }),
   };
 }
 

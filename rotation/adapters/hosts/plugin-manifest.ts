@@ -1,34 +1,24 @@
 /** The static pod by which a control-plane host runs one KMS plugin instance. */
 import { stringify } from "yaml";
-import { KmsEtcdError } from "../../../core/errors";
 import { describeKey } from "../../../core/key-reference";
 import type { PluginInstance } from "../../../core/plugin-instance";
-import { longestSocketPath, pluginComponent, staticPodAnnotations } from "../../../core/static-pod";
+import type { PluginSettingsByKind } from "../../../core/plugin-settings";
+import { pluginComponent, staticPodAnnotations } from "../../../core/static-pod";
 import { flagValue, type Manifest } from "./manifest";
+import { pluginArguments } from "./plugin-arguments";
 
 export interface LocalPluginHost {
   readonly pluginSocketDirectory: string;
   /** The command and first arguments of a plugin process, before its flags. */
   readonly pluginCommand: readonly string[];
+  readonly pluginSettings?: PluginSettingsByKind;
 }
 
 /** The manifest for a host without images, where the plugin runs from the machine's own file system. */
 export function localPluginManifest(plugin: PluginInstance, host: LocalPluginHost): string {
-  if (plugin.key.kind !== "local") {
-    throw new KmsEtcdError("unsupported", `a control plane on this machine cannot use ${describeKey(plugin.key)}`, {
-      remedy: "give it a localKey",
-    });
-  }
+  const { arguments: more = [], environment = {} } = host.pluginSettings?.[plugin.key.kind] ?? {};
+  const env = Object.entries(environment).map(([name, value]) => ({ name, value }));
   const socket = `${host.pluginSocketDirectory}/${plugin.socketFile}`;
-  if (Buffer.byteLength(socket) > longestSocketPath) {
-    throw new KmsEtcdError(
-      "invalid-input",
-      `${socket} is longer than the ${longestSocketPath} bytes of a unix socket's path`,
-      {
-        remedy: "choose a shorter state directory",
-      },
-    );
-  }
   return stringify(
     {
       apiVersion: "v1",
@@ -46,14 +36,8 @@ export function localPluginManifest(plugin: PluginInstance, host: LocalPluginHos
         containers: [
           {
             name: pluginComponent,
-            command: [
-              ...host.pluginCommand,
-              "local",
-              `--key-file=${plugin.key.file}`,
-              `--listen-addr=unix://${socket}`,
-              // No port: several instances share this machine, and the engine asks over the socket.
-              "--healthz-port=0",
-            ],
+            command: [...host.pluginCommand, ...pluginArguments(plugin.key, socket), ...more],
+            ...(env.length === 0 ? {} : { env }),
           },
         ],
       },

@@ -9,12 +9,15 @@ import { runningPods } from "../../../control-plane/running-pods";
 import { type StartOptions, startControlPlane } from "../../../control-plane/start-control-plane";
 import { stateLayout } from "../../../control-plane/state-layout";
 import { cleanControlPlane } from "../../../control-plane/stop-control-plane";
-import type { LocalControlPlane } from "../../../core/local-control-plane";
+import type { KeyReference } from "../../../core/key-reference";
+import type { LocalControlPlane, LocalControlPlaneHost } from "../../../core/local-control-plane";
 import { formatLocalKeyFile, localKeyId } from "../../../core/local-key-file";
 import { type PluginInstance, pluginInstance } from "../../../core/plugin-instance";
 import { providerName } from "../../../core/provider-name";
 import { RotationStage } from "../../../core/rotation-stage";
-import { createLocalFleet, createLocalStoredObjects } from "../../../rotation/adapters/hosts/local-fleet";
+import type { FleetHost } from "../../../rotation/adapters/hosts/fleet-host";
+import { createHostsFleet } from "../../../rotation/adapters/hosts/hosts-fleet";
+import { createLocalStoredObjects, localFleetHosts } from "../../../rotation/adapters/hosts/local-fleet";
 import { defaultLimits, type Goal } from "../../../rotation/goal";
 import { type RotationEvent, type RotationOutcome, runRotation } from "../../../rotation/run";
 
@@ -23,18 +26,22 @@ export interface RealCluster {
   readonly directory: string;
   /** Lines of what the engine said, for the message of a failed assertion. */
   readonly log: string[];
+  /** A key in a file of its own, made when it is first asked for, unless `useKey` has said another one. */
   keyVersion(version: number): PluginInstance;
+  useKey(version: number, key: KeyReference): void;
   goal(version: number | "identity", more?: Partial<Goal>): Goal;
-  rotate(
-    version: number | "identity",
-    more?: Partial<Goal>,
-    run?: { maxActions?: number; proof?: "etcd" | "api"; hosts?: number; onEvent?: (event: RotationEvent) => void },
-  ): Promise<RotationOutcome>;
+  rotate(version: number | "identity", more?: Partial<Goal>, run?: RunChoices): Promise<RotationOutcome>;
+  /** s0, s1, ... with contents of their own. */
   createSecrets(count: number): Promise<void>;
+  /** How many there are. */
+  secrets(): number;
   /** Every stored Secret's provider, with how many have it: read from etcd by the test's own hand. */
   storedProviders(): Promise<Record<string, number>>;
   providerOf(version: number): string;
+  /** Of the pod whose name begins so. */
   pid(host: string, pod: string): number | undefined;
+  /** SIGKILL to a pod's process. Its host starts it again, after a back-off. */
+  kill(host: string, pod: string): void;
   request(
     host: number,
     method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
@@ -43,6 +50,17 @@ export interface RealCluster {
     contentType?: string,
   ): Promise<{ status: number; text: string }>;
   close(): Promise<void>;
+}
+
+export interface RunChoices {
+  readonly maxActions?: number;
+  readonly proof?: "etcd" | "api";
+  /** How many of the hosts the engine is told of. @default all */
+  readonly hosts?: number;
+  readonly onEvent?: (event: RotationEvent) => void;
+  readonly signal?: AbortSignal;
+  /** How the engine gets to a host, in the place of the direct way. */
+  readonly reach?: (host: FleetHost) => FleetHost;
 }
 
 export async function realCluster(options: Partial<StartOptions> = {}): Promise<RealCluster> {
@@ -56,6 +74,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
   mkdirSync(keys, { mode: 0o700 });
   const plugins = new Map<number, PluginInstance>();
   const log: string[] = [];
+  let secrets = 0;
   const pools = controlPlane.hosts.map(
     (host) => new Pool(host.apiServerUrl, { connections: 8, connect: tls(host.client) }),
   );
@@ -75,7 +94,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
     return {
       resources: ["secrets"],
       writer: version === "identity" ? "identity" : keyVersion(version),
-      declared: [1, 2, 3].map(keyVersion),
+      declared: [...new Set([1, 2, 3, ...plugins.keys()])].map(keyVersion),
       allowPlaintextReads: false,
       advanceTo: RotationStage.Prune,
       servers: controlPlane.hosts.map((host) => host.name),
@@ -83,6 +102,9 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
       ...more,
     };
   }
+
+  const pid = (host: string, pod: string) =>
+    runningPods(stateLayout(state), host).find((running) => running.name.startsWith(pod))?.pid;
 
   async function request(host: number, method: string, path: string, body?: unknown, contentType = "application/json") {
     const answer = await (pools[host] as Pool).request({
@@ -98,13 +120,19 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
     directory,
     log,
     keyVersion,
+    useKey: (version, key) => void plugins.set(version, pluginInstance(key)),
     goal,
     request,
     providerOf: (version) => `k8s:enc:kms:v2:${providerName("v2", keyVersion(version).key, "secrets")}`,
     async rotate(version, more = {}, run = {}) {
       const seen = { ...controlPlane, hosts: controlPlane.hosts.slice(0, run.hosts ?? controlPlane.hosts.length) };
-      const fleet = createLocalFleet(seen);
-      const stored = createLocalStoredObjects(seen, fleet, run.proof ?? "etcd");
+      const hosts = localFleetHosts(seen).map(run.reach ?? ((host) => host));
+      const fleet = createHostsFleet({ hosts });
+      const addressed = hosts.map(({ apiServer: { url: apiServerUrl } }, index) => ({
+        ...(seen.hosts[index] as LocalControlPlaneHost),
+        apiServerUrl,
+      }));
+      const stored = createLocalStoredObjects({ ...seen, hosts: addressed }, fleet, run.proof ?? "etcd");
       const began = Date.now();
       const say = (event: RotationEvent) => {
         run.onEvent?.(event);
@@ -117,7 +145,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
           fleet,
           stored,
           onEvent: say,
-          signal: new AbortController().signal,
+          signal: run.signal ?? new AbortController().signal,
           ...(run.maxActions === undefined ? {} : { maxActions: run.maxActions }),
         });
       } finally {
@@ -140,7 +168,9 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
         );
         if (status !== 201) throw new Error(`creating s${index}: ${status} ${text}`);
       }
+      secrets = count;
     },
+    secrets: () => secrets,
     async storedProviders() {
       const { endpoints, client } = controlPlane.etcd;
       const pool = new Pool(endpoints[0] as string, { connect: tls(client) });
@@ -160,7 +190,12 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
       }
       return counts;
     },
-    pid: (host, pod) => runningPods(stateLayout(state), host).find((running) => running.name.startsWith(pod))?.pid,
+    pid,
+    kill: (host, pod) => {
+      const found = pid(host, pod);
+      if (found === undefined) throw new Error(`${host} runs no ${pod}`);
+      process.kill(found, "SIGKILL");
+    },
     async close() {
       await Promise.all(pools.map((pool) => pool.destroy()));
       await cleanControlPlane(state);

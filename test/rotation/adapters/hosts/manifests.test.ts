@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { KmsEtcdError } from "../../../../core/errors";
+import type { KeyReference } from "../../../../core/key-reference";
 import { pluginInstance } from "../../../../core/plugin-instance";
+import { readCommandLine } from "../../../../plugin-server/config/command-line";
 import {
   apiServerFlags,
   isPending,
@@ -9,6 +11,7 @@ import {
   withRestartRequest,
 } from "../../../../rotation/adapters/hosts/api-server-manifest";
 import { booleanFlag, flagValue, parseManifest } from "../../../../rotation/adapters/hosts/manifest";
+import { pluginArguments } from "../../../../rotation/adapters/hosts/plugin-arguments";
 import { isOurPlugin, localPluginManifest, socketOf } from "../../../../rotation/adapters/hosts/plugin-manifest";
 import { apiServerManifestText } from "./fleet-host";
 
@@ -104,11 +107,69 @@ describe("a plugin's manifest", () => {
     );
   });
 
-  it("a key in a cloud => unsupported, naming it", () => {
-    const cloud = pluginInstance({ kind: "aws", keyArn: "arn:aws:kms:eu-west-1:1:key/2", region: "eu-west-1" });
-    assert.throws(
-      () => localPluginManifest(cloud, host),
-      (error: KmsEtcdError) => error.code === "unsupported" && error.message.includes("arn:aws:kms"),
-    );
+  it("a key in a cloud => the flags that name it, then the host's own, and the host's environment", () => {
+    const vault = pluginInstance({ kind: "azure", vaultName: "v", keyName: "k", keyVersion: "1", managedHsm: true });
+    const cloud = pluginInstance({
+      kind: "aws",
+      keyArn: "arn:aws:kms:eu-west-1:1:key/2",
+      region: "eu-west-1",
+      encryptionContext: { cluster: "a", use: "etcd" },
+    });
+    const pluginSettings = {
+      azure: { arguments: ["--config-file-path=/a.json"], environment: { HTTPS_PROXY: "http://proxy:1" } },
+      aws: { arguments: ["--kms-endpoint=http://127.0.0.1:9"] },
+    };
+    const azure = localPluginManifest(vault, { ...host, pluginSettings });
+    const socket = (file: string) => `/run/cp1/${file}`;
+    assert.deepEqual(manifest(azure).arguments.slice(2), [
+      "azure",
+      "--keyvault-name=v",
+      "--key-name=k",
+      "--key-version=1",
+      "--managed-hsm=true",
+      `--listen-addr=unix://${socket(vault.socketFile)}`,
+      "--healthz-port=0",
+      "--metrics-addr=0",
+      "--config-file-path=/a.json",
+    ]);
+    assert.match(azure, /env:\n\s+- name: HTTPS_PROXY\n\s+value: http:\/\/proxy:1\n/);
+    const aws = localPluginManifest(cloud, { ...host, pluginSettings });
+    assert.deepEqual(manifest(aws).arguments.slice(2), [
+      "aws",
+      "--key=arn:aws:kms:eu-west-1:1:key/2",
+      "--region=eu-west-1",
+      "--encryption-context=cluster=a,use=etcd",
+      `--listen=${socket(cloud.socketFile)}`,
+      "--health-port=:0",
+      "--kms-endpoint=http://127.0.0.1:9",
+    ]);
+    assert.doesNotMatch(aws, /env:|config-file-path/);
+    assert.equal(socketOf(manifest(aws)), socket(cloud.socketFile));
+  });
+
+  it("the plugin itself takes these arguments, without a word", () => {
+    const keys: readonly KeyReference[] = [
+      { kind: "local", file: "/keys/1", keyId: "local-1" },
+      { kind: "azure", vaultName: "vault", keyName: "k", keyVersion: "1", managedHsm: true },
+      { kind: "aws", keyArn: "arn:aws:kms:eu-west-1:1:key/2", region: "eu-west-1", encryptionContext: { a: "b=c" } },
+    ];
+    for (const key of keys) {
+      const read = readCommandLine(pluginArguments(key, "/run/kms.socket"));
+      assert.ok(read.kind === "run");
+      assert.deepEqual(read.warnings, []);
+      const { operation } = read.config;
+      assert.deepEqual([operation.sockets, operation.health], [["/run/kms.socket"], undefined]);
+      if (read.config.kind === "aws") assert.deepEqual(read.config.keys[0]?.encryptionContext, { a: "b=c" });
+    }
+  });
+
+  it("an encryption context that the flag cannot express => invalid-input, naming its entry", () => {
+    const key = { kind: "aws", keyArn: "arn:aws:kms:eu-west-1:1:key/2", region: "eu-west-1" } as const;
+    for (const encryptionContext of [{ owner: "a,b" }, { "own,er": "a" }, { "owner=": "a" }] as const) {
+      assert.throws(
+        () => pluginArguments({ ...key, encryptionContext }, "/run/kms.socket"),
+        (error: KmsEtcdError) => error.code === "invalid-input" && error.message.includes("own"),
+      );
+    }
   });
 });

@@ -1,0 +1,83 @@
+/**
+ * Key Vaults and AWS KMS keys for real clusters: the fakes on the wire, and the settings by which plugins in processes of their
+ * own find them. All of these are what a user could set: proxy, certificate authority, metadata service, KMS endpoint.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AwsKeyReference, AzureKeyReference } from "../../../core/key-reference";
+import type { PluginSettingsByKind } from "../../../core/plugin-settings";
+import { startKmsFake } from "../../fakes/aws/kms-fake";
+import { type FakeKey } from "../../fakes/aws/kms-keys";
+import { startMetadataFake } from "../../fakes/aws/metadata-fake";
+import { startFakeAzure } from "../../fakes/azure/azure-cloud";
+import type { FakeVault } from "../../fakes/azure/key-vault";
+import type { VaultKeyVersion } from "../../fakes/azure/vault-keys";
+
+export interface CloudKeys {
+  /** How plugins on this machine find both clouds. */
+  pluginSettings(): Promise<PluginSettingsByKind>;
+  /** Makes the vault and the key where they are missing. */
+  azureKey(vault: string, key: string): AzureKeyReference;
+  vaultKey(vault: string, key: string): VaultKeyVersion;
+  awsKey(): { readonly reference: AwsKeyReference; readonly key: FakeKey };
+  close(): Promise<void>;
+}
+
+const region = "eu-west-1";
+
+export async function cloudKeys(): Promise<CloudKeys> {
+  const directory = await mkdtemp(join(tmpdir(), "cloud-keys-"));
+  const azure = await startFakeAzure();
+  const kms = await startKmsFake({ region });
+  const instance = {
+    accessKeyId: "ASIAFAKEFAKEFAKEFAKE",
+    secretAccessKey: "fake/instance/secret",
+    sessionToken: "fake-token",
+  };
+  kms.accessKeys.set(instance.accessKeyId, instance);
+  const metadata = await startMetadataFake(() => instance, region);
+  const vaults = new Map<string, FakeVault>();
+  const identity = azure.metadata.assign({ systemAssigned: true });
+
+  function vaultOf(name: string): FakeVault {
+    const known = vaults.get(name);
+    if (known !== undefined) return known;
+    const vault = azure.addVault(name, { tenantId: identity.tenantId });
+    vault.grant(identity.objectId, "encrypt", "decrypt");
+    vaults.set(name, vault);
+    return vault;
+  }
+  const vaultKey = (vault: string, name: string) =>
+    vaultOf(vault).keys.find(name, "") ?? vaultOf(vault).keys.add({ name });
+
+  return {
+    vaultKey,
+    azureKey: (vault, key) => {
+      const { version } = vaultKey(vault, key);
+      return { kind: "azure", vaultName: vault, keyName: key, keyVersion: version };
+    },
+    awsKey: () => {
+      const key = kms.keys.add({});
+      return { key, reference: { kind: "aws", keyArn: key.arn, region, encryptionContext: { cluster: "e2e" } } };
+    },
+    async pluginSettings() {
+      const azureJson = join(directory, "azure.json");
+      await writeFile(azureJson, JSON.stringify({ useManagedIdentityExtension: true, userAssignedIdentityID: "" }));
+      return {
+        azure: {
+          arguments: [`--config-file-path=${azureJson}`, "--probe-interval=2s"],
+          environment: await azure.processEnvironment(directory),
+        },
+        aws: {
+          arguments: [`--kms-endpoint=${kms.url}`, "--probe-interval=2s"],
+          environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url },
+        },
+      };
+    },
+    async close() {
+      await Promise.all([azure.close(), kms.close(), metadata.close()]);
+      await rm(directory, { recursive: true });
+    },
+  };
+}
