@@ -1,5 +1,9 @@
 /** Makes or names one key for each declared version, whatever cloud it lives in. */
 import * as pulumi from "@pulumi/pulumi";
+import { versionedAzureKeyId } from "../core/azure-key-id";
+import { declaredVersions, type KeyVersionRange } from "../core/input-rules";
+import { AzureKeyVaultKey } from "./azure/azure-key-vault-key";
+import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import type { DeclaredKeyArgs } from "./encryption-rollout";
 import { LocalKey } from "./local-key";
 import type { LocalKeySourceArgs } from "./local-key-source";
@@ -9,17 +13,40 @@ export interface DeclaredKeysOptions {
   /** The component's name; children are named after it, and these names are identity: never change them. */
   readonly name: string;
   readonly parent: pulumi.Resource;
-  readonly versions: readonly number[];
+  readonly range: KeyVersionRange;
+}
+
+/** The keys, and what has to be there before a cluster uses them: grants, for example. */
+export interface DeclaredKeys {
+  readonly keys: DeclaredKeyArgs[];
+  readonly dependsOn: pulumi.Resource[];
 }
 
 /** The blocks that say where a key lives. Inputs without violations have exactly one of them. */
 export interface KeyBlocks {
+  readonly azureKeyVault?: AzureKeyVaultSourceArgs;
   readonly localKey?: LocalKeySourceArgs;
 }
 
 /** The keys of the block that is given. */
-export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): DeclaredKeyArgs[] {
-  return blocks.localKey === undefined ? [] : localKeys(blocks.localKey, options);
+export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): DeclaredKeys {
+  if (blocks.azureKeyVault !== undefined) return azureKeys(blocks.azureKeyVault, options);
+  return { keys: blocks.localKey === undefined ? [] : localKeys(blocks.localKey, options), dependsOn: [] };
+}
+
+function azureKeys(source: AzureKeyVaultSourceArgs, { name, parent, range }: DeclaredKeysOptions): DeclaredKeys {
+  const made = new AzureKeyVaultKey(
+    name,
+    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest },
+    { parent },
+  );
+  const keys = declaredVersions(range).map((version) => {
+    // By property and not by `apply`, which in a preview would wait for the keys that are yet to be made.
+    const keyId = made.keyIds[String(version)] ?? pulumi.output("");
+    const key = keyId.apply(versionedAzureKeyId);
+    return { version, azure: { vaultName: key.vaultName, keyName: key.keyName, keyVersion: key.keyVersion } };
+  });
+  return { keys, dependsOn: [made] };
 }
 
 /**
@@ -27,7 +54,7 @@ export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): D
  * too would only keep a version from being undeclared.
  */
 function localKeys(source: LocalKeySourceArgs, options: DeclaredKeysOptions): DeclaredKeyArgs[] {
-  return options.versions.map((version) => {
+  return declaredVersions(options.range).map((version) => {
     const key = new LocalKey(
       `${options.name}-key-v${version}`,
       { file: pulumi.interpolate`${source.directory}/key-v${version}` },

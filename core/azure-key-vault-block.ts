@@ -4,7 +4,14 @@
  */
 import { versionedAzureKeyId } from "./azure-key-id";
 import { azureRules } from "./azure-rules/azure-rules";
-import { checkRules, type FactPaths, type Findings, type GivenFacts, notYetKnown, violationOf } from "./azure-rules/rule";
+import {
+  checkRules,
+  type FactPaths,
+  type Findings,
+  type GivenFacts,
+  notYetKnown,
+  violationOf,
+} from "./azure-rules/rule";
 import { describeError } from "./errors";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
 
@@ -112,14 +119,20 @@ function vaultViolations(given: Inputs, { versions }: KeyVaultBlockContext): rea
   if (given["vaultId"] !== undefined) {
     return forNewVault
       .filter((name) => given[name] !== undefined)
-      .map((path) => ({ path, reason: "is for a vault that is made, but vaultId names one that exists; keep one of the two" }));
+      .map((path) => ({
+        path,
+        reason: "is for a vault that is made, but vaultId names one that exists; keep one of the two",
+      }));
   }
   const forVault = [...forNewVault, "keyUsers", "keyAdministrators", "privateEndpoint"];
   const used = forVault.filter((name) => given[name] !== undefined);
   if (!makesKeys(given, versions) && used.length === 0) return [];
   return ["resourceGroupName", "location"]
     .filter((name) => given[name] === undefined)
-    .map((path) => ({ path, reason: "is missing: a vault has to be made; name it, or give vaultId of a vault that exists" }));
+    .map((path) => ({
+      path,
+      reason: "is missing: a vault has to be made; name it, or give vaultId of a vault that exists",
+    }));
 }
 
 function choiceViolations(given: Inputs): readonly InputViolation[] {

@@ -1,0 +1,107 @@
+/** The keys of all declared versions in Azure Key Vault, with the vault, and with who may use them. */
+import * as pulumi from "@pulumi/pulumi";
+import { keyVaultBlockInputs } from "../../core/azure-key-vault-block";
+import {
+  declaredVersions,
+  type InputViolation,
+  keyVersionRange,
+  keyVersionViolations,
+  unknownInputViolations,
+} from "../../core/input-rules";
+import { typeTokens } from "../../core/type-tokens";
+import { inputError } from "../input-error";
+import { type AzureKeyVaultCheck, azureKeyVaultCheck } from "./azure-key-vault-check";
+import type { AzureKeyVaultSourceArgs } from "./azure-key-vault-source";
+import { keyIdsOf } from "./azure-keys";
+import { azureVault } from "./azure-vault";
+
+/** The inputs of an AzureKeyVaultKey. */
+export interface AzureKeyVaultKeyArgs {
+  /** Which vault and which keys. */
+  readonly source: AzureKeyVaultSourceArgs;
+  /**
+   * The newest version that has a key.
+   * @integer
+   */
+  readonly newestKeyVersion: number;
+  /**
+   * The oldest version that has a key. Keys of older versions are let go of, never deleted.
+   * @default 1
+   * @integer
+   */
+  readonly oldestKeyVersion?: number;
+  /**
+   * Versions whose keys are disabled. With a list, even an empty one, every declared version's key is enabled or disabled by it; without one
+   * keys are left as they are. Nothing may need a disabled key any more, backups included.
+   */
+  readonly retireKeyVersions?: number[];
+  /**
+   * Keep Pulumi from deleting the vault and its grants by mistake. Keys are never deleted.
+   * @default true
+   */
+  readonly protectKeys?: boolean;
+}
+
+const inputNames = ["source", "newestKeyVersion", "oldestKeyVersion", "retireKeyVersions", "protectKeys"];
+
+/** A key in Azure Key Vault for each version, the vault that they are in, and the grants to use them. */
+export class AzureKeyVaultKey extends pulumi.ComponentResource {
+  /** Identifiers of the versions' keys, by version. */
+  readonly keyIds: pulumi.Output<Record<string, string>>;
+  /** Resource id of the vault; absent where every key is given and no vault is named. */
+  readonly vaultId: pulumi.Output<string | undefined>;
+
+  constructor(name: string, args: AzureKeyVaultKeyArgs, opts?: pulumi.ComponentResourceOptions) {
+    const check = azureKeyVaultKeyCheck(name, args as unknown as Readonly<Record<string, unknown>>);
+    if (check.violations.length > 0) throw inputError("AzureKeyVaultKey", check.violations);
+    super(typeTokens.azureKeyVaultKey, name, args, opts);
+    for (const message of check.messages) void pulumi.log.warn(message, this);
+    const versions = versionsOf(args);
+    const protect = args.protectKeys ?? true;
+    const vault = azureVault(name, args.source, { versions, protect, parent: this });
+    const keyIds = keyIdsOf(name, args.source, vault, { versions, retired: args.retireKeyVersions, parent: this });
+    this.keyIds = pulumi.output(keyIds);
+    this.vaultId = pulumi.output(vault?.grantedId);
+    this.registerOutputs({ keyIds: this.keyIds, vaultId: this.vaultId });
+  }
+}
+
+function versionsOf(args: AzureKeyVaultKeyArgs): readonly number[] {
+  return declaredVersions(keyVersionRange({ ...args, keyVersion: args.newestKeyVersion }));
+}
+
+/** Everything that is wrong with the inputs, and what has to be said about them. */
+function azureKeyVaultKeyCheck(name: string, inputs: Readonly<Record<string, unknown>>): AzureKeyVaultCheck {
+  const { source, newestKeyVersion, oldestKeyVersion } = inputs;
+  const unknownInputs = unknownInputViolations(inputs, inputNames);
+  const versions = keyVersionViolations({ keyVersion: newestKeyVersion, oldestKeyVersion });
+  if (unknownInputs.length + versions.length > 0) {
+    const renamed = versions.map((violation) =>
+      violation.path === "keyVersion" ? { ...violation, path: "newestKeyVersion" } : violation,
+    );
+    return { violations: [...unknownInputs, ...renamed], messages: [] };
+  }
+  if (typeof source !== "object" || source === null) {
+    const reason = `is missing; its inputs are ${keyVaultBlockInputs.join(", ")}`;
+    return { violations: [{ path: "source", reason }], messages: [] };
+  }
+  const declared = declaredVersions(keyVersionRange({ keyVersion: newestKeyVersion, oldestKeyVersion }));
+  const check = azureKeyVaultCheck("source", source as Readonly<Record<string, unknown>>, name, declared);
+  const retired = retiredViolations(inputs["retireKeyVersions"], declared);
+  return { violations: [...check.violations, ...retired], messages: check.messages };
+}
+
+function retiredViolations(retired: unknown, declared: readonly number[]): readonly InputViolation[] {
+  if (retired === undefined) return [];
+  if (!Array.isArray(retired)) return [{ path: "retireKeyVersions", reason: "is not a list of versions" }];
+  return retired.flatMap((version: unknown, index) =>
+    typeof version === "number" && declared.includes(version)
+      ? []
+      : [
+          {
+            path: `retireKeyVersions[${index}]`,
+            reason: `is ${JSON.stringify(version)}, which is no declared version; declared are ${declared.join(", ")}`,
+          },
+        ],
+  );
+}

@@ -1,0 +1,88 @@
+/** One key a version: made in the vault, or given. */
+import * as pulumi from "@pulumi/pulumi";
+import { keyIdProblem } from "../../core/azure-key-vault-block";
+import { AzureKeyAttributes } from "./azure-key-attributes";
+import type { AzureKeyVaultSourceArgs } from "./azure-key-vault-source";
+import { loadAzureNative } from "./azure-native";
+import type { AzureVault } from "./azure-vault";
+import { AzureKeyType } from "./vault-choices";
+
+export interface AzureKeysOptions {
+  readonly versions: readonly number[];
+  /** Versions to disable; undefined leaves all as they are. */
+  readonly retired: readonly number[] | undefined;
+  readonly parent: pulumi.Resource;
+}
+
+/** Identifiers of the keys, by version. `vault` is there unless every key is given and nothing is granted. */
+export function keyIdsOf(
+  name: string,
+  source: AzureKeyVaultSourceArgs,
+  vault: AzureVault | undefined,
+  options: AzureKeysOptions,
+): Record<string, pulumi.Output<string>> {
+  let ready: pulumi.Output<string> | undefined;
+  const entries = options.versions.map((version) => {
+    const given = source.keyIds?.[String(version)];
+    const keyId =
+      given === undefined ? madeKey(name, version, source, vault, options.parent) : provenKeyId(given, version);
+    const expiresOn = source.keyExpiry?.[String(version)];
+    if (options.retired === undefined && expiresOn === undefined) return [String(version), keyId] as const;
+    ready ??= vault?.addressForAdministrators();
+    const attributes = new AzureKeyAttributes(
+      `${name}-key-v${version}`,
+      {
+        // Not before the vault lets us: its address is known when it has answered.
+        keyId: ready === undefined ? keyId : pulumi.all([keyId, ready]).apply(([id]) => id),
+        ...(options.retired === undefined ? {} : { enabled: !options.retired.includes(version) }),
+        ...(expiresOn === undefined ? {} : { expiresOn }),
+      },
+      { parent: options.parent },
+    );
+    // Whoever uses the key waits until it is enabled.
+    return [String(version), attributes.keyId] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function madeKey(
+  name: string,
+  version: number,
+  source: AzureKeyVaultSourceArgs,
+  vault: AzureVault | undefined,
+  parent: pulumi.Resource,
+): pulumi.Output<string> {
+  if (vault === undefined) throw new Error(`version ${version} has neither a key nor a vault to make it in`);
+  const { Key } = loadAzureNative();
+  const key = new Key(
+    `${name}-key-v${version}`,
+    {
+      resourceGroupName: vault.resourceGroupName,
+      vaultName: vault.vaultName,
+      keyName: `${source.keyName ?? "etcd"}-v${version}`,
+      properties: {
+        kty: source.key?.type ?? AzureKeyType.Rsa,
+        keySize: source.key?.size ?? 2048,
+        keyOps: ["encrypt", "decrypt"],
+        // No rotation policy: a version that the vault makes by itself is one that nothing would rewrite Secrets for.
+        attributes: { enabled: true },
+      },
+    },
+    {
+      parent,
+      // A key that data or a backup may need is never deleted with its resource; the vault's own deletion can be undone for days.
+      retainOnDelete: true,
+      // Azure ignores changes to a key without a word, so a changed setting is for keys that are made from now on.
+      ignoreChanges: ["properties"],
+    },
+  );
+  return key.keyUriWithVersion;
+}
+
+function provenKeyId(keyId: pulumi.Input<string>, version: number): pulumi.Output<string> {
+  return pulumi.output(keyId).apply((known) => {
+    const reason = keyIdProblem(known);
+    if (reason === undefined) return known;
+    throw new pulumi.InputPropertyError({ propertyPath: `keyIds.${version}`, reason });
+  });
+}
