@@ -1,6 +1,23 @@
 /** The public door of the package: everything a Pulumi program imports, and nothing else. */
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
+export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
+export { AzureKeyAttributes } from "./azure/azure-key-attributes";
+export type { AzureKeyIdentityArgs } from "./azure/azure-key-identity";
+export { AzureKeyIdentity } from "./azure/azure-key-identity";
+export type { AzureKeyUserArgs } from "./azure/azure-key-user";
+export type { AzureKeyVaultKeyArgs } from "./azure/azure-key-vault-key";
+export { AzureKeyVaultKey } from "./azure/azure-key-vault-key";
+export type { AzureKeySettingsArgs, AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
+export type { AzurePrincipalArgs } from "./azure/azure-principal";
+export { AzurePrincipal, AzurePrincipalKind } from "./azure/azure-principal";
+export type { AzureVaultAccessArgs } from "./azure/azure-vault-access";
+export { AzureVaultAccess } from "./azure/azure-vault-access";
+export type { KeyAccessArgs } from "./azure/key-access";
+export { KeyAccess } from "./azure/key-access";
+export { AzureKeyType, VaultAuthorization, VaultNetworkAccess, VaultSku } from "./azure/vault-choices";
+export type { PrivateEndpointSettingsArgs, VaultPrivateEndpointArgs } from "./azure/vault-private-endpoint";
+export { VaultPrivateEndpoint } from "./azure/vault-private-endpoint";
 export type {
   EncryptionEvidence,
   KeyEvidence,

@@ -131,7 +131,12 @@ describe("KmsEtcdEncryption", () => {
       "keyVersion",
       /lower oldestKeyVersion to 1/,
     ],
-    ["no key", { localKey: undefined }, "localKey", /no key is named; give exactly one of localKey/],
+    [
+      "no key",
+      { localKey: undefined },
+      "azureKeyVault",
+      /no key is named; give exactly one of azureKeyVault, localKey/,
+    ],
     ["no cluster", { local: undefined }, "local", /no cluster is named; give exactly one of local/],
     ["a misspelt input", { keyversion: 1 }, "keyversion", /is not an input; the inputs are keyVersion/],
   ];
@@ -179,10 +184,25 @@ describe("KmsEtcdEncryption", () => {
 describe("the public door", () => {
   it("exports these names: a change here is a change for every user", () => {
     assert.deepEqual(Object.keys(publicDoor).sort(), [
+      "AzureKeyAttributes",
+      "AzureKeyIdentity",
+      "AzureKeyType",
+      "AzureKeyVaultKey",
+      "AzurePrincipal",
+      "AzurePrincipalKind",
+      "AzureVaultAccess",
       "EncryptionRollout",
+      "ImagePlatform",
+      "KeyAccess",
       "KmsEtcdEncryption",
       "LocalKey",
+      "PluginImage",
+      "RewriteMethod",
       "RotationStage",
+      "VaultAuthorization",
+      "VaultNetworkAccess",
+      "VaultPrivateEndpoint",
+      "VaultSku",
     ]);
     assert.equal(publicDoor.LocalKey, LocalKey);
     assert.equal(publicDoor.EncryptionRollout, EncryptionRollout);

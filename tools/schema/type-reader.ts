@@ -31,7 +31,10 @@ interface Members {
 }
 
 export interface TypeReader {
-  /** Inputs of an args interface. A component's inputs that are no `Input` are plain: known before anything is made. */
+  /**
+   * Inputs of an args interface. A component's inputs that are no `Input` are plain: known before anything is made; and so are those of
+   * the blocks inside them.
+   */
   membersOf(type: ts.TypeNode, withPlain: boolean): Members;
   /** Outputs of a resource class: its properties of type `pulumi.Output`. */
   outputsOf(declaration: ts.ClassDeclaration): Members;
@@ -56,12 +59,12 @@ export function createTypeReader(checker: ts.TypeChecker): TypeReader {
 
   function inputSpec(node: ts.TypeNode, withPlain: boolean): PropertySpec {
     const inner = argumentOf(node, "Input");
-    if (inner !== undefined) return typeSpec(inner, (element) => inputSpec(element, false));
-    const spec = typeSpec(node, (element) => inputSpec(element, withPlain));
+    if (inner !== undefined) return typeSpec(inner, (element) => inputSpec(element, false), false);
+    const spec = typeSpec(node, (element) => inputSpec(element, withPlain), withPlain);
     return withPlain ? { ...spec, plain: true } : spec;
   }
 
-  function typeSpec(node: ts.TypeNode, element: (node: ts.TypeNode) => PropertySpec): PropertySpec {
+  function typeSpec(node: ts.TypeNode, element: (node: ts.TypeNode) => PropertySpec, withPlain: boolean): PropertySpec {
     const type = withoutUndefined(node);
     if (type.kind === ts.SyntaxKind.StringKeyword) return { type: "string" };
     if (type.kind === ts.SyntaxKind.NumberKeyword) return { type: "number" };
@@ -69,11 +72,11 @@ export function createTypeReader(checker: ts.TypeChecker): TypeReader {
     if (ts.isArrayTypeNode(type)) return { type: "array", items: element(type.elementType) };
     const values = recordValues(type);
     if (values !== undefined) return { type: "object", additionalProperties: element(values) };
-    if (ts.isTypeReferenceNode(type)) return referenceSpec(type);
+    if (ts.isTypeReferenceNode(type)) return referenceSpec(type, withPlain);
     throw unsayable(node);
   }
 
-  function referenceSpec(node: ts.TypeReferenceNode): PropertySpec {
+  function referenceSpec(node: ts.TypeReferenceNode, withPlain: boolean): PropertySpec {
     let symbol = checker.getSymbolAtLocation(node.typeName);
     if (symbol !== undefined && symbol.flags & ts.SymbolFlags.Alias) symbol = checker.getAliasedSymbol(symbol);
     const declared = symbol?.declarations ?? [];
@@ -82,7 +85,7 @@ export function createTypeReader(checker: ts.TypeChecker): TypeReader {
     // Code generators add "Args" to the input form of a type by themselves.
     const token = `${packageName}:index:${(symbol?.name ?? "").replace(/Args$/, "")}`;
     if (object !== undefined) {
-      specs[token] ??= { ...describe(object), type: "object", ...members(object, false) };
+      specs[token] ??= { ...describe(object), type: "object", ...members(object, withPlain) };
     } else if (constant !== undefined) {
       specs[token] ??= enumSpec(constant);
     } else {
@@ -125,7 +128,7 @@ export function createTypeReader(checker: ts.TypeChecker): TypeReader {
         const name = member.name.getText();
         properties[name] = documented(
           member,
-          typeSpec(inner, (element) => inputSpec(element, false)),
+          typeSpec(inner, (element) => inputSpec(element, false), false),
         );
         if (withoutUndefined(inner) === inner) required.push(name);
       }
