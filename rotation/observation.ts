@@ -4,6 +4,7 @@
  */
 import type { EncryptionConfiguration } from "../core/encryption-configuration";
 import type { WriteKey } from "../core/write-key";
+import type { TakenSnapshot } from "./snapshot-record";
 
 export interface Observation {
   /** When it was taken. */
@@ -17,10 +18,14 @@ export interface Observation {
   readonly discoveryProblem: string | undefined;
   /** How the server set was found, in words, with what could not be seen. Goes into the evidence. */
   readonly discovery: string;
+  /** Where etcd stands; absent where there is no way to it, or it did not answer. */
+  readonly etcd?: EtcdPosition;
   /** Proofs measured in this run, if any; each counts only while what it was measured on is unchanged. */
   readonly crosswise: readonly CrosswiseProof[];
   readonly stored: StoredProof | undefined;
   readonly readThrough: readonly ReadThroughProof[];
+  /** The snapshot of etcd that this run has taken. */
+  readonly snapshot?: TakenSnapshot;
   /** What went wrong in this run and must not be tried again in it. */
   readonly setbacks: readonly Setback[];
   /** Servers whose configuration this run has written. */
@@ -52,10 +57,31 @@ export interface ServerObservation {
   readonly lastReadyHash: string | undefined;
   /** Longest time a request may run on it (--request-timeout; Kubernetes' default is one minute). */
   readonly requestTimeout: number;
-  /** The file on the host; undefined where there is none yet. */
+  /** The file on the host; undefined where there is none yet, and where it cannot be used. */
   readonly file: ConfigFile | undefined;
+  /** Why the file that is on the host cannot be used. What the server has loaded is another thing, and may still be known. */
+  readonly fileProblem?: FileProblem;
+  /**
+   * What the host's own record says the server can go back to when it does not start with its file: what it had loaded when
+   * the engine wrote that file, or what the engine wrote last where somebody else has written since. Absent once the server
+   * has been seen to load its file: then there is nothing to go back from.
+   */
+  readonly fallback?: KeptConfig;
+  /** What its API server lacks before the engine can work with it, where the engine may add it. */
+  readonly setUp?: SetUpNeed;
+  /** It was set up in this run and has not been seen well since. */
+  readonly setUpUnproven?: true;
   readonly loaded: LoadedConfig;
   readonly plugins: readonly PluginObservation[];
+}
+
+export interface SetUpNeed {
+  /** What is lacking, in words. */
+  readonly reason: string;
+  /** What a person has to do first; absent where the engine may go on. */
+  readonly refused?: string;
+  /** How the server will take a changed configuration once it is set up. */
+  readonly reloadAfter: "hot" | "restart";
 }
 
 export interface ConfigFile {
@@ -64,6 +90,20 @@ export interface ConfigFile {
   readonly config: EncryptionConfiguration;
   /** When the file came to be there: limits count from it, so they hold across runs. */
   readonly writtenAt: number;
+}
+
+/** A file that is there and is no encryption configuration, or cannot be read. */
+export interface FileProblem {
+  /** In words, without any of the file's text, which may be key material. */
+  readonly reason: string;
+  /** Of its bytes; undefined where they cannot be read. */
+  readonly hash: string | undefined;
+}
+
+/** A configuration of which the host keeps a backup. */
+export interface KeptConfig {
+  readonly hash: string;
+  readonly config: EncryptionConfiguration;
 }
 
 /** What the API server process itself uses, by the best evidence its version offers. */
@@ -108,28 +148,71 @@ export interface ServerState {
 
 /** What is stored, per resource and key. */
 export interface StoredProof {
-  /** `etcd`: every stored value's prefix was read. `api`: every object was offered for a no-op write through every server. */
-  readonly method: "etcd" | "api";
+  /**
+   * `etcd`: every stored value's prefix was read. `api`: every object was offered for a no-op write through every server.
+   * `counted`: objects were counted for a plan, and nothing is proven; a run never has it.
+   */
+  readonly method: "etcd" | "api" | "counted";
   readonly startedAt: number;
   readonly finishedAt: number;
   readonly servers: readonly ServerState[];
   readonly resources: readonly StoredResource[];
   /** What this method could not look at, in words, for the evidence; absent where it saw everything. */
   readonly notSeen?: readonly string[];
+  /** Where etcd stood when the look began. The proof is void once etcd stands before that: then a backup was restored. */
+  readonly etcd?: EtcdPosition;
+  /** Kinds whose objects may be stored with any key, because nobody serves them: nothing is removed while there are any. */
+  readonly unproven?: readonly string[];
 }
 
 export interface StoredResource {
   readonly resource: string;
   readonly objects: number;
   readonly bytes: number;
-  readonly keys: readonly { readonly key: WriteKey; readonly objects: number }[];
+  readonly keys: readonly StoredKey[];
   /** Values whose prefix or encoding is not known: they may need anything, so nothing is removed while there are any. */
   readonly unknown: number;
+  /** A few of the unknown values and what is wrong with each, for messages to people: names stay out of state. */
+  readonly unknownValues?: readonly { readonly object: string; readonly reason: string }[];
+  /** Values so long that, encrypted with another key, they may no longer fit into one request to etcd. */
+  readonly large?: readonly LargeValue[];
+}
+
+/** How much is stored with one key. */
+export interface StoredKey {
+  readonly key: WriteKey;
+  readonly objects: number;
+  /** KMS v2: how many data keys these objects were made with; each costs a server one Decrypt. */
+  readonly dataKeys?: number;
+  /** A few of the objects, as etcd's keys name them below --etcd-prefix, for messages to people. */
+  readonly examples?: readonly string[];
+}
+
+/** An object near the longest request that etcd takes. */
+export interface LargeValue {
+  /** As etcd's key names it below --etcd-prefix. */
+  readonly object: string;
+  /** Bytes without what encryption adds, and of the etcd key. */
+  readonly plainBytes: number;
+  readonly keyBytes: number;
+}
+
+/**
+ * How far an etcd has come. It only ever goes on; another cluster id, or a lower number than before, is another etcd or one
+ * that was restored from a backup. The index counts too, because a restore may raise the revision (etcdutl --bump-revision).
+ */
+export interface EtcdPosition {
+  /** In hexadecimal, as etcdctl shows it. */
+  readonly clusterId: string;
+  readonly revision: number;
+  readonly raftIndex: number;
 }
 
 /** Every object was read from etcd through this one server. */
 export interface ReadThroughProof {
   readonly state: ServerState;
+  /** As in a StoredProof. */
+  readonly etcd?: EtcdPosition;
   readonly objects: number;
   /** Objects that could not be read, with the reason; names stay out of state and stacks. */
   readonly failures: readonly ObjectFailure[];

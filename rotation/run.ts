@@ -12,6 +12,7 @@ import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
 import type {
   CrosswiseProof,
+  EtcdPosition,
   ObjectFailure,
   Observation,
   ReadThroughProof,
@@ -22,6 +23,7 @@ import type {
 import { serverState, serverStates } from "./proofs";
 import { settledSince } from "./settled";
 import { situationOf } from "./situation";
+import type { TakenSnapshot } from "./snapshot-record";
 import type { Progress, StoredObjects } from "./stored-objects";
 
 export interface RotationEvent {
@@ -99,7 +101,9 @@ export async function runRotation(options: RotationOptions): Promise<RotationOut
   const run = createRun(options, clock);
   let actions = 0;
   for (;;) {
-    const observed = run.look(await fleet.observe(signal));
+    const [seen, etcd] = await Promise.all([fleet.observe(signal), stored.position?.(signal)]);
+    const observed = run.look(seen, etcd);
+    await run.confirm(observed);
     if (signal.aborted)
       return run.outcome({
         kind: "cancelled",
@@ -125,12 +129,12 @@ export async function runRotation(options: RotationOptions): Promise<RotationOut
         await run.guarded(() => run.measure(decision.measurement, stored, fleet));
         break;
       case "act":
-        if (run.isInVain(decision.action)) {
-          return run.outcome({ kind: "blocked", stage: decision.stage, ...inVain(decision.action) });
-        }
+        const hopeless =
+          run.failureOf(decision.action) ?? (run.isInVain(decision.action) ? inVain(decision.action) : undefined);
+        if (hopeless !== undefined) return run.outcome({ kind: "blocked", stage: decision.stage, ...hopeless });
         if (actions >= (options.maxActions ?? Number.POSITIVE_INFINITY))
           return run.outcome({ kind: "paused", stage: decision.stage });
-        await run.guarded(() => run.act(decision.action, stored, fleet));
+        await run.guarded(() => run.act(decision.action, stored, fleet), decision.action);
         actions += 1;
         break;
     }
@@ -142,11 +146,14 @@ function createRun(options: RotationOptions, clock: Clock) {
   const startedAt = clock.now();
   const troubleSince = new Map<string, number>();
   const lastReadyHash = new Map<string, string>();
+  const confirmed = new Map<string, string>();
+  const failures = new Map<string, KmsEtcdError>();
   const setbacks: Setback[] = [];
   let crosswise: readonly CrosswiseProof[] = [];
   let readThrough: readonly ReadThroughProof[] = [];
   let storedProof: StoredProof | undefined;
   let rewrites: { count: number; failures: readonly ObjectFailure[] } = { count: 0, failures: [] };
+  let snapshot: TakenSnapshot | undefined;
   let settledAt: number | undefined;
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
@@ -184,7 +191,7 @@ function createRun(options: RotationOptions, clock: Clock) {
     emit("stage-finished", current.stage, { durationMs: clock.now() - current.since, waitingMs: current.waiting });
   }
 
-  function look(seen: FleetObservation): Observation {
+  function look(seen: FleetObservation, etcd: EtcdPosition | undefined): Observation {
     const now = clock.now();
     const servers = seen.servers.map((server): ServerObservation => {
       const well = server.unreachable === undefined && server.notReady === undefined;
@@ -204,9 +211,11 @@ function createRun(options: RotationOptions, clock: Clock) {
       unlistedServers: seen.unlistedServers,
       discoveryProblem: seen.discoveryProblem,
       discovery: seen.discovery,
+      ...(etcd && { etcd }),
       crosswise,
       stored: storedProof,
       readThrough,
+      ...(snapshot && { snapshot }),
       setbacks,
       written: [...written],
       rewrites,
@@ -215,6 +224,19 @@ function createRun(options: RotationOptions, clock: Clock) {
     settledAt = settledSince(settledAt, without, writersAreTheGoals(without));
     observation = { ...without, settledAt };
     return observation;
+  }
+
+  /** A server that is seen to run its file has nothing to go back to: once a file, and only where the host has a record. */
+  async function confirm(observed: Observation): Promise<void> {
+    for (const { name, fallback, file, loaded, unreachable, notReady } of observed.servers) {
+      const well = unreachable === undefined && notReady === undefined && file !== undefined;
+      if (fallback === undefined || !well || loaded.hash !== file.hash || confirmed.get(name) === file.hash) continue;
+      confirmed.set(name, file.hash);
+      // Without it a later run knows of one configuration too many, and looks closely at that before it uses it.
+      await fleet.confirmLoaded?.(name, file.hash).catch((thrown: unknown) => {
+        if (!(thrown instanceof KmsEtcdError)) throw thrown;
+      });
+    }
   }
 
   function writersAreTheGoals(observed: Observation): boolean {
@@ -238,7 +260,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   }
 
   /** Someone else changed a file: look again. Anything else that fails ends this run, with what was loaded left in place. */
-  async function guarded(work: () => Promise<void>): Promise<void> {
+  async function guarded(work: () => Promise<void>, action?: Action): Promise<void> {
     try {
       await work();
       failuresInARow = 0;
@@ -256,6 +278,7 @@ function createRun(options: RotationOptions, clock: Clock) {
       }
       const reason = withoutObjectNames(describeError(thrown));
       setbacks.push({ server: "", kind: "failed", what: thrown.code, reason });
+      if (action !== undefined) failures.set(JSON.stringify(action), thrown);
     }
   }
 
@@ -264,6 +287,13 @@ function createRun(options: RotationOptions, clock: Clock) {
     const text = JSON.stringify(action);
     repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
     return action.kind !== "rewrite" && repeated.times > sameActions;
+  }
+
+  /** Why the same action has failed in this run: a repair comes before the rule that ends a run in which something failed. */
+  function failureOf(action: Action): { readonly reason: string; readonly remedy: string } | undefined {
+    const failure = failures.get(JSON.stringify(action));
+    const remedy = failure?.remedy ?? "mend the cause and run again; everything stored stays readable meanwhile";
+    return failure && { reason: withoutObjectNames(failure.message), remedy };
   }
 
   async function measure(measurement: Measurement, stored: StoredObjects, ports: Fleet): Promise<void> {
@@ -283,6 +313,12 @@ function createRun(options: RotationOptions, clock: Clock) {
           signal,
         );
         return;
+      case "snapshot": {
+        if (stored.snapshot === undefined) throw noWayToEtcd();
+        const { directory, writers } = measurement;
+        snapshot = await stored.snapshot({ directory, writers }, progress("bytes or values of the snapshot"), signal);
+        return;
+      }
       case "readThrough": {
         const state = servers.filter((server) => server.name === measurement.server).map(serverState)[0];
         if (state === undefined) return;
@@ -293,7 +329,8 @@ function createRun(options: RotationOptions, clock: Clock) {
           const reason = `${what} (${withoutObjectNames(failure.reason)})`;
           setbacks.push({ server: measurement.server, kind: "unreadable", what: state.loadedHash, reason });
         }
-        readThrough = [...readThrough.filter((known) => known.state.server !== state.server), proof];
+        const bound = observation?.etcd === undefined ? proof : { ...proof, etcd: observation.etcd };
+        readThrough = [...readThrough.filter((known) => known.state.server !== state.server), bound];
         return;
       }
     }
@@ -315,18 +352,30 @@ function createRun(options: RotationOptions, clock: Clock) {
         return;
       case "restart":
         return ports.restart(action.server);
+      case "setUp":
+        return ports.setUp?.(action.server);
+      case "undoSetUp":
+        setbacks.push({ server: action.server, kind: "notLoaded", what: "manifest", reason: action.failed });
+        troubleSince.delete(action.server);
+        return ports.undoSetUp?.(action.server);
       case "restoreLoaded":
-        setbacks.push({
-          server: action.server,
-          kind: "notLoaded",
-          what: action.expectedHash,
-          reason: action.because,
-        });
+        if (action.failed !== undefined) {
+          const what = action.expectedHash ?? "";
+          setbacks.push({ server: action.server, kind: "notLoaded", what, reason: action.failed });
+        }
+        // With another file it has its full time again.
+        troubleSince.delete(action.server);
         return ports.restoreConfig(action.server, action.expectedHash, action.loadedHash);
       case "rewrite": {
         if (rewrites.failures.length > 0) await clock.sleep(rewriteBackOff, signal);
         const servers = (observation?.servers ?? []).map((server) => server.name);
-        const result = await stored.rewrite(action.targets, servers, progress("objects rewritten"), signal);
+        const result = await stored.rewrite(
+          action.targets,
+          servers,
+          progress("objects rewritten"),
+          signal,
+          goal.rewriteBy,
+        );
         rewrites = { count: rewrites.count + 1, failures: result.failures };
         for (const failure of result.failures.slice(0, 5)) {
           emit(
@@ -344,7 +393,14 @@ function createRun(options: RotationOptions, clock: Clock) {
     return { ...result, evidence: evidenceOf(observation, goal, (plugin) => fleet.endpoint(plugin)) };
   }
 
-  return { look, enter, waiting, guarded, isInVain, measure, act, outcome, stage };
+  return { look, confirm, enter, waiting, guarded, failureOf, isInVain, measure, act, outcome, stage };
+}
+
+/** Also for a plan, so that it is known before anything is changed. */
+export function noWayToEtcd(): KmsEtcdError {
+  return new KmsEtcdError("unsupported", "etcdSnapshot is given, but there is no way to this cluster's etcd", {
+    remedy: "give the engine access to etcd, or leave etcdSnapshot out and take the snapshot by other means",
+  });
 }
 
 function inVain(action: Action) {
@@ -364,6 +420,10 @@ function describeAction(action: Action): string {
       return `${action.writes.map((write) => write.server).join(", ")}: write the encryption configuration`;
     case "restart":
       return `${action.server}: restart the API server`;
+    case "setUp":
+      return `${action.server}: set the API server up for encryption`;
+    case "undoSetUp":
+      return `${action.server}: put the API server's manifest back`;
     case "restoreLoaded":
       return `${action.server}: put the loaded configuration back`;
     case "rewrite":
@@ -379,5 +439,7 @@ function describeMeasurement(measurement: Measurement): string {
       return `look at every stored value of ${measurement.targets.map((target) => target.resource).join(", ")}`;
     case "readThrough":
       return `read every object through ${measurement.server}`;
+    case "snapshot":
+      return `keep a snapshot of etcd in ${measurement.directory}`;
   }
 }

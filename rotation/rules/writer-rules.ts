@@ -9,7 +9,7 @@ import { staleTotal, validReadThrough, validStored } from "../proofs";
 import { type GoalSlot, identityItem, listOf, type Situation } from "../situation";
 import { promote, sameList, withSlotProviders } from "../slots";
 import { oneAct } from "./reader-rules";
-import { blocked, count, names, type Rule, wait } from "./rule";
+import { blocked, configWrite, count, names, type Rule, wait } from "./rule";
 
 /** A rewrite that leaves objects behind is tried this often before the engine says so; what failed stays readable. */
 const rewriteAttempts = 3;
@@ -101,10 +101,9 @@ export const theProofIsLateEnough: Rule = ({ observed, targets }) => {
 
 /** PRUNE on one server, a full pass through that server, then on the rest (invariant 10). */
 export const oldProvidersLeave: Rule = (situation) => {
-  const { observed, slots } = situation;
-  const isPruned = (server: ServerObservation) => slots.every((goalSlot) => isFinal(situation, server, goalSlot));
-  const pruned = observed.servers.filter(isPruned);
-  const rest = observed.servers.filter((server) => !isPruned(server));
+  const { observed } = situation;
+  const pruned = observed.servers.filter((server) => isPruned(situation, server));
+  const rest = observed.servers.filter((server) => !isPruned(situation, server));
   const [first] = pruned;
   // Alone, a server has nobody who follows: it is still read through once, by the run that pruned it.
   const alone = observed.servers.length === 1 && observed.written.length > 0;
@@ -122,6 +121,14 @@ export const oldProvidersLeave: Rule = (situation) => {
     };
   }
   if (rest.length === 0) return undefined;
+  const unproven = validStored(observed, situation.targets)?.unproven ?? [];
+  if (unproven.length > 0) {
+    return blocked(
+      RotationStage.Prune,
+      `no API server serves ${unproven.join(", ")}, so it is not known which key its objects need`,
+      "serve a version of it, delete its CRD, or give access to etcd, where its objects can be counted",
+    );
+  }
   const next = pruned.length === 0 ? soonestToLoad(rest, observed.now).slice(0, 1) : oneAct(rest);
   return writeDecision(
     situation,
@@ -156,6 +163,11 @@ function soonestToLoad(servers: readonly ServerObservation[], now: number): read
   return [...servers].sort((a, b) => untilNextLook(a) - untilNextLook(b));
 }
 
+/** Whether the server's file has nothing but the goal's providers left. */
+export function isPruned(situation: Situation, server: ServerObservation): boolean {
+  return situation.slots.every((goalSlot) => isFinal(situation, server, goalSlot));
+}
+
 function isFinal(situation: Situation, server: ServerObservation, goalSlot: GoalSlot): boolean {
   return sameList(listOf(server, goalSlot.slot), finalList(situation, goalSlot));
 }
@@ -182,7 +194,7 @@ function writeDecision(
     for (const goalSlot of slots) {
       config = withSlotProviders(config, goalSlot.slot, listFor(server, goalSlot));
     }
-    return { server: server.name, expectedHash: server.file?.hash, config };
+    return configWrite(server, config);
   });
   return { kind: "act", stage, action: { kind: "writeConfig", writes }, reason };
 }

@@ -12,11 +12,12 @@ import { apiClient } from "../../rotation/adapters/kubernetes/api-client";
 import { discoverResources, resourcePath } from "../../rotation/adapters/kubernetes/resources";
 import { createStoredObjects } from "../../rotation/adapters/kubernetes/stored-objects";
 import type { FleetObservation } from "../../rotation/fleet";
-import type { ServerState } from "../../rotation/observation";
+import type { ServerState, StoredKey } from "../../rotation/observation";
 import type { StoredObjects } from "../../rotation/stored-objects";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 
 const signal = new AbortController().signal;
+const counted = ({ key, objects }: StoredKey) => ({ key, objects });
 const quiet = () => undefined;
 const secretCount = 300;
 const pandaCount = 20;
@@ -250,7 +251,7 @@ describe("the adapters on a real control plane", function () {
     for (const proof of [etcd, api]) {
       assert.deepEqual(proof.servers, bound);
       assert.deepEqual(
-        proof.resources.map(({ objects, keys, unknown }) => ({ objects, keys, unknown })),
+        proof.resources.map(({ objects, keys, unknown }) => ({ objects, keys: keys.map(counted), unknown })),
         targets().map(({ key }, index) => {
           const objects = [secretCount, pandaCount][index] ?? 0;
           return { objects, keys: [{ key, objects }], unknown: 0 };
@@ -308,7 +309,7 @@ describe("the adapters on a real control plane", function () {
     assert.equal(result.offered, secretCount + pandaCount);
     const proof = await byEtcd.measure(identity, [], quiet, signal);
     assert.deepEqual(
-      proof.resources.map((entry) => entry.keys),
+      proof.resources.map((entry) => entry.keys.map(counted)),
       [secretCount, pandaCount].map((objects) => [{ key: { provider: "identity" }, objects }]),
     );
     await until(({ servers }) =>

@@ -31,6 +31,8 @@ interface SimulatedHost {
   name: string;
   reload: "hot" | "restart";
   config: EncryptionConfiguration;
+  /** What stands in the file instead of `config`, where somebody has spoilt it. */
+  garbage: string | undefined;
   writtenAt: number;
   loaded: EncryptionConfiguration;
   loadedSince: number;
@@ -40,6 +42,8 @@ interface SimulatedHost {
   downUntil: number;
   nextPoll: number;
   backups: Map<string, EncryptionConfiguration>;
+  /** What the engine wrote last on the host, in whose place, and what the server had loaded then. */
+  record: { written: string; replaced: string; loaded: string | undefined } | undefined;
   plugins: Map<string, { startedAt: number; material: string; broken: boolean; socketMissing: boolean }>;
   /** Faults. */
   refusesToLoad: boolean;
@@ -104,6 +108,7 @@ export function simulateCluster(options: SimulationOptions) {
     name: `cp${index + 1}`,
     reload: options.reload,
     config: start,
+    garbage: undefined,
     writtenAt: now - 600_000,
     loaded: start,
     loadedSince: now - 500_000,
@@ -112,6 +117,7 @@ export function simulateCluster(options: SimulationOptions) {
     downUntil: 0,
     nextPoll: now + Math.floor(random() * 60_000),
     backups: new Map(),
+    record: undefined,
     plugins: new Map(),
     refusesToLoad: false,
     unseen: false,
@@ -211,6 +217,13 @@ export function simulateCluster(options: SimulationOptions) {
     return pluginOf(writing, writer(writing))?.material;
   }
 
+  const presentHash = (target: SimulatedHost) => target.garbage ?? configHash(target.config);
+
+  function lastLoaded({ record }: SimulatedHost, present: string): string | undefined {
+    if (record === undefined) return undefined;
+    return [record.written, record.replaced].includes(present) ? record.loaded : record.written;
+  }
+
   function load(target: SimulatedHost, why: string): void {
     target.loaded = target.config;
     target.loadedSince = now;
@@ -232,13 +245,15 @@ export function simulateCluster(options: SimulationOptions) {
           target.downUntil = 0;
           target.processStartedAt = now;
           target.restartRequestedAt = undefined;
-          if (!target.refusesToLoad || configHash(target.config) === configHash(target.loaded))
+          if (target.garbage !== undefined) target.downUntil = now + 5_000;
+          else if (!target.refusesToLoad || configHash(target.config) === configHash(target.loaded))
             load(target, "process start");
           else target.downUntil = now + 5_000;
         }
         if (up(target) && target.reload === "hot" && now >= target.nextPoll) {
           target.nextPoll = now + 60_000;
-          if (configHash(target.config) !== configHash(target.loaded)) {
+          if (target.garbage !== undefined) target.failures += 1;
+          else if (configHash(target.config) !== configHash(target.loaded)) {
             const pluginsAnswer = listFor(target.config).every((item) => {
               if (item.kind !== "kms") return true;
               return answers(target.plugins.get(/([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? ""));
@@ -287,6 +302,19 @@ export function simulateCluster(options: SimulationOptions) {
     return result;
   }
 
+  function fallbackOf(target: SimulatedHost) {
+    if (target.unseen && !up(target)) return {};
+    const hash = lastLoaded(target, presentHash(target));
+    const config = hash === undefined ? undefined : target.backups.get(hash);
+    if (hash === undefined || config === undefined || hash === presentHash(target)) return {};
+    return { fallback: { hash, config } };
+  }
+
+  function keepRecord(target: SimulatedHost, written: string, loaded: string | undefined): void {
+    const replaced = presentHash(target);
+    target.record = { written, replaced, loaded: loaded ?? lastLoaded(target, replaced) };
+  }
+
   const fleet: Fleet = {
     async observe(): Promise<FleetObservation> {
       advance(1_000);
@@ -294,7 +322,7 @@ export function simulateCluster(options: SimulationOptions) {
         unlistedServers: [...unlisted],
         discovery: "simulated",
         discoveryProblem: undefined,
-        servers: hosts.map((target) => ({
+        servers: hosts.map((target): FleetObservation["servers"][number] => ({
           name: target.name,
           unreachable: up(target) ? undefined : "connection refused",
           notReady: up(target) ? notReady(target) : undefined,
@@ -304,9 +332,12 @@ export function simulateCluster(options: SimulationOptions) {
           restartRequestedAt: target.restartRequestedAt,
           requestTimeout,
           file:
-            target.unseen && !up(target)
+            target.garbage !== undefined || (target.unseen && !up(target))
               ? undefined
               : { hash: configHash(target.config), config: target.config, writtenAt: target.writtenAt },
+          ...(target.garbage !== undefined &&
+            !(target.unseen && !up(target)) && { fileProblem: { reason: "not YAML", hash: target.garbage } }),
+          ...fallbackOf(target),
           loaded: up(target)
             ? {
                 hash: configHash(target.loaded),
@@ -367,7 +398,7 @@ export function simulateCluster(options: SimulationOptions) {
           .join(", ")}]`,
         () => {
           const target = host(write.server);
-          if (configHash(target.config) !== write.expectedHash)
+          if (target.garbage !== undefined || configHash(target.config) !== write.expectedHash)
             throw new KmsEtcdError("conflict", `${write.server}: changed by someone else`);
           for (const item of listFor(write.config)) {
             if (item.kind !== "kms") continue;
@@ -377,19 +408,26 @@ export function simulateCluster(options: SimulationOptions) {
           }
           checkPrune(target, write.config);
           target.backups.set(configHash(target.config), target.config);
+          target.backups.set(configHash(write.config), write.config);
+          keepRecord(target, configHash(write.config), write.loadedHash);
           target.config = write.config;
           target.writtenAt = now;
           target.restartRequestedAt = undefined;
         },
       ),
+    confirmLoaded: async (server, hash) => {
+      host(server).record = { written: hash, replaced: hash, loaded: hash };
+    },
     restoreConfig: (server, expectedHash, loadedHash) =>
       effect(`restore ${server}`, () => {
         const target = host(server);
-        if (configHash(target.config) !== expectedHash)
+        if (presentHash(target) !== expectedHash)
           throw new KmsEtcdError("conflict", `${server}: changed by someone else`);
         const backup = target.backups.get(loadedHash);
         if (backup === undefined) throw new KmsEtcdError("not-found", `${server} has no backup ${loadedHash}`);
-        target.backups.set(configHash(target.config), target.config);
+        keepRecord(target, loadedHash, loadedHash);
+        if (target.garbage === undefined) target.backups.set(configHash(target.config), target.config);
+        target.garbage = undefined;
         target.config = backup;
         target.writtenAt = now;
         target.restartRequestedAt = undefined;
@@ -417,6 +455,7 @@ export function simulateCluster(options: SimulationOptions) {
   }
 
   const stored: StoredObjects = {
+    count: (targets, servers, onProgress, signal) => stored.measure(targets, servers, onProgress, signal),
     measure: async (targets: readonly RewriteTarget[], servers: readonly ServerState[]): Promise<StoredProof> => {
       if (faults.measureFails) throw new KmsEtcdError("unreachable", "etcd does not answer");
       const startedAt = now;
@@ -470,6 +509,7 @@ export function simulateCluster(options: SimulationOptions) {
         }
         return { offered: objects.size, rewritten, failures };
       }),
+    outlook: async () => ({ admission: [], reads: { objects: 0, milliseconds: 0, all: false, failures: [] } }),
     readThrough: async (state): Promise<ReadThroughProof> => {
       advance(1_000);
       readThrough.set(state.server, state.loadedHash);

@@ -40,6 +40,17 @@ export async function scanStoredValues(
   return resources;
 }
 
+/** The keys below a prefix, without it, page by page. */
+export async function* storedKeys(
+  client: EtcdClient,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<readonly string[]> {
+  for await (const { response } of pages(client, prefix, signal)) {
+    yield response.entries.map(({ key }) => key.toString("utf8", Buffer.byteLength(prefix)));
+  }
+}
+
 interface Page {
   readonly response: RangeResponse;
   readonly isFirst: boolean;

@@ -7,6 +7,7 @@ import type { StoredObjects } from "../../stored-objects";
 import type { ApiServerAddress } from "../kubernetes/api-client";
 import { createEngineLease } from "../kubernetes/engine-lease";
 import { createStoredObjects } from "../kubernetes/stored-objects";
+import { etcdLayoutOf } from "./etcd-layout";
 import type { FleetHost } from "./fleet-host";
 import { createHostsFleet, type HostsFleet } from "./hosts-fleet";
 import { localHost } from "./local-host";
@@ -32,7 +33,13 @@ export function createLocalStoredObjects(
   return createStoredObjects({
     servers: hosts.map(address),
     configOf: (hash) => fleet.configOf(hash),
-    ...(proof === "etcd" && { etcd: { endpoints: etcd.endpoints, tls: readTls(etcd.client), prefix: etcd.prefix } }),
+    ...(proof === "etcd" && {
+      etcd: {
+        endpoints: etcd.endpoints,
+        tls: readTls(etcd.client),
+        layout: () => etcdLayoutOf(localFleetHosts(controlPlane)),
+      },
+    }),
   });
 }
 

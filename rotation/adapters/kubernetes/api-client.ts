@@ -2,17 +2,23 @@
  * HTTP to one API server. The engine must know which server answered, so there is one client a server and no load balancer
  * in between; and it must survive a server that comes and goes, so `get` retries what may pass by itself.
  */
+import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { errors, Pool } from "undici";
 import { KmsEtcdError } from "../../../core/errors";
 import { statusError } from "./api-error";
+import { connectBy } from "./connect-by";
 
 export interface ApiServerAddress {
   /** As the goal lists the server. */
   readonly name: string;
   readonly url: string;
-  /** PEM. The key is held in memory only. */
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** PEM. The key is held in memory only. Without certificate and key there is a token. */
+  readonly tls: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  /** A bearer token, held in memory only. */
+  readonly token?: string;
+  /** The way to the server where it is not its URL's: the connection, and names of which its certificate must have one. */
+  readonly way?: { dial(): Promise<Duplex>; readonly serverNames: readonly string[] };
 }
 
 export interface ApiRequest {
@@ -52,14 +58,14 @@ const firstBackOff = 250;
 /** More than any pass has in flight; idle connections are closed after the keep-alive time. */
 const connections = 64;
 
-export function apiClient({ name, url, tls }: ApiServerAddress): ApiClient {
+export function apiClient({ name, url, tls, token, way }: ApiServerAddress): ApiClient {
   const pool = new Pool(url, {
     connections,
     // Measured for PATCH at 32 in flight on one server: 690-990 a second over HTTP/1.1, 200-640 over HTTP/2, more CPU there.
     allowH2: false,
     pipelining: 1,
     keepAliveTimeout: 10_000,
-    connect: { ...tls, timeout: 5_000 },
+    connect: way === undefined ? { ...tls, timeout: 5_000 } : connectBy(way, tls),
   });
 
   async function exchange<T>(
@@ -81,6 +87,7 @@ export function apiClient({ name, url, tls }: ApiServerAddress): ApiClient {
           headers: {
             accept: request.accept ?? "application/json",
             "user-agent": "kms-etcd",
+            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
             ...(request.contentType === undefined ? {} : { "content-type": request.contentType }),
           },
           ...(request.body === undefined ? {} : { body: request.body }),

@@ -5,10 +5,10 @@ import type { Progress, SnapshotRequest } from "../../stored-objects";
 import { withDeadline } from "../deadline";
 import { type EtcdClient, etcdClient } from "../etcd/etcd-client";
 import type { EtcdAddress } from "../etcd/etcd-connections";
-import { keyRanges } from "../etcd/etcd-keys";
+import { keyRanges, resourceKeyPrefix } from "../etcd/etcd-keys";
 import { defaultLayout, type EtcdLayout } from "../etcd/etcd-layout";
 import { etcdPosition } from "../etcd/etcd-maintenance";
-import { scanStoredValues } from "../etcd/etcd-scan";
+import { scanStoredValues, storedKeys } from "../etcd/etcd-scan";
 import { keepSnapshot } from "../etcd/kept-snapshots";
 import type { ApiClient } from "./api-client";
 import { firstOf } from "./first-of";
@@ -71,6 +71,12 @@ export function etcdMeasurement(access: EtcdAccess) {
       const etcd = await position(input.signal);
       const proof = await measure(input, layout, clientOf);
       return etcd === undefined ? proof : { ...proof, etcd };
+    },
+    /** etcd's keys of one resource, without the part that is the resource's. */
+    keysOf: async function* (resource: string, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+      const { prefix, overrides } = await layoutOf(access);
+      const own = overrides.find((override) => override.resource === resource);
+      yield* storedKeys(clientAt(own?.endpoints ?? access.endpoints), resourceKeyPrefix(resource, prefix), signal);
     },
     position,
     countEverything,

@@ -62,6 +62,8 @@ export async function discoverResources(client: ApiClient, signal: AbortSignal):
     for (const item of answer.items ?? []) {
       const group = item.metadata?.name ?? "";
       for (const { version, resources } of item.versions ?? []) {
+        // One that does not answer lists nothing.
+        if (elsewhere.has(`${group}/${version}`) && (resources ?? []).length === 0) aggregated.add(`*.${group}`);
         const base = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
         for (const { resource, scope, verbs } of resources ?? []) {
           const name = group === "" ? resource : `${resource}.${group}`;
@@ -115,7 +117,7 @@ export function covers(name: string, resource: string): boolean {
 }
 
 function notServed(name: string, aggregated: readonly string[]): KmsEtcdError {
-  const elsewhere = aggregated.filter((resource) => covers(name, resource));
+  const elsewhere = aggregated.filter((resource) => covers(name, resource) || covers(resource, name));
   if (elsewhere.length > 0) {
     const what = elsewhere.length === 1 && elsewhere[0] === name ? "" : ` (${elsewhere.join(", ")})`;
     return new KmsEtcdError(

@@ -5,6 +5,7 @@
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import { RewriteMethod } from "../../../core/rewrite-method";
+import type { ObjectFailure } from "../../observation";
 import type { StoredObjects } from "../../stored-objects";
 import { admissionOf } from "./admission";
 import { type ApiClient, type ApiServerAddress, apiClient } from "./api-client";
@@ -15,7 +16,9 @@ import { migrateInTree } from "./in-tree-migration";
 import { knownResources } from "./known-resources";
 import { type EtcdAccess, etcdMeasurement } from "./measure-by-etcd";
 import { readObjectsThrough, readSample } from "./read-through";
+import type { ServedResource } from "./resources";
 import { rewriteObjects } from "./rewriter";
+import { unreadableObjects } from "./unreadable";
 
 export interface StoredObjectsOptions {
   readonly servers: readonly ApiServerAddress[];
@@ -36,6 +39,27 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       if (client !== undefined) return client;
       throw new KmsEtcdError("invalid-input", `no address was given for the API server ${name}`);
     });
+
+  /** Failures of a whole list, with the objects behind them where etcd can tell which there are. */
+  async function named(
+    failures: readonly ObjectFailure[],
+    through: readonly ApiClient[],
+    resources: readonly ServedResource[],
+    signal: AbortSignal,
+  ): Promise<readonly ObjectFailure[]> {
+    const all: ObjectFailure[] = [];
+    for (const failure of failures) {
+      const resource = resources.find(({ name }) => name === failure.resource);
+      const found =
+        etcd === undefined || resource === undefined || failure.name !== ""
+          ? []
+          : await firstOf(through, (client) =>
+              unreadableObjects(client, resource, etcd.keysOf(resource.name, signal), signal),
+            );
+      all.push(...(found.length === 0 ? [failure] : found));
+    }
+    return all;
+  }
 
   return {
     measure: async (targets, servers, onProgress, signal) => {
@@ -87,8 +111,10 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
         targets.map((target) => target.resource),
         signal,
       );
+      const resources = [...served.values()].flat();
       const admission = await firstOf(through, (client) => admissionOf(client, served, signal));
-      return { admission, reads: await readSample(through, [...served.values()].flat(), signal) };
+      const reads = await readSample(through, resources, signal);
+      return { admission, reads: { ...reads, failures: await named(reads.failures, through, resources, signal) } };
     },
     readThrough: async (state, resources, onProgress, signal) => {
       const through = clientsOf([state.server]);

@@ -1,0 +1,44 @@
+/** TLS over a connection that somebody else makes, as undici takes it: the way to an API server behind SSH. */
+import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
+import type { buildConnector } from "undici";
+import type { ApiServerAddress } from "./api-client";
+
+const handshakeTimeout = 10_000;
+
+/**
+ * The certificate must be the cluster authority's and have one of the names. Which of them cannot be known beforehand: a host's
+ * own loopback address is in few API servers' certificates.
+ */
+export function connectBy(
+  { dial, serverNames }: NonNullable<ApiServerAddress["way"]>,
+  tls: ApiServerAddress["tls"],
+): buildConnector.connector {
+  return (_options, callback) => {
+    dial().then(
+      (through) => {
+        const [servername = "kubernetes"] = serverNames;
+        const socket = connect({
+          ...tls,
+          socket: through,
+          servername,
+          ALPNProtocols: ["http/1.1"],
+          checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
+            const problems = serverNames.map((name) => checkServerIdentity(name, certificate));
+            return problems.includes(undefined) ? undefined : problems[0];
+          },
+        });
+        const timer = setTimeout(() => socket.destroy(new Error("no TLS handshake in time")), handshakeTimeout);
+        let told = false;
+        const tell = (act: () => void) => {
+          clearTimeout(timer);
+          if (!told) act();
+          told = true;
+        };
+        socket.on("error", (error) => tell(() => callback(error, null)));
+        socket.on("close", () => tell(() => callback(new Error("the connection was closed"), null)));
+        socket.once("secureConnect", () => tell(() => callback(null, socket)));
+      },
+      (thrown: unknown) => callback(thrown as Error, null),
+    );
+  };
+}
