@@ -11,6 +11,11 @@ export const localKeyFileMode = 0o600;
 
 const header = "kms-etcd local key v1";
 
+/** Where the key file of a retired key is: plugins do not look there, and nothing of it is lost. */
+export function retiredKeyFile(file: string): string {
+  return `${file}.retired`;
+}
+
 /** The file's content for a key. */
 export function formatLocalKeyFile(key: Uint8Array): string {
   if (key.length !== localKeyBytes) {

@@ -48,6 +48,18 @@ export class ProtobufReader {
     throw malformed("a number is longer than ten bytes");
   }
 
+  /** A varint with all its 64 bits, as identifiers have them. */
+  uint64(): bigint {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      if (this.position >= this.end) throw malformed("a number is cut off");
+      const byte = this.bytes[this.position++] ?? 0;
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+    throw malformed("a number is longer than ten bytes");
+  }
+
   /** The value of a length-delimited field: a view into the message, not a copy. */
   view(): Uint8Array {
     const start = this.enter();

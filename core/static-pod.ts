@@ -6,6 +6,10 @@ export const pluginComponent = "kms-etcd-plugin";
 export const staticPodAnnotations = {
   /** On a plugin's manifest: the key in the form that people know it by. Nothing secret. */
   key: "kms-etcd.io/key",
+  /** On a plugin's manifest: the hash of everything else in it, as the engine wrote it. */
+  contentHash: "kms-etcd.io/content-hash",
+  /** On an API server's manifest: the encryption configuration that the engine has set it up for. */
+  setUp: "kms-etcd.io/set-up",
   /** On an API server's manifest: the hash of the encryption configuration that the last restart was asked for. */
   encryptionConfigHash: "kms-etcd.io/encryption-config-hash",
   /** On an API server's manifest: the start of the process that the restart shall end, in milliseconds since the epoch. */

@@ -2,20 +2,24 @@
  * The product's heart: what is the one next thing to do, given what is seen and what is wanted. Pure.
  *
  * The rules run in this order, and the first that decides wins:
- *  1. every live server is listed                              5. a gate that failed in this run ends it
- *  2. every plugin that a configuration names is on its host   6. Plugin: the new plugin answers, crosswise, on every host
- *  3. every server is ready, every file is loaded              7. READ, WRITE, REWRITE, VERIFY, PRUNE
- *  4. every server reads what data and other servers need      8. unused plugins stop
- * So repair (1-5) comes before progress (6-8), whatever stage a killed run, a restored backup or another goal has left.
+ *  1. every live server is listed                              6. a gate that failed in this run ends it
+ *  2. every plugin that a configuration names is on its host   7. Plugin: the new plugin answers, crosswise, on every host
+ *  3. every file can be used, is loaded, every server is ready 8. READ, WRITE, REWRITE, VERIFY, PRUNE
+ *  4. every server reads what data and other servers need      9. unused plugins stop
+ *  5. a server that does not start goes back to what it had
+ * So repair (1-6) comes before progress (7-9), whatever stage a killed run, a restored backup or another goal has left.
  */
 import { describeError, KmsEtcdError } from "../core/errors";
 import { isAfter, RotationStage } from "../core/rotation-stage";
 import type { Decision } from "./decision";
 import type { Goal } from "./goal";
 import type { Observation } from "./observation";
+import * as backup from "./rules/backup-rules";
+import * as file from "./rules/file-rules";
 import * as fleet from "./rules/fleet-rules";
 import * as reader from "./rules/reader-rules";
 import { blocked, type Rule } from "./rules/rule";
+import * as setup from "./rules/setup-rules";
 import { waitingFilesAreHarmless } from "./rules/waiting-file-rule";
 import * as writer from "./rules/writer-rules";
 import { type EndpointOf, situationOf } from "./situation";
@@ -25,11 +29,15 @@ export const repairRules: readonly Rule[] = [
   fleet.everyLiveServerIsListed,
   fleet.liveServersAreKnown,
   fleet.everyNamedPluginIsThere,
+  file.everyFileCanBeUsed,
   fleet.everyServerIsReady,
   waitingFilesAreHarmless,
   fleet.everyFileIsLoaded,
+  setup.everyServerIsSetUp,
   reader.differencesAreMeasured,
   reader.everyServerReadsWhatIsNeeded,
+  file.serversGoBack,
+  setup.setUpThatFailsIsUndone,
   fleet.noServerStaysAway,
   fleet.nothingFailedInThisRun,
 ];
@@ -41,6 +49,7 @@ export const progressRules: readonly Rule[] = [
   writer.newKeyWrites,
   writer.everyObjectIsRewritten,
   writer.theProofIsLateEnough,
+  backup.snapshotIsKept,
   writer.oldProvidersLeave,
   writer.unusedPluginsStop,
 ];

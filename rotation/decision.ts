@@ -24,6 +24,8 @@ export interface ConfigWrite {
   /** The hash that was observed: the file is replaced only while it still has it (invariant 11). Undefined: no file. */
   readonly expectedHash: string | undefined;
   readonly config: EncryptionConfiguration;
+  /** What the server has loaded now, as far as it is known: kept on the host, so that a later run can go back to it too. */
+  readonly loadedHash?: string;
 }
 
 export type Action =
@@ -32,13 +34,19 @@ export type Action =
   /** One act: with automatic reload it names all servers, otherwise one. */
   | { readonly kind: "writeConfig"; readonly writes: readonly ConfigWrite[] }
   | { readonly kind: "restart"; readonly server: string }
-  /** Put back the file that the server has loaded, from the backup with that hash, before the engine stops. */
+  /** Give the API server what it needs to read the engine's configuration. It restarts. */
+  | { readonly kind: "setUp"; readonly server: string }
+  /** Put back what `setUp` changed in this run. `failed` is the gate that failed, which ends the run. */
+  | { readonly kind: "undoSetUp"; readonly server: string; readonly failed: string }
+  /** Put back the file that the server has loaded, or last had, from the backup with that hash. */
   | {
       readonly kind: "restoreLoaded";
       readonly server: string;
-      readonly expectedHash: string;
+      /** Undefined: somebody has removed the file. */
+      readonly expectedHash: string | undefined;
       readonly loadedHash: string;
-      readonly because: string;
+      /** The gate that failed, which ends the run; undefined for a mere repair, after which it goes on. */
+      readonly failed: string | undefined;
     }
   | { readonly kind: "rewrite"; readonly targets: readonly RewriteTarget[] };
 
@@ -51,4 +59,6 @@ export interface RewriteTarget {
 export type Measurement =
   | { readonly kind: "crosswise"; readonly plugin: PluginInstance; readonly servers: readonly string[] }
   | { readonly kind: "stored"; readonly targets: readonly RewriteTarget[] }
-  | { readonly kind: "readThrough"; readonly server: string; readonly resources: readonly string[] };
+  | { readonly kind: "readThrough"; readonly server: string; readonly resources: readonly string[] }
+  /** A file beside the engine; the cluster is only read. `writers`: what API servers write with meanwhile. */
+  | { readonly kind: "snapshot"; readonly directory: string; readonly writers: readonly WriteKey[] };

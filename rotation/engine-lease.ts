@@ -1,10 +1,11 @@
 /**
- * One engine at a time, as a courtesy: whoever starts a second one is told who is at work, instead of finding the two
- * undoing each other's files. Safety does not rest on it: every file replacement is a compare-and-swap under the host's own
- * lock (invariant 11). So an engine that cannot have the Lease because no API server answers, which is when repair is needed
- * most, goes on without it and says so.
+ * One engine at a time: whoever starts a second one is told who is at work, instead of finding the two undoing each other's
+ * files. On one host safety does not rest on it: every file replacement is a compare-and-swap under the host's own lock
+ * (invariant 11). The order of steps across hosts does. So an engine that is not allowed to keep the Lease refuses to work,
+ * and one that cannot have it because no API server answers, which is when repair is needed most, repairs and goes no further
+ * until it has it.
  */
-import { describeError, KmsEtcdError } from "../core/errors";
+import { describeError, type ErrorCode, KmsEtcdError } from "../core/errors";
 import { type Clock, systemClock } from "./run";
 
 /** Who is at work, as the cluster has it written down. Times are milliseconds since the epoch by the cluster's own clock. */
@@ -43,6 +44,8 @@ export interface EngineLeaseOptions {
   readonly identity: EngineIdentity;
   /** Take the Lease whoever holds it. The other engine stops at its next safe point. */
   readonly breakLease?: boolean;
+  /** Work without the Lease where it cannot be had: whoever says so sees to it that there is no second engine. */
+  readonly withoutLease?: boolean;
   readonly onEvent: (kind: "waiting" | "warning", message: string) => void;
   readonly signal: AbortSignal;
   /** Real time, also where the engine runs in virtual time. @default the system's */
@@ -65,13 +68,22 @@ export function describeHolder(holder: string): string {
   return holder.replace(/ \[[^\]]*\]$/, "");
 }
 
+/** What the work can ask about its Lease. */
+export interface HeldLease {
+  /** Who has taken the Lease from this engine. */
+  lostTo(): string | undefined;
+  /** Why this engine cannot be sure to be alone now; undefined while it holds the Lease, or was told to do without. */
+  missing(): string | undefined;
+}
+
 /**
- * Runs `work` while this engine holds the Lease. `work`'s signal is aborted when the caller's is, and when another engine
- * has taken the Lease. Throws `conflict` while another one is at work, `cancelled` when stopped before `work` began.
+ * Runs `work` with the Lease. `work`'s signal is aborted when the caller's is, and when another engine has taken the Lease.
+ * Throws `conflict` while another one is at work, `cancelled` when stopped before `work` began, and what the API servers say
+ * where they refuse the Lease. Where none answers, `work` begins without it and is told by `missing`.
  */
 export async function withEngineLease<T>(
   options: EngineLeaseOptions,
-  work: (signal: AbortSignal, lostTo: () => string | undefined) => Promise<T>,
+  work: (signal: AbortSignal, held: HeldLease) => Promise<T>,
 ): Promise<T> {
   const { lease, signal } = options;
   const held = await take(options);
@@ -82,7 +94,7 @@ export async function withEngineLease<T>(
   if (signal.aborted) abort();
   const keeper = keep(options, held, stop.signal, () => working.abort());
   try {
-    return await work(working.signal, keeper.lostTo);
+    return await work(working.signal, keeper);
   } finally {
     signal.removeEventListener("abort", abort);
     stop.abort();
@@ -92,9 +104,9 @@ export async function withEngineLease<T>(
   }
 }
 
-/** The record that was written, or undefined where the cluster gives no answer. */
-async function take(options: EngineLeaseOptions): Promise<LeaseRecord | undefined> {
-  const { lease, identity, onEvent, signal, breakLease = false, clock = systemClock } = options;
+/** The record that was written, or why the cluster gives none. */
+async function take(options: EngineLeaseOptions): Promise<LeaseRecord | { readonly problem: string }> {
+  const { lease, identity, onEvent, signal, breakLease = false, withoutLease = false, clock = systemClock } = options;
   const isStopped = () => signal.aborted;
   let first: { readonly seen: LeaseRecord; readonly at: number } | undefined;
   let said = Number.NEGATIVE_INFINITY;
@@ -122,33 +134,36 @@ async function take(options: EngineLeaseOptions): Promise<LeaseRecord | undefine
       }
     } catch (thrown) {
       if (isStopped()) continue;
-      if (thrown instanceof KmsEtcdError && thrown.code === "conflict") throw thrown;
-      onEvent("warning", `going on without the Lease that keeps a second engine out: ${describeError(thrown)}`);
-      return undefined;
+      if (!(thrown instanceof KmsEtcdError) || thrown.code === "conflict") throw thrown;
+      if (!noAnswer.has(thrown.code) && !withoutLease) throw refusedLease(thrown);
+      const until = withoutLease ? "" : ", for repairs only until it can be had";
+      onEvent("warning", `going on without the Lease that keeps a second engine out${until}: ${describeError(thrown)}`);
+      return { problem: describeError(thrown) };
     }
     await clock.sleep(lookInterval, signal);
   }
 }
 
-interface Keeper {
-  /** Who has taken the Lease from this engine. */
-  lostTo(): string | undefined;
+interface Keeper extends HeldLease {
   /** Resolves after `stop`, with the record that is this engine's then. */
   readonly ended: Promise<LeaseRecord | undefined>;
 }
 
 /** Renews until `stop`, and tries to have the Lease where it could not be had. */
 function keep(
-  { lease, identity, onEvent, clock = systemClock }: EngineLeaseOptions,
-  held: LeaseRecord | undefined,
+  { lease, identity, onEvent, withoutLease = false, clock = systemClock }: EngineLeaseOptions,
+  taken: LeaseRecord | { readonly problem: string },
   stop: AbortSignal,
   onLost: () => void,
 ): Keeper {
   let lost: string | undefined;
   const lostTo = () => lost;
   const isStopped = () => stop.aborted;
+  const held = "problem" in taken ? undefined : taken;
   let own = held;
-  let goodUntil = held === undefined ? undefined : clock.now() + leaseDuration;
+  let goodUntil = held === undefined ? 0 : clock.now() + leaseDuration;
+  let isSaid = held === undefined;
+  let problem = "problem" in taken ? taken.problem : "";
 
   async function renew(): Promise<LeaseRecord | undefined> {
     const renewed = own && (await lease.write(own, identity.holder, stop));
@@ -175,16 +190,30 @@ function keep(
         if (renewed === undefined) continue;
         own = renewed;
         goodUntil = clock.now() + leaseDuration;
+        isSaid = false;
       } catch (thrown) {
+        problem = describeError(thrown);
         // While an API server restarts, a renewal or two may fail; a Lease that has run out is worth a word, once.
-        if (isStopped() || goodUntil === undefined || clock.now() < goodUntil) continue;
-        goodUntil = undefined;
-        onEvent("warning", `the Lease that keeps a second engine out has run out: ${describeError(thrown)}`);
+        if (isStopped() || isSaid || clock.now() < goodUntil) continue;
+        isSaid = true;
+        onEvent("warning", `the Lease that keeps a second engine out has run out: ${problem}`);
       }
     }
   }
 
-  return { lostTo, ended: loop() };
+  const missing = () => (withoutLease || clock.now() < goodUntil ? undefined : problem);
+  return { lostTo, missing, ended: loop() };
+}
+
+/** Then nobody says whether another engine is at work; anything else is an answer. */
+const noAnswer: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
+
+function refusedLease(thrown: KmsEtcdError): KmsEtcdError {
+  const remedy = thrown.remedy ?? "see why the API servers refuse it";
+  return new KmsEtcdError(thrown.code, `the Lease that keeps a second engine out is refused: ${thrown.message}`, {
+    remedy: `${remedy}; where no second engine can be, --without-lease (withoutLease of an EncryptionRollout) does without`,
+    cause: thrown,
+  });
 }
 
 /** Nobody's: its process is known to have ended, or it is older than clocks can differ. */

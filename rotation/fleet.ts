@@ -28,9 +28,18 @@ export interface Fleet {
   /** Keeps the present file as a backup by its hash, then replaces it. Throws `conflict` when the hash is another. */
   writeConfig(write: ConfigWrite): Promise<void>;
   /** Puts the backup with `loadedHash` in the place of the file with `expectedHash`. Throws `not-found` without one. */
-  restoreConfig(server: string, expectedHash: string, loadedHash: string): Promise<void>;
+  restoreConfig(server: string, expectedHash: string | undefined, loadedHash: string): Promise<void>;
+  /**
+   * The server is ready with the file that has this hash, so it has nothing to go back to any more. Only for fleets that
+   * observe a `fallback`; a run asks for it while one is there.
+   */
+  confirmLoaded?(server: string, hash: string): Promise<void>;
   /** Asks for a restart of the API server with the configuration that is on disk. Returns when asked, not when ready. */
   restart(server: string): Promise<void>;
+  /** Gives the API server what it lacks by its `setUp`. Only for fleets that observe one. Returns when asked, not when ready. */
+  setUp?(server: string): Promise<void>;
+  /** Takes back what `setUp` of this fleet changed. */
+  undoSetUp?(server: string): Promise<void>;
   /** Closes connections. */
   close(): Promise<void>;
 }

@@ -242,7 +242,7 @@ function note(
     stage,
     summary: known?.summary ?? decision.reason,
     servers,
-    restarts: (known?.restarts ?? 0) + (action.kind === "restart" ? 1 : 0),
+    restarts: (known?.restarts ?? 0) + (action.kind === "restart" || action.kind === "setUp" ? 1 : 0),
     expectedMs: Math.round(
       (known?.expectedMs ?? 0) + expectedTime(observed, action, (amounts.objects ?? 0) / objectsPerSecond),
     ),
@@ -257,6 +257,7 @@ function expectedTime(observed: Observation, action: Action, rewriteSeconds: num
     case "writeConfig":
       return action.writes.some((write) => byName(observed, write.server)?.reload === "hot") ? reloadInterval : 1_000;
     case "restart":
+    case "setUp":
       return restartTime;
     default:
       return 1_000;

@@ -50,12 +50,26 @@ export function predict(
         goal,
         endpointOf,
       );
-    case "restoreLoaded":
-      return changeServer(observed, action.server, (server) =>
-        server.loaded.config === undefined
-          ? server
-          : { ...server, file: { hash: action.loadedHash, config: server.loaded.config, writtenAt: observed.now } },
+    case "setUp":
+      return settle(
+        changeServer(observed, action.server, ({ setUp, ...server }) =>
+          loadedNow(
+            { ...server, processStartedAt: observed.now, reload: setUp?.reloadAfter ?? server.reload },
+            observed.now,
+          ),
+        ),
+        observed,
+        goal,
+        endpointOf,
       );
+    case "undoSetUp":
+      return changeServer(observed, action.server, ({ setUpUnproven: _, ...server }) => server);
+    case "restoreLoaded":
+      return changeServer(observed, action.server, ({ fileProblem: _problem, fallback, ...server }) => {
+        const config = [server.loaded, fallback].find((kept) => kept?.hash === action.loadedHash)?.config;
+        if (config === undefined) return server;
+        return { ...server, file: { hash: action.loadedHash, config, writtenAt: observed.now } };
+      });
     case "rewrite": {
       const { stored } = observed;
       if (stored === undefined) return observed;
@@ -119,6 +133,20 @@ function predictMeasurement(observed: Observation, measurement: Measurement, goa
           servers: serverStates(observed.servers),
         },
       };
+    }
+    case "snapshot": {
+      const etcd = observed.etcd ?? { clusterId: "", revision: 0, raftIndex: 0 };
+      const record = {
+        formatVersion: 1 as const,
+        snapshot: "",
+        bytes: 0,
+        sha256: "",
+        takenAt: "",
+        ...etcd,
+        needs: [],
+        unknown: 0,
+      };
+      return { ...observed, snapshot: { directory: measurement.directory, record, etcd } };
     }
     case "readThrough": {
       const server = observed.servers.find((candidate) => candidate.name === measurement.server);

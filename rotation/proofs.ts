@@ -2,6 +2,7 @@
 import type { WriteKey } from "../core/write-key";
 import type { RewriteTarget } from "./decision";
 import type {
+  EtcdPosition,
   Observation,
   ReadThroughProof,
   ServerObservation,
@@ -20,12 +21,13 @@ export function serverStates(servers: readonly ServerObservation[]): readonly Se
   return servers.flatMap((server) => serverState(server) ?? []);
 }
 
-/** The stored proof, if no server has been added, restarted or reloaded since, and it covers every target. */
+/** The stored proof, if no server has been added, restarted or reloaded and no etcd restored since, and it covers every target. */
 export function validStored(observed: Observation, targets: readonly RewriteTarget[]): StoredProof | undefined {
   const proof = observed.stored;
   if (proof === undefined) return undefined;
   const now = serverStates(observed.servers);
   if (now.length !== observed.servers.length || !sameStates(proof.servers, now)) return undefined;
+  if (!isEtcdUnchanged(observed.etcd, proof.etcd)) return undefined;
   return targets.every((target) => proof.resources.some((entry) => entry.resource === target.resource))
     ? proof
     : undefined;
@@ -34,7 +36,10 @@ export function validStored(observed: Observation, targets: readonly RewriteTarg
 /** The pass through this server as it is now, if one was made. */
 export function validReadThrough(observed: Observation, server: ServerObservation): ReadThroughProof | undefined {
   const now = serverState(server);
-  return now && observed.readThrough.find((proof) => sameStates([proof.state], [now]));
+  return (
+    now &&
+    observed.readThrough.find((proof) => sameStates([proof.state], [now]) && isEtcdUnchanged(observed.etcd, proof.etcd))
+  );
 }
 
 /** Objects of `entry` that are stored with another key than they should be; unknown values count, they may be anything. */
@@ -48,6 +53,17 @@ export function staleTotal(proof: StoredProof, targets: readonly RewriteTarget[]
     const entry = proof.resources.find((candidate) => candidate.resource === target.resource);
     return sum + (entry === undefined ? 0 : staleObjects(entry, target.key));
   }, 0);
+}
+
+/** Whether etcd has only gone on since a proof. A proof that was not made in etcd is not bound to it; one that was needs to see it. */
+export function isEtcdUnchanged(now: EtcdPosition | undefined, then: EtcdPosition | undefined): boolean {
+  if (then === undefined) return true;
+  return (
+    now !== undefined &&
+    now.clusterId === then.clusterId &&
+    now.revision >= then.revision &&
+    now.raftIndex >= then.raftIndex
+  );
 }
 
 function uses(stored: WriteKey, wanted: WriteKey): boolean {

@@ -43,7 +43,7 @@ export function situationOf(observed: Observation, goal: Goal, endpointOf: Endpo
     const item = plaintext ? identityItem : kmsItem(goal.writer, slot, endpointOf);
     return { slot, item, writer: writerOf([item]) };
   });
-  const keyId = goal.writer === "identity" ? undefined : keyIdOf(observed, goal.writer);
+  const keyId = goal.writer === "identity" ? undefined : reportedKeyId(observed, goal.writer);
   const targets = slots.flatMap(({ slot, writer }) =>
     slot.resources.map((resource) => ({
       resource,
@@ -74,20 +74,44 @@ export function listOf(server: ServerObservation, slot: Slot): readonly Provider
   return server.file === undefined ? [identityItem] : slotProviders(server.file.config, slot);
 }
 
-/** The declared plugin behind a provider of `slot`, if it is one of ours. */
+/**
+ * The declared plugin behind a provider of `slot`: by the name that the engine gives its item, by the socket that a
+ * configuration names, or by the key_id of values stored under it. The name alone is not enough: one that was adopted, or
+ * made when resources were grouped otherwise, is no less the key's.
+ */
 export function declaredPlugin(situation: Situation, slot: Slot, id: ProviderId): PluginInstance | undefined {
-  return situation.goal.declared.find((plugin) => writerOf([kmsItem(plugin, slot, situation.endpointOf)]) === id);
+  const { goal, observed, endpointOf } = situation;
+  const byName = goal.declared.find((plugin) => writerOf([kmsItem(plugin, slot, endpointOf)]) === id);
+  if (byName !== undefined) return byName;
+  const item = knownItem(observed, slot, id);
+  if (item !== undefined) {
+    return item.kind === "kms" ? goal.declared.find((plugin) => endpointOf(plugin) === item.endpoint) : undefined;
+  }
+  const entries = (observed.stored?.resources ?? []).filter((entry) => slot.resources.includes(entry.resource));
+  const keyIds = entries.flatMap((entry) =>
+    entry.keys.flatMap(({ key }) => (key.provider === id ? (key.keyId ?? []) : [])),
+  );
+  return goal.declared.find((plugin) => keyIds.includes(reportedKeyId(observed, plugin) ?? ""));
 }
 
 /** An item that reads `id`: as some server has it, or rebuilt from a declared key. Undefined: nobody knows how. */
 export function itemFor(situation: Situation, slot: Slot, id: ProviderId): ProviderItem | undefined {
   if (id === identityProvider) return identityItem;
-  for (const config of knownConfigs(situation.observed).values()) {
+  const item = knownItem(situation.observed, slot, id);
+  if (item !== undefined) return item;
+  const plugin = declaredPlugin(situation, slot, id);
+  // The values have the name in their prefix, so the item has to have it too.
+  return plugin && { ...kmsItem(plugin, slot, situation.endpointOf), name: id.slice(kmsV2.length) };
+}
+
+const kmsV2 = "kms/v2/";
+
+function knownItem(observed: Observation, slot: Slot, id: ProviderId): ProviderItem | undefined {
+  for (const config of knownConfigs(observed).values()) {
     const item = slotProviders(config, slot).find((candidate) => providerIds(candidate).includes(id));
     if (item !== undefined) return item;
   }
-  const plugin = declaredPlugin(situation, slot, id);
-  return plugin && kmsItem(plugin, slot, situation.endpointOf);
+  return undefined;
 }
 
 /**
@@ -117,7 +141,7 @@ function knownConfigs(observed: Observation): ReadonlyMap<string, EncryptionConf
 }
 
 /** The key_id that the plugins themselves report, as far as they agree; a local key's is in its reference. */
-function keyIdOf(observed: Observation, plugin: PluginInstance): string | undefined {
+export function reportedKeyId(observed: Observation, plugin: PluginInstance): string | undefined {
   const proof = observed.crosswise.find((candidate) => candidate.plugin === plugin.name);
   if (proof !== undefined && proof.failure === undefined) return proof.keyId;
   if (plugin.key.kind === "local") return plugin.key.keyId;

@@ -224,7 +224,7 @@ function troubleOf(
   }
   if ("problem" in stored) return [...trouble, `what is stored could not be counted: ${stored.problem}`];
   for (const { resource, unknown } of stored.resources) {
-    if (unknown > 0) trouble.push(`${unknown} ${resource} could not be understood`);
+    if (unknown > 0 && stored.method !== "counted") trouble.push(`${unknown} ${resource} could not be understood`);
   }
   return trouble;
 }

@@ -75,13 +75,15 @@ function storedLines({ resources, method, measuredAt }: StoredStatus, servers: n
             : `written by ${writtenBy.join(", ")}`;
       return [resource, providerText(key), key.keyId ?? "-", String(key.objects), state];
     }),
-    ...(unknown > 0 ? [[resource, "not understood", "-", String(unknown), "unknown"]] : []),
+    ...(unknown > 0
+      ? [[resource, method === "counted" ? "not looked at" : "not understood", "-", String(unknown), "unknown"]]
+      : []),
     ...(objects === 0 ? [[resource, "-", "-", "0", "none stored"]] : []),
   ]);
   const how =
     method === "etcd"
       ? "every stored value was read in etcd"
-      : "every object was offered to every server, through the API";
+      : "counted through the API; with which keys objects are stored only verify and rewrite can see without etcd";
   return [...table(["RESOURCE", "STORED WITH", "KEY ID", "OBJECTS", "STATE"], rows), `${how}, ${measuredAt}`];
 }
 

@@ -82,7 +82,7 @@ export const everyServerIsReady: Rule = (situation) => {
         server: server.name,
         expectedHash: file.hash,
         loadedHash: lastReadyHash,
-        because: `${server.name} did not become ready with ${file.hash}: ${trouble(server) ?? ""}`,
+        failed: `${server.name} did not become ready with ${file.hash}: ${trouble(server) ?? ""}`,
       },
       reason: `${server.name} goes back to the configuration it was last ready with`,
     };
@@ -96,7 +96,11 @@ export const noServerStaysAway: Rule = ({ observed }) => {
   if (troubled.length === 0) return undefined;
   return blocked(
     RotationStage.Plugin,
-    troubled.map((server) => `${server.name}: ${trouble(server) ?? ""}`).join("; "),
+    troubled
+      .map((server) =>
+        [`${server.name}: ${trouble(server) ?? ""}`, server.fileProblem?.reason].filter(Boolean).join("; "),
+      )
+      .join("; "),
     troubled.every((server) => server.unreachable !== undefined && server.file === undefined)
       ? `bring ${names(troubled)} back, or take it out of the list of servers if it is gone for good; then run again`
       : `bring ${names(troubled)} back (its API server's log says what it lacks), then run again`,
@@ -174,14 +178,14 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
   }
   // A run that finds an old file waiting gives it the full time too; so a clock that differs does no harm.
   if (observed.now - Math.max(file.writtenAt, observed.runStartedAt) <= goal.limits.reload) return undefined;
-  const because = `${server.name} did not load ${file.hash} within ${seconds(goal.limits.reload)} (${loaded.basis} still says ${loaded.hash ?? "nothing"}; ${loaded.failures} failed reloads)`;
+  const failed = `${server.name} did not load ${file.hash} within ${seconds(goal.limits.reload)} (${loaded.basis} still says ${loaded.hash ?? "nothing"}; ${loaded.failures} failed reloads)`;
   if (loaded.hash === undefined) {
-    return blocked(RotationStage.Read, because, `look at the log of ${server.name}'s API server, then run again`);
+    return blocked(RotationStage.Read, failed, `look at the log of ${server.name}'s API server, then run again`);
   }
   return {
     kind: "act",
     stage: RotationStage.Read,
-    action: { kind: "restoreLoaded", server: server.name, expectedHash: file.hash, loadedHash: loaded.hash, because },
+    action: { kind: "restoreLoaded", server: server.name, expectedHash: file.hash, loadedHash: loaded.hash, failed },
     reason: `${server.name} goes back to the file it has loaded`,
   };
 }
@@ -206,12 +210,12 @@ function withoutPlugin(
   if (observed.now - Math.max(file.writtenAt, observed.runStartedAt) <= goal.limits.plugin) {
     return wait(RotationStage.Plugin, `${server.name}: ${away}`);
   }
-  const because = `${server.name} cannot restart with ${file.hash}: ${away}`;
-  if (loaded.hash === undefined) return blocked(RotationStage.Read, because, "mend the plugin, then run again");
+  const failed = `${server.name} cannot restart with ${file.hash}: ${away}`;
+  if (loaded.hash === undefined) return blocked(RotationStage.Read, failed, "mend the plugin, then run again");
   return {
     kind: "act",
     stage: RotationStage.Read,
-    action: { kind: "restoreLoaded", server: server.name, expectedHash: file.hash, loadedHash: loaded.hash, because },
+    action: { kind: "restoreLoaded", server: server.name, expectedHash: file.hash, loadedHash: loaded.hash, failed },
     reason: `${server.name} goes back to the file it has loaded`,
   };
 }

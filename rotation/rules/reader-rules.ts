@@ -3,6 +3,7 @@
  * gives back a reader which a server lacks although data or another server needs it.
  */
 import { type ProviderItem, providerIds, readersOf, writerOf } from "../../core/encryption-configuration";
+import { describeKey } from "../../core/key-reference";
 import type { PluginInstance } from "../../core/plugin-instance";
 import { RotationStage } from "../../core/rotation-stage";
 import type { ProviderId } from "../../core/write-key";
@@ -12,7 +13,7 @@ import { serverState, validReadThrough, validStored } from "../proofs";
 import { declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
-import { blocked, type Rule, wait } from "./rule";
+import { blocked, configWrite, type Rule, wait } from "./rule";
 
 /** Servers that can read different things, or a server that can't get ready: look at what is stored before judging. */
 export const differencesAreMeasured: Rule = (situation) => {
@@ -58,6 +59,13 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
         );
       }
       const plugin = declaredPlugin(situation, slot, id);
+      if (plugin !== undefined && situation.goal.retired?.includes(plugin.name)) {
+        return blocked(
+          RotationStage.Read,
+          `stored ${slot.resources.join(", ")} need ${id}, whose key (${describeKey(plugin.key)}) has been retired`,
+          "take its version out of retireKeyVersions, which makes the key usable again, then run again",
+        );
+      }
       const notYet = plugin && pluginDecision(situation, plugin, lacking);
       if (notYet !== undefined) return notYet;
     }
@@ -145,7 +153,7 @@ function addReadersDecision(
       const items = itemsFor(situation, slot, missing(server, slot, required));
       if (items.length > 0) config = withSlotProviders(config, slot, addReaders(listOf(server, slot), items));
     }
-    return { server: server.name, expectedHash: server.file?.hash, config };
+    return configWrite(server, config);
   });
   return {
     kind: "act",

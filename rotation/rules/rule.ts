@@ -1,6 +1,7 @@
 /** A rule looks at the situation and either decides or leaves it to the next rule. `decide` runs them in order. */
+import type { EncryptionConfiguration } from "../../core/encryption-configuration";
 import type { RotationStage } from "../../core/rotation-stage";
-import type { Decision } from "../decision";
+import type { ConfigWrite, Decision } from "../decision";
 import type { ServerObservation } from "../observation";
 import type { Situation } from "../situation";
 
@@ -16,6 +17,13 @@ export function wait(stage: RotationStage, reason: string): Decision {
 
 export function names(servers: readonly ServerObservation[]): string {
   return servers.map((server) => server.name).join(", ");
+}
+
+/** The file of `server` replaced, as it was observed. */
+export function configWrite(server: ServerObservation, config: EncryptionConfiguration): ConfigWrite {
+  const loadedHash = server.loaded.hash ?? server.lastReadyHash;
+  const write = { server: server.name, expectedHash: server.file?.hash, config };
+  return loadedHash === undefined ? write : { ...write, loadedHash };
 }
 
 /** "1 object", "2 objects". */

@@ -16,7 +16,12 @@ describe("the engine's Lease", () => {
 
   /** An engine whose work lasts until `finish` is called, or its signal is aborted. */
   function engine(name: string, more: Partial<EngineLeaseOptions> = {}) {
-    const state = { begun: false, lostTo: undefined as string | undefined, finish: () => {} };
+    const state = {
+      begun: false,
+      lostTo: undefined as string | undefined,
+      missing: (): string | undefined => undefined,
+      finish: () => {},
+    };
     const stop = new AbortController();
     const ended = withEngineLease(
       {
@@ -27,12 +32,13 @@ describe("the engine's Lease", () => {
         onEvent: (kind, message) => said.push(`${name} ${kind}: ${message}`),
         ...more,
       },
-      (signal, lostTo) =>
+      (signal, held) =>
         new Promise<string>((resolve) => {
           state.begun = true;
+          state.missing = held.missing;
           state.finish = () => resolve("done");
           signal.addEventListener("abort", () => {
-            state.lostTo = lostTo();
+            state.lostTo = held.lostTo();
             resolve("stopped");
           });
         }),
@@ -133,11 +139,31 @@ describe("the engine's Lease", () => {
     const a = engine("a");
     await settled();
     assert.equal(a.state.begun, true);
-    assert.match(said.join("\n"), /^a warning: going on without the Lease .*ECONNREFUSED$/);
+    assert.match(said.join("\n"), /^a warning: going on without the Lease .*repairs only.*ECONNREFUSED$/);
+    await clock.advance(leaseDuration / 3);
+    assert.match(a.state.missing() ?? "", /ECONNREFUSED/);
     lease.problem = undefined;
     await clock.advance(leaseDuration / 3);
     assert.equal(lease.record?.holder, "a");
+    assert.equal(a.state.missing(), undefined);
     assert.equal(said.length, 1);
+  });
+
+  it("API servers refuse the Lease => refused with what they lack, no work begun; with withoutLease => the work, and a word", async () => {
+    lease.refusal = "cp1: GET /: HTTP 403: forbidden";
+    const refused = engine("a");
+    await assert.rejects(refused.ended, (thrown) => {
+      assert.ok(thrown instanceof KmsEtcdError && thrown.code === "permission-denied");
+      assert.match(thrown.message, /refused: cp1.*403/);
+      assert.match(thrown.remedy ?? "", /allow it; .*--without-lease/);
+      return true;
+    });
+    assert.equal(refused.state.begun, false);
+    const b = engine("b", { withoutLease: true });
+    await settled();
+    assert.equal(b.state.begun, true);
+    assert.equal(b.state.missing(), undefined);
+    assert.match(said.join("\n"), /^b warning: going on without the Lease that keeps a second engine out: cp1.*403/);
   });
 
   it("began without the Lease, and another engine has it once API servers answer => stops", async () => {
@@ -157,9 +183,11 @@ describe("the engine's Lease", () => {
     lease.problem = "restarting";
     await clock.advance(leaseDuration - 1_000);
     assert.deepEqual(said, []);
+    assert.equal(a.state.missing(), undefined);
     await clock.advance(5 * leaseDuration);
     assert.equal(said.length, 1);
     assert.match(said.join(), /has run out: restarting$/);
+    assert.equal(a.state.missing(), "restarting");
     lease.problem = undefined;
     await clock.advance(leaseDuration / 3);
     assert.equal(lease.record?.holder, "a");

@@ -7,6 +7,8 @@ export interface MemoryLease extends EngineLease {
   record: Omit<LeaseRecord, "now"> | undefined;
   /** Why no API server answers. */
   problem: string | undefined;
+  /** Why API servers answer with a refusal. */
+  refusal: string | undefined;
   /** As another engine, or a person, would write it. */
   put(holder: string, renewedAt: number): void;
 }
@@ -15,11 +17,13 @@ export function memoryLease(clock: Pick<Clock, "now">): MemoryLease {
   let version = 0;
   const answer = () => {
     if (self.problem !== undefined) throw new KmsEtcdError("unreachable", self.problem);
+    if (self.refusal !== undefined) throw new KmsEtcdError("permission-denied", self.refusal, { remedy: "allow it" });
   };
   const read = (): LeaseRecord | undefined => self.record && { ...self.record, now: clock.now() };
   const self: MemoryLease = {
     record: undefined,
     problem: undefined,
+    refusal: undefined,
     put(holder, renewedAt) {
       version += 1;
       const record = { holder, acquiredAt: renewedAt, renewedAt, duration: leaseDuration, version: String(version) };

@@ -23,10 +23,10 @@ describe("a rotation as the one engine at work", () => {
     holders = new Set();
   });
 
-  function run(alone: Partial<AloneBy> | undefined, fleet: Fleet = cluster.fleet) {
+  function run(alone: Partial<AloneBy> | undefined, fleet: Fleet = cluster.fleet, version = 1) {
     return runRotationAlone(
       {
-        goal: goalFor(1, ["cp1", "cp2"]),
+        goal: goalFor(version, ["cp1", "cp2"]),
         fleet,
         stored: cluster.stored,
         clock: cluster.clock,
@@ -78,12 +78,39 @@ describe("a rotation as the one engine at work", () => {
     assert.equal((await run({})).kind, "done");
   });
 
-  it("no API server answers => goes on, and a warning says so", async () => {
+  it("no API server answers => what repairs is done, everything else waits for the Lease, then the run says so", async () => {
+    await run({});
+    const target = cluster.hosts[0];
+    if (target === undefined) throw new Error("no host");
+    target.garbage = "sha256:00";
     lease.problem = "cp1: ECONNREFUSED";
-    const outcome = await run({});
+    const outcome = await run({}, cluster.fleet, 2);
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /only repairs are done without the Lease .*ECONNREFUSED/);
+    assert.match(outcome.remedy ?? "", /--without-lease/);
+    assert.equal(target.garbage, undefined, "the file was repaired");
+    assert.ok(
+      cluster.hosts.every((host) => host.plugins.size === 1),
+      "no step of the rotation was done",
+    );
+    lease.problem = undefined;
+    assert.equal((await run({}, cluster.fleet, 2)).kind, "done");
+  });
+
+  it("no API server answers, and whoever started it answers for being alone => goes on", async () => {
+    lease.problem = "cp1: ECONNREFUSED";
+    const outcome = await run({ withoutLease: true });
     assert.equal(outcome.kind, "done", outcome.reason);
     const warnings = events.filter((event) => event.kind === "warning").map((event) => event.message);
     assert.match(warnings.join("\n"), /going on without the Lease .*ECONNREFUSED/);
+  });
+
+  it("API servers refuse the Lease => blocked with the permission that is missing, and the cluster was not touched", async () => {
+    lease.refusal = "cp1: HTTP 403";
+    const outcome = await run({});
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /refused: cp1: HTTP 403/);
+    assert.equal(cluster.effects(), 0);
   });
 
   it("a platform without a Lease => the rotation as it is", async () => {

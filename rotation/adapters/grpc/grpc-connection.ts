@@ -1,5 +1,5 @@
 /**
- * Unary gRPC calls over any connection: a plugin's unix socket, one that SSH forwards, or TLS to etcd. grpc-js dials for itself
+ * gRPC calls over any connection: a plugin's unix socket, one that SSH forwards, or TLS to etcd. grpc-js dials for itself
  * and can't be given a stream; Node's own HTTP/2 client can. Wire format: grpc.io, "gRPC over HTTP2".
  */
 import {
@@ -48,6 +48,16 @@ export interface GrpcConnection {
     request: Request,
     signal: AbortSignal,
   ): Promise<Response>;
+  /**
+   * A call with many answers, given one after the other: the next is taken from the wire when `onMessage` has ended. Resolves
+   * after the last one; throws as `call` does, and what `onMessage` throws.
+   */
+  stream<Request, Response>(
+    method: GrpcMethod<Request, Response>,
+    request: Request,
+    onMessage: (message: Response) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
   isOpen(): boolean;
   close(): void;
 }
@@ -99,8 +109,35 @@ export function grpcConnection(connection: Duplex, { peer, longestAnswer }: Grpc
     return method.responseDeserialize(frame.subarray(5));
   }
 
+  async function stream<Request, Response>(
+    method: GrpcMethod<Request, Response>,
+    request: Request,
+    onMessage: (message: Response) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (session.destroyed || session.closed) throw unreachable(broken?.message ?? "the connection is closed");
+    const name = method.path.slice(method.path.lastIndexOf("/") + 1);
+    const answer = await exchangeMany(
+      session,
+      method.path,
+      frameOf(method.requestSerialize(request)),
+      (bytes) => onMessage(method.responseDeserialize(bytes)),
+      signal,
+    ).catch((thrown: unknown) => {
+      if (thrown instanceof WireFailure) {
+        if (signal.aborted) throw new KmsEtcdError("timeout", `${peer}: no answer to ${name} in time`);
+        throw unreachable((broken ?? thrown).message);
+      }
+      throw thrown;
+    });
+    if (answer.httpStatus !== 200) throw unreachable(`HTTP ${answer.httpStatus} instead of a gRPC answer`);
+    if (answer.status === undefined) throw unreachable(broken?.message ?? "the connection ended without an answer");
+    if (answer.status.code !== 0) throw new GrpcStatusError(answer.status.code, `${name}: ${answer.status.message}`);
+  }
+
   return {
     call,
+    stream,
     isOpen: () => !session.destroyed && !session.closed,
     close: () => {
       session.destroy();
@@ -157,6 +194,55 @@ function exchange(session: ClientHttp2Session, path: string, body: Buffer, { lon
     });
     stream.end(body);
   });
+}
+
+/** The connection failed, not whoever takes the messages. */
+class WireFailure extends Error {}
+
+async function exchangeMany(
+  session: ClientHttp2Session,
+  path: string,
+  body: Buffer,
+  onMessage: (bytes: Buffer) => Promise<void>,
+  signal: AbortSignal,
+): Promise<Omit<Answer, "frame">> {
+  const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" };
+  const stream: ClientHttp2Stream = session.request(headers);
+  let httpStatus = 0;
+  let status: Answer["status"];
+  stream.on("response", (received) => {
+    httpStatus = Number(received[":status"]);
+    status = grpcStatus(received) ?? status;
+  });
+  stream.on("trailers", (received: IncomingHttpHeaders) => {
+    status = grpcStatus(received) ?? status;
+  });
+  const closed = new Promise<void>((resolve) => stream.once("close", resolve));
+  const onAbort = () => stream.destroy(new WireFailure("aborted"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  stream.end(body);
+  let rest: Buffer = Buffer.alloc(0);
+  try {
+    const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    for (;;) {
+      const { done, value } = await chunks.next().catch((thrown: unknown) => {
+        throw new WireFailure(thrown instanceof Error ? thrown.message : String(thrown));
+      });
+      if (done === true) break;
+      rest = rest.length === 0 ? value : Buffer.concat([rest, value]);
+      while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
+        const end = 5 + rest.readUInt32BE(1);
+        await onMessage(rest.subarray(5, end));
+        rest = rest.subarray(end);
+      }
+    }
+    await closed;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    stream.destroy();
+  }
+  return { httpStatus, status };
 }
 
 function grpcStatus(headers: IncomingHttpHeaders): Answer["status"] {

@@ -13,18 +13,22 @@ import { parseEncryptionConfig, renderEncryptionConfig } from "./encryption-conf
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
 import type { Host } from "./host";
+import { hostManifests } from "./host-manifests";
 import { parseManifest } from "./manifest";
 import { isOurPlugin } from "./plugin-manifest";
 import { removeExpected, replaceFile } from "./replace-file";
+import { isAsWritten, manifestDifferences, sealManifest } from "./sealed-manifest";
+import { keepWrittenRecord, nextRecord, readWrittenRecord } from "./written-record";
 
 const configMode = 0o600;
 const manifestMode = 0o600;
 
-/** `config` has the endpoints of this host. */
+/** `config` has the endpoints of this host; `loadedHash` is what its API server has loaded, where that is known. */
 export async function writeHostConfig(
   at: FleetHost,
   expectedHash: string | undefined,
   config: EncryptionConfiguration,
+  loadedHash?: string,
 ): Promise<void> {
   const { host, encryptionConfigFile: path, backupDirectory } = at;
   const present = (await host.readFile(path))?.bytes;
@@ -37,11 +41,36 @@ export async function writeHostConfig(
     if (present !== undefined) await keepBackup(host, backupDirectory, present);
     // The new one too: it may be overwritten by hand after it was loaded.
     await keepBackup(host, backupDirectory, bytes);
+    await record(at, fileHash(bytes), hash, loadedHash);
   }
   await replaceFile(host, { path, expectedHash, bytes, mode: configMode });
 }
 
-export async function restoreHostConfig(at: FleetHost, expectedHash: string, loadedHash: string): Promise<void> {
+/** Before the file itself, so that there is no file of the engine's without its record. */
+async function record(
+  { host, backupDirectory }: FleetHost,
+  written: string,
+  replaced: string | undefined,
+  loaded: string | undefined,
+): Promise<void> {
+  const before = await readWrittenRecord(host, backupDirectory);
+  await keepWrittenRecord(host, backupDirectory, nextRecord(before, { written, replaced, loaded }));
+}
+
+/** The API server is ready with the file that has this hash: there is nothing to go back to any more. */
+export async function confirmHostConfig(at: FleetHost, hash: string): Promise<void> {
+  const { host, encryptionConfigFile: path, backupDirectory } = at;
+  const present = (await host.readFile(path))?.bytes;
+  if (present === undefined || fileHash(present) !== hash) return;
+  await keepBackup(host, backupDirectory, present);
+  await keepWrittenRecord(host, backupDirectory, { written: hash, replaced: hash, loaded: hash });
+}
+
+export async function restoreHostConfig(
+  at: FleetHost,
+  expectedHash: string | undefined,
+  loadedHash: string,
+): Promise<void> {
   const { host, encryptionConfigFile: path, backupDirectory } = at;
   const present = (await host.readFile(path))?.bytes;
   const hash = present && fileHash(present);
@@ -52,18 +81,35 @@ export async function restoreHostConfig(at: FleetHost, expectedHash: string, loa
       remedy: `put the file with this SHA-256 back to ${path} by hand; it is what the API server was last well with`,
     });
   }
-  if (present !== undefined && hash === expectedHash) await keepBackup(host, backupDirectory, present);
+  if (hash === expectedHash) {
+    if (present !== undefined) await keepBackup(host, backupDirectory, present);
+    await record(at, loadedHash, hash, loadedHash);
+  }
   await replaceFile(host, { path, expectedHash, bytes, mode: configMode });
 }
 
+/**
+ * Never overwrites what somebody else wrote under the plugin's file name, or edited: throws `blocked`, saying where it differs.
+ */
 export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Promise<void> {
   const { host, manifestDirectory, pluginSocketDirectory } = at;
-  const bytes = Buffer.from(at.pluginManifest(plugin));
+  const wanted = sealManifest(at.pluginManifest(plugin, await hostManifests(host, manifestDirectory)));
   await host.makeDirectory(pluginSocketDirectory);
   const path = join(manifestDirectory, `${plugin.name}.yaml`);
   const present = (await host.readFile(path))?.bytes;
-  if (present?.equals(bytes)) return;
-  await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: manifestMode });
+  const text = present?.toString("utf8");
+  if (text === wanted) return;
+  if (text !== undefined && !isAsWritten(text)) {
+    const differing = manifestDifferences(text, wanted);
+    if (differing.length === 0) return;
+    throw new KmsEtcdError(
+      "blocked",
+      `${host.name}: ${path} is not the manifest that the engine writes; it differs in ${differing.join(", ")}`,
+      { remedy: "take the edit back, or move the file away and let the engine write it, then run again" },
+    );
+  }
+  const expectedHash = present && fileHash(present);
+  await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });
 }
 
 /**
@@ -82,6 +128,8 @@ export async function stopHostPlugin(at: FleetHost, plugin: string): Promise<voi
     const bytes = (await host.readFile(path))?.bytes;
     const manifest = bytes && parseManifest(bytes.toString("utf8"));
     if (bytes === undefined || manifest?.name !== plugin || !isOurPlugin(manifest)) continue;
+    // What somebody has edited in it is kept.
+    if (!isAsWritten(bytes.toString("utf8"))) await keepBackup(host, at.backupDirectory, bytes);
     await removeExpected(host, path, fileHash(bytes));
   }
 }

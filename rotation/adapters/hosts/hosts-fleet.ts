@@ -12,9 +12,17 @@ import { askApiServer } from "./api-server-status";
 import { probeCrosswise } from "./crosswise-probe";
 import { type EndpointMap, endpointMap } from "./endpoint-map";
 import type { FleetHost } from "./fleet-host";
-import { requestRestart, restoreHostConfig, startHostPlugin, stopHostPlugin, writeHostConfig } from "./host-actions";
+import {
+  confirmHostConfig,
+  requestRestart,
+  restoreHostConfig,
+  startHostPlugin,
+  stopHostPlugin,
+  writeHostConfig,
+} from "./host-actions";
 import { type LockSettings, withHostLock } from "./host-lock";
-import { type HostMemory, observeHost } from "./observe-host";
+import { type DoneSetUp, setUpHost, undoSetUp } from "./host-setup";
+import { type HostMemory, type HostObservation, observeHost } from "./observe-host";
 import { compareWithList, identityLeases } from "./server-discovery";
 
 export interface HostsFleetOptions {
@@ -44,6 +52,7 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
   const idHashes = new Map<string, string>();
   const configs = new Map<string, EncryptionConfiguration>();
   const memory = hostMemory(idHashes, configs);
+  const setUps = new Map<string, DoneSetUp>();
 
   function member(server: string) {
     const found = members.find(({ at }) => at.host.name === server);
@@ -60,12 +69,30 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
     return withHostLock(at.host, at.backupDirectory, () => action(at, endpoints), lock);
   }
 
+  async function ask(server: string) {
+    const { client } = member(server);
+    const status = await withDeadline(new AbortController().signal, observeTimeout, (limited) =>
+      askApiServer(client, limited),
+    );
+    if (status.unreachable !== undefined) return { runningSince: undefined, version: "" };
+    return { runningSince: status.processStartedAt, version: status.version };
+  }
+
+  /** Set up by this fleet, and not seen well since. */
+  function withSetUps(server: HostObservation): HostObservation {
+    const isWell = [server.unreachable, server.notReady, server.restartRequestedAt].every((why) => why === undefined);
+    if (isWell && server.file !== undefined && server.file.hash === server.loaded.hash) setUps.delete(server.name);
+    return setUps.has(server.name) ? { ...server, setUpUnproven: true } : server;
+  }
+
   async function observe(signal: AbortSignal) {
     const clients = members.map(({ client }) => client);
     const [servers, leases] = await Promise.all([
       Promise.all(
         members.map(({ at, client, endpoints }) =>
-          withDeadline(signal, observeTimeout, (limited) => observeHost(at, client, endpoints, memory, limited)),
+          withDeadline(signal, observeTimeout, (limited) => observeHost(at, client, endpoints, memory, limited)).then(
+            withSetUps,
+          ),
         ),
       ),
       withDeadline(signal, observeTimeout, (limited) => identityLeases(clients, limited)).catch((problem: unknown) => ({
@@ -88,18 +115,28 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
     },
     startPlugin: (server, plugin) => change(server, (at) => startHostPlugin(at, plugin)),
     stopPlugin: (server, plugin) => change(server, (at) => stopHostPlugin(at, plugin)),
-    writeConfig: ({ server, expectedHash, config }) =>
-      change(server, (at, endpoints) => writeHostConfig(at, expectedHash, endpoints.toHost(config))),
+    writeConfig: ({ server, expectedHash, config, loadedHash }) =>
+      change(server, (at, endpoints) => writeHostConfig(at, expectedHash, endpoints.toHost(config), loadedHash)),
     restoreConfig: (server, expectedHash, loadedHash) =>
       change(server, (at) => restoreHostConfig(at, expectedHash, loadedHash)),
+    confirmLoaded: (server, hash) => change(server, (at) => confirmHostConfig(at, hash)),
     restart: async (server) => {
-      const { client } = member(server);
-      const status = await withDeadline(new AbortController().signal, observeTimeout, (limited) =>
-        askApiServer(client, limited),
-      );
-      const runningSince = status.unreachable === undefined ? status.processStartedAt : undefined;
+      const { runningSince } = await ask(server);
       await change(server, (at) => requestRestart(at, runningSince));
     },
+    setUp: async (server) => {
+      const { runningSince, version } = await ask(server);
+      await change(server, async (at) => {
+        const replaced = await setUpHost(at, version, runningSince);
+        if (replaced !== undefined) setUps.set(server, replaced);
+      });
+    },
+    undoSetUp: (server) =>
+      change(server, async (at) => {
+        const done = setUps.get(server);
+        if (done !== undefined) await undoSetUp(at, done);
+        setUps.delete(server);
+      }),
     configOf: (hash) => configs.get(hash),
     close: async () => {
       await Promise.all(members.map(({ client }) => client.close()));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { FleetObservation } from "../../fleet";
-import type { ConfigFile } from "../../observation";
+import type { ConfigFile, KeptConfig } from "../../observation";
 import type { ApiClient } from "../kubernetes/api-client";
 import { apiServerFlags, isPending, restartRequest } from "./api-server-manifest";
 import { askApiServer } from "./api-server-status";
@@ -12,9 +12,12 @@ import { parseEncryptionConfig } from "./encryption-config-file";
 import type { EndpointMap } from "./endpoint-map";
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
+import type { HostFile } from "./host";
+import { configInUse, hostSetUpNeed, missingKmsV1Gate, plaintextConfigText } from "./host-setup";
 import { loadedEvidence, namesLoadedHash, reloadsVisibly } from "./loaded-config";
 import { parseManifest } from "./manifest";
 import { observePlugins } from "./observe-plugins";
+import { fallbackHash, readWrittenRecord } from "./written-record";
 
 export type HostObservation = FleetObservation["servers"][number];
 
@@ -55,12 +58,18 @@ async function look(
   signal: AbortSignal,
 ): Promise<HostObservation> {
   const { host } = at;
-  const [status, present, manifestFile] = await Promise.all([
+  const [status, manifestFile, written, ahead] = await Promise.all([
     askApiServer(client, signal),
-    host.readFile(at.encryptionConfigFile),
     host.readFile(join(at.manifestDirectory, at.apiServerManifest)),
+    readWrittenRecord(host, at.backupDirectory),
+    host.clockAhead?.() ?? 0,
   ]);
   const manifest = manifestFile && parseManifest(manifestFile.bytes.toString("utf8"));
+  const mayBeSetUp = at.mayBeSetUp === true && manifest !== undefined;
+  const version = status.unreachable === undefined ? status.version : "";
+  const setUp = mayBeSetUp ? await hostSetUpNeed(at, manifest, version) : undefined;
+  const inUse = mayBeSetUp ? configInUse(at, manifest) : at.encryptionConfigFile;
+  const found = inUse === undefined ? withoutEncryption(manifestFile) : await readConfigFile(at, inUse);
   // Without a manifest no API server will run for long, but the host's files and plugins are still there to be seen.
   const stopped =
     manifest === undefined ? `${at.manifestDirectory}/${at.apiServerManifest} is not there, or no Pod` : undefined;
@@ -68,34 +77,33 @@ async function look(
   // A server that reads another file, or none, would seem to have loaded ours: nothing is known of it.
   const reads = flags?.encryptionConfigFile;
   const elsewhere =
-    flags === undefined || reads === at.encryptionConfigFile
+    mayBeSetUp || flags === undefined || reads === at.encryptionConfigFile
       ? undefined
       : `its manifest has ${reads === undefined ? "no --encryption-provider-config" : `--encryption-provider-config=${reads}`}, not ${at.encryptionConfigFile}`;
-  let file: ConfigFile | undefined;
-  let hostConfig: EncryptionConfiguration | undefined;
-  if (present !== undefined) {
-    try {
-      hostConfig = parseEncryptionConfig(present.bytes.toString("utf8"));
-    } catch (thrown) {
-      throw new KmsEtcdError("corrupt", `${at.encryptionConfigFile}: ${describeError(thrown)}`);
-    }
-    const hash = fileHash(present.bytes);
-    file = { hash, config: endpoints.toModel(hostConfig), writtenAt: present.modifiedAt };
-    memory.remember(hash, file.config);
-  }
+  const hostConfig = found?.config;
+  const file: ConfigFile | undefined = found?.config && {
+    hash: found.hash,
+    config: endpoints.toModel(found.config),
+    writtenAt: found.writtenAt - ahead,
+  };
+  if (file !== undefined) memory.remember(file.hash, file.config);
+  const fallback = await keptConfig(at, endpoints, fallbackHash(written, found?.hash));
   const runningSince =
     status.unreachable === undefined ? memory.steadyStart(host.name, status.processStartedAt) : undefined;
   const request = manifest && restartRequest(manifest);
   const askedAt = manifestFile?.modifiedAt ?? 0;
   const pending =
     request !== undefined &&
-    isPending(request, file?.hash, runningSince) &&
-    (runningSince !== undefined || Date.now() - askedAt < restartsAreFreshFor);
+    isPending(request, found?.hash, runningSince) &&
+    (runningSince !== undefined || Date.now() + ahead - askedAt < restartsAreFreshFor);
   const common = {
     ...unseen(host.name),
     file,
+    ...(found?.problem !== undefined && { fileProblem: { reason: found.problem, hash: found.hash } }),
+    ...(fallback && { fallback }),
     ...(flags && { requestTimeout: flags.requestTimeout }),
-    restartRequestedAt: pending ? askedAt : undefined,
+    ...(setUp && { setUp }),
+    restartRequestedAt: pending ? askedAt - ahead : undefined,
   };
   if (
     flags === undefined ||
@@ -103,19 +111,23 @@ async function look(
     status.unreachable !== undefined ||
     runningSince === undefined
   ) {
-    const plugins = await pluginsOf(at, hostConfig, undefined, signal);
-    return { ...common, plugins, unreachable: stopped ?? elsewhere ?? status.unreachable };
+    const plugins = await pluginsOf(at, hostConfig, undefined, ahead, signal);
+    const gate = manifest && hostConfig && missingKmsV1Gate(manifest, hostConfig);
+    const away = [status.unreachable, gate].filter((reason) => reason !== undefined).join("; ");
+    return { ...common, plugins, unreachable: stopped ?? elsewhere ?? away };
   }
   memory.identify(host.name, status.metrics.apiServerIdHash);
   const reload = reloadsVisibly(status.version, flags.automaticReload) ? ("hot" as const) : ("restart" as const);
-  const evidence = loadedEvidence({
+  const seen = loadedEvidence({
     metrics: status.metrics,
     namesItsHash: namesLoadedHash(status.version),
     processStartedAt: runningSince,
     reload,
-    now: Date.now(),
-    file,
+    now: Date.now() + ahead,
+    // By the host's clock, like everything that its API server says.
+    file: file && found?.config && { ...file, writtenAt: found.writtenAt },
   });
+  const evidence = withoutFlag(inUse, seen, file);
   const loadedHostConfig =
     evidence.hash === undefined || evidence.hash === file?.hash ? hostConfig : await kept(at, evidence.hash);
   const loadedConfig =
@@ -127,10 +139,64 @@ async function look(
     notReady: status.notReady,
     version: status.version,
     reload,
-    processStartedAt: runningSince,
-    loaded: { ...evidence, config: loadedConfig },
-    plugins: await pluginsOf(at, hostConfig, loadedHostConfig, signal),
+    processStartedAt: runningSince - ahead,
+    loaded: { ...evidence, since: evidence.since - ahead, config: loadedConfig },
+    plugins: await pluginsOf(at, hostConfig, loadedHostConfig, ahead, signal),
   };
+}
+
+type FoundFile =
+  | {
+      readonly hash: string;
+      readonly config: EncryptionConfiguration;
+      readonly problem?: never;
+      readonly writtenAt: number;
+    }
+  | { readonly hash: string | undefined; readonly config?: never; readonly problem: string };
+
+/**
+ * A server that is told of no configuration does what one does that has plaintext alone, which is the file that it gets when it
+ * is set up.
+ */
+function withoutEncryption(manifestFile: HostFile | undefined): FoundFile {
+  const config = parseEncryptionConfig(plaintextConfigText);
+  return { hash: fileHash(Buffer.from(plaintextConfigText)), config, writtenAt: manifestFile?.modifiedAt ?? 0 };
+}
+
+/** The same for what it has loaded: a server that says nothing of a file, in a process from after the manifest, has none. */
+function withoutFlag(
+  inUse: string | undefined,
+  seen: ReturnType<typeof loadedEvidence>,
+  file: ConfigFile | undefined,
+): ReturnType<typeof loadedEvidence> {
+  if (inUse !== undefined || file === undefined || (seen.hash !== undefined && seen.hash !== file.hash)) return seen;
+  return { ...seen, hash: file.hash, basis: "its manifest has no --encryption-provider-config" };
+}
+
+/** Undefined where there is none. Throws where the host cannot be reached, which says nothing about the file. */
+async function readConfigFile({ host }: FleetHost, path: string): Promise<FoundFile | undefined> {
+  try {
+    const present = await host.readFile(path);
+    if (present === undefined) return undefined;
+    const hash = fileHash(present.bytes);
+    try {
+      return { hash, config: parseEncryptionConfig(present.bytes.toString("utf8")), writtenAt: present.modifiedAt };
+    } catch (thrown) {
+      return { hash, problem: `${path}: ${describeError(thrown)}` };
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof KmsEtcdError) || thrown.code !== "permission-denied") throw thrown;
+    return { hash: undefined, problem: describeError(thrown) };
+  }
+}
+
+async function keptConfig(
+  at: FleetHost,
+  endpoints: EndpointMap,
+  hash: string | undefined,
+): Promise<KeptConfig | undefined> {
+  const config = hash === undefined ? undefined : await kept(at, hash);
+  return hash === undefined || config === undefined ? undefined : { hash, config: endpoints.toModel(config) };
 }
 
 /** A damaged or foreign backup is no configuration: then it is not known what the hash stands for. */
@@ -147,11 +213,12 @@ function pluginsOf(
   at: FleetHost,
   file: EncryptionConfiguration | undefined,
   loaded: EncryptionConfiguration | undefined,
+  clockAhead: number,
   signal: AbortSignal,
 ) {
   const { host, manifestDirectory, pluginSocketDirectory: socketDirectory } = at;
   const configs = [file, loaded].filter((config) => config !== undefined);
-  return observePlugins({ host, manifestDirectory, socketDirectory, configs }, signal);
+  return observePlugins({ host, manifestDirectory, socketDirectory, configs, clockAhead }, signal);
 }
 
 function unseen(name: string): HostObservation {

@@ -76,11 +76,14 @@ export function compareWithList(
     return { unlistedServers: [], discovery: `listed servers only: ${discoveryProblem}`, discoveryProblem };
   }
   const fresh = leases.filter((lease) => lease.isFresh);
+  // Either its server is gone for good, or it is cut off from etcd: not live, so it holds nothing up, but worth a word.
+  const left = leases.filter((lease) => !lease.isFresh && !listed.some((server) => isLeaseOf(lease, server)));
+  const remarks: string[] =
+    left.length === 0 ? [] : [`not renewed any more: the Lease of ${left.map((lease) => lease.hostName).join(", ")}`];
   if (fresh.length === 0) {
-    const discovery = "listed servers only: no API server keeps an identity Lease";
+    const discovery = ["listed servers only: no API server keeps an identity Lease", ...remarks].join("; ");
     return { unlistedServers: [], discovery, discoveryProblem: undefined };
   }
-  const remarks: string[] = [];
   const unmatched: IdentityLease[] = [];
   const matchedServers = new Set<string>();
   for (const lease of fresh) {

@@ -1,0 +1,131 @@
+/** What etcd itself says of where it stands, and what can be asked of it besides reading: compaction and defragmentation. */
+import { KmsEtcdError } from "../../../core/errors";
+import { ProtobufReader } from "../../../core/protobuf";
+import type { EtcdPosition } from "../../observation";
+import type { GrpcMethod } from "../grpc/grpc-connection";
+import { type EtcdConnections, type EtcdHeader, readHeader, varint } from "./etcd-connections";
+
+/** One member (etcdserverpb StatusResponse). */
+export interface MemberStatus extends EtcdHeader {
+  readonly endpoint: string;
+  readonly version: string;
+  /** Bytes of the database file, and those of them that hold something. */
+  readonly size: number;
+  readonly sizeInUse: number;
+  readonly raftIndex: number;
+  readonly raftAppliedIndex: number;
+  readonly hasLeader: boolean;
+  /** What is wrong with it, in etcd's words (an alarm: NOSPACE, CORRUPT). */
+  readonly errors: readonly string[];
+}
+
+type StatusAnswer = Omit<MemberStatus, "endpoint">;
+
+const nothing = () => Buffer.alloc(0);
+
+const statusMethod: GrpcMethod<undefined, StatusAnswer> = {
+  path: "/etcdserverpb.Maintenance/Status",
+  requestSerialize: nothing,
+  responseDeserialize: decodeStatus,
+};
+
+const defragmentMethod: GrpcMethod<undefined, EtcdHeader> = {
+  path: "/etcdserverpb.Maintenance/Defragment",
+  requestSerialize: nothing,
+  responseDeserialize: headerOf,
+};
+
+const compactMethod: GrpcMethod<number, EtcdHeader> = {
+  path: "/etcdserverpb.KV/Compact",
+  // revision = 1, physical = 2: the answer comes once the old revisions are gone from the database.
+  requestSerialize: (revision) => Buffer.from([0x08, ...varint(revision), 0x10, 1]),
+  responseDeserialize: headerOf,
+};
+
+/** A one-key range, so that the answering member has caught up with the others before it says where it stands. */
+const caughtUpMethod: GrpcMethod<undefined, EtcdHeader> = {
+  path: "/etcdserverpb.KV/Range",
+  // key = "\0", limit = 1, count_only: nothing is sent back but the header.
+  requestSerialize: () => Buffer.from([0x0a, 1, 0, 0x18, 1, 0x48, 1]),
+  responseDeserialize: headerOf,
+};
+
+const statusTimeout = 5_000;
+/** A member does nothing else while it defragments; 8 GiB take minutes. */
+const defragmentTimeout = 600_000;
+
+/** By the first member that answers. Throws KmsEtcdError. */
+export async function etcdPosition(etcd: EtcdConnections, signal: AbortSignal): Promise<EtcdPosition> {
+  let failure: unknown;
+  for (const endpoint of etcd.endpoints) {
+    try {
+      const { clusterId, revision } = await etcd.callAt(endpoint, caughtUpMethod, undefined, signal, statusTimeout);
+      const { raftIndex } = await etcd.callAt(endpoint, statusMethod, undefined, signal, statusTimeout);
+      return { clusterId, revision, raftIndex };
+    } catch (thrown) {
+      failure = thrown;
+    }
+  }
+  throw failure;
+}
+
+export async function memberStatus(
+  etcd: EtcdConnections,
+  endpoint: string,
+  signal: AbortSignal,
+): Promise<MemberStatus> {
+  return { ...(await etcd.callAt(endpoint, statusMethod, undefined, signal, statusTimeout)), endpoint };
+}
+
+/** Removes what was stored before `revision` and was overwritten or deleted since. One that is compacted already is fine. */
+export async function compactEtcd(etcd: EtcdConnections, revision: number, signal: AbortSignal): Promise<void> {
+  try {
+    await etcd.call(compactMethod, revision, signal, defragmentTimeout);
+  } catch (thrown) {
+    // OUT_OF_RANGE: somebody has compacted further already.
+    if (!(thrown instanceof KmsEtcdError) || thrown.code !== "conflict") throw thrown;
+  }
+}
+
+/** Gives the freed space of one member back; that member answers nobody meanwhile. */
+export async function defragmentMember(etcd: EtcdConnections, endpoint: string, signal: AbortSignal): Promise<void> {
+  await etcd.callAt(endpoint, defragmentMethod, undefined, signal, defragmentTimeout);
+}
+
+function headerOf(bytes: Buffer): EtcdHeader {
+  const reader = new ProtobufReader(bytes);
+  let header: EtcdHeader = { clusterId: "0", revision: 0 };
+  while (reader.next()) {
+    if (reader.field === 1) header = readHeader(reader.view());
+    else reader.skip();
+  }
+  return header;
+}
+
+function decodeStatus(bytes: Buffer): StatusAnswer {
+  const reader = new ProtobufReader(bytes);
+  let header: EtcdHeader = { clusterId: "0", revision: 0 };
+  let version = "";
+  const numbers = new Map<number, number>();
+  let hasLeader = false;
+  const errors: string[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) header = readHeader(reader.view());
+    else if (reader.field === 2) version = reader.text();
+    else if (reader.field === 4) hasLeader = reader.uint64() !== 0n;
+    else if (reader.field === 8) errors.push(reader.text());
+    else if ([3, 5, 7, 9].includes(reader.field)) numbers.set(reader.field, reader.varint());
+    else reader.skip();
+  }
+  const number = (field: number) => numbers.get(field) ?? 0;
+  return {
+    ...header,
+    version,
+    size: number(3),
+    sizeInUse: number(9),
+    raftIndex: number(5),
+    raftAppliedIndex: number(7),
+    hasLeader,
+    errors,
+  };
+}

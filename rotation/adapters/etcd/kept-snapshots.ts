@@ -1,0 +1,103 @@
+/** Etcd snapshots in a directory of the machine that the engine runs on, each with the record of the keys that it needs. */
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describeError, KmsEtcdError } from "../../../core/errors";
+import type { StoredKey } from "../../observation";
+import {
+  isRecordName,
+  parseSnapshotRecord,
+  recordName,
+  type SnapshotRecord,
+  snapshotNeeds,
+  type TakenSnapshot,
+} from "../../snapshot-record";
+import type { Progress, SnapshotRequest } from "../../stored-objects";
+import type { EtcdConnections } from "./etcd-connections";
+import { etcdPosition } from "./etcd-maintenance";
+import { type SavedSnapshot, saveSnapshot, unfinishedName } from "./etcd-snapshot";
+
+/** `countAll` counts every value that this etcd holds, by its key. The record is there before the snapshot is. */
+export async function keepSnapshot(
+  etcd: EtcdConnections,
+  { directory, writers }: SnapshotRequest,
+  countAll: () => Promise<{ readonly keys: readonly StoredKey[]; readonly unknown: number }>,
+  onProgress: (progress: Progress) => void,
+  signal: AbortSignal,
+): Promise<TakenSnapshot> {
+  const position = await etcdPosition(etcd, signal);
+  const takenAt = new Date();
+  const counted = await countAll();
+  const prefix = `etcd-${position.clusterId}-`;
+  const snapshot = `${prefix}${position.revision}-${takenAt.toISOString().replace(/[-:]|\.\d+/g, "")}.db`;
+  const recordOf = (saved: SavedSnapshot): SnapshotRecord => ({
+    formatVersion: 1,
+    snapshot,
+    ...saved,
+    takenAt: takenAt.toISOString(),
+    clusterId: position.clusterId,
+    revision: position.revision,
+    needs: snapshotNeeds(counted.keys, writers),
+    unknown: counted.unknown,
+  });
+  await prepare(directory, prefix);
+  const saved = await saveSnapshot(
+    etcd,
+    join(directory, snapshot),
+    (done) => writeWhole(directory, recordName(snapshot), `${JSON.stringify(recordOf(done), undefined, 2)}\n`),
+    onProgress,
+    signal,
+  );
+  return { directory, record: recordOf(saved), etcd: position };
+}
+
+/** Makes the directory, and removes what an engine left that was killed while it wrote a snapshot of this cluster. */
+async function prepare(directory: string, prefix: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(directory)) {
+      if (name.startsWith(`.${prefix}`)) await rm(join(directory, name), { force: true });
+    }
+  } catch (thrown) {
+    throw new KmsEtcdError("unsupported", `etcd snapshots cannot be kept in ${directory}: ${describeError(thrown)}`, {
+      remedy: "name a directory that the engine may write to",
+    });
+  }
+}
+
+/**
+ * The records of the snapshots in `directory`; none where there is no such directory. A record counts as long as it is there,
+ * because the snapshot itself may be kept elsewhere. Throws `corrupt` for a record that cannot be understood, because the
+ * snapshot beside it may need any key.
+ */
+export async function readSnapshotRecords(directory: string): Promise<readonly SnapshotRecord[]> {
+  let names: readonly string[];
+  try {
+    names = (await readdir(directory)).filter(isRecordName).sort();
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new KmsEtcdError("unreachable", `${directory} cannot be listed: ${describeError(thrown)}`, { cause: thrown });
+  }
+  return Promise.all(
+    names.map(async (name) => {
+      try {
+        return parseSnapshotRecord(await readFile(join(directory, name), "utf8"));
+      } catch (thrown) {
+        throw new KmsEtcdError("corrupt", `${join(directory, name)} cannot be read: ${describeError(thrown)}`, {
+          remedy: "put it back from where the snapshots are kept, or remove it together with its snapshot",
+        });
+      }
+    }),
+  );
+}
+
+async function writeWhole(directory: string, name: string, text: string): Promise<void> {
+  const unfinished = join(directory, unfinishedName(name));
+  const handle = await open(unfinished, "wx", 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(unfinished, join(directory, name));
+}
