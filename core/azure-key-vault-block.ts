@@ -213,7 +213,7 @@ function factsOf(given: Inputs, { nameStem, versions, isLater, now }: KeyVaultBl
     ...(makesVault ? { vaultNameStem: nameStem, vaultIsNew: true, purgeProtection: true } : {}),
     now,
   };
-  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)) as GivenFacts;
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined));
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -14,7 +14,7 @@ function isDataEncryption(mode: string | undefined): boolean {
 }
 
 function isSame(one: string | undefined, other: string | undefined): boolean {
-  return one !== undefined && other !== undefined && one.toLowerCase() === other.toLowerCase();
+  return one !== undefined && one.toLowerCase() === other?.toLowerCase();
 }
 
 /** The vault of a resource id or of a key's id. */

@@ -44,7 +44,7 @@ export const keyIdRules: readonly AzureRule[] = [
   }),
   rule("A5", "warning", ["mode", "keyId"], ({ mode, keyId }) => {
     const domain = parseAzureKeyId(keyId ?? "")?.domain;
-    if (mode === undefined || domain === undefined || !domain.startsWith("managedhsm.")) return undefined;
+    if (mode === undefined || domain?.startsWith("managedhsm.") !== true) return undefined;
     return {
       at: "keyId",
       reason: "is in a managed HSM, and AKS documents vaults only",

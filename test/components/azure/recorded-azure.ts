@@ -49,10 +49,10 @@ const lookups: Readonly<Record<string, (azure: RecordedAzure, args: Record<strin
 function outputsOf(type: string, name: string, inputs: Record<string, unknown>): Record<string, unknown> {
   switch (type) {
     case "azure-native:keyvault:Vault": {
-      const vaultName = inputs["vaultName"] ?? `${name}1234abcd`;
+      const vaultName = (inputs["vaultName"] as string | undefined) ?? `${name}1234abcd`;
       const properties = {
         ...(inputs["properties"] as object),
-        vaultUri: `https://${String(vaultName)}.vault.azure.net/`,
+        vaultUri: `https://${vaultName}.vault.azure.net/`,
       };
       return { name: vaultName, properties };
     }
@@ -100,7 +100,7 @@ export async function recordAzure(preview = false): Promise<RecordedAzure> {
       call: ({ token, inputs }) => {
         const lookup = lookups[token];
         if (lookup === undefined) throw new Error(`nothing is known of ${token}`);
-        return lookup(azure, inputs as Record<string, unknown>) as Record<string, unknown>;
+        return lookup(azure, inputs as Record<string, unknown>);
       },
     },
     "project",
