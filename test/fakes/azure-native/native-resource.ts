@@ -178,7 +178,8 @@ export function createNativeResource(
     },
   };
 
-  async function groupLocation(group: PropertyValue | undefined): Promise<string | undefined> {
+  async function groupLocation(group: PropertyValue | undefined): Promise<PropertyValue | undefined> {
+    if (group === unknown) return unknown;
     if (typeof group !== "string") return undefined;
     const path = `/subscriptions/${client.credentials.subscriptionId}/resourceGroups/${group}`;
     const found = await client.get(path, "2024-03-01");

@@ -73,8 +73,7 @@ function attributesOf(key: VaultKeyVersion): Readonly<Record<string, unknown>> {
 }
 
 function deletedBundle(versions: readonly VaultKeyVersion[], name: string, now: () => number): object {
-  const newest = versions.at(-1);
-  if (newest === undefined) throw new Error(`the key ${name} has no version`);
+  const newest = lastOf(versions);
   const deletedDate = Math.floor(now() / 1_000);
   const recoveryId = newest.kid.replace(/\/keys\/.*/, `/deletedkeys/${name}`);
   return { ...keyBundle(newest), recoveryId, deletedDate, scheduledPurgeDate: deletedDate + 90 * 86_400 };
@@ -87,15 +86,22 @@ function deletedKey(
   action: string,
   now: () => number,
 ): Managed | undefined {
-  const recovered = (): WireAnswer => {
-    if (!keys.isDeleted(name)) return keyNotFound(name);
-    keys.recover(name);
-    const versions = keys.versionsOf(name);
-    if (action !== "recover") keys.delete(name);
-    return jsonAnswer(200, action === "recover" ? keyBundle(lastOf(versions)) : deletedBundle(versions, name, now));
+  const found = (act: (versions: readonly VaultKeyVersion[]) => WireAnswer) => () => {
+    const versions = keys.deletedVersionsOf(name);
+    return versions.length === 0 ? keyNotFound(name) : act(versions);
   };
-  if (method === "POST" && action === "recover") return { operation: "recover", answer: recovered };
-  return method === "GET" && action === "" ? { operation: "get", answer: recovered } : undefined;
+  if (method === "POST" && action === "recover") {
+    return {
+      operation: "recover",
+      answer: found((versions) => {
+        keys.recover(name);
+        return jsonAnswer(200, keyBundle(lastOf(versions)));
+      }),
+    };
+  }
+  return method === "GET" && action === ""
+    ? { operation: "get", answer: found((versions) => jsonAnswer(200, deletedBundle(versions, name, now))) }
+    : undefined;
 }
 
 function lastOf(versions: readonly VaultKeyVersion[]): VaultKeyVersion {

@@ -37,11 +37,14 @@ export interface VaultKeys {
   names(): readonly string[];
   /** The oldest first; none of a key that is deleted. */
   versionsOf(name: string): readonly VaultKeyVersion[];
+  /** Those of a key that is deleted. */
+  deletedVersionsOf(name: string): readonly VaultKeyVersion[];
 }
 
 export function createVaultKeys(baseUrl: string): VaultKeys {
   const versions: VaultKeyVersion[] = [];
   const deleted = new Set<string>();
+  const allOf = (name: string) => versions.filter((key) => key.name.toLowerCase() === name.toLowerCase());
   return {
     add({ name, version = randomBytes(16).toString("hex"), modulusLength = 2048, privateKeyPem }) {
       const privateKey =
@@ -65,14 +68,14 @@ export function createVaultKeys(baseUrl: string): VaultKeys {
     },
     find(name, version) {
       if (deleted.has(name.toLowerCase())) return undefined;
-      const ofName = versions.filter((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
+      const ofName = allOf(name);
       return version === "" ? ofName.at(-1) : ofName.find((candidate) => candidate.version === version.toLowerCase());
     },
     delete: (name) => void deleted.add(name.toLowerCase()),
     recover: (name) => void deleted.delete(name.toLowerCase()),
     isDeleted: (name) => deleted.has(name.toLowerCase()),
     names: () => [...new Set(versions.map(({ name }) => name))].filter((name) => !deleted.has(name.toLowerCase())),
-    versionsOf: (name) =>
-      deleted.has(name.toLowerCase()) ? [] : versions.filter((key) => key.name.toLowerCase() === name.toLowerCase()),
+    versionsOf: (name) => (deleted.has(name.toLowerCase()) ? [] : allOf(name)),
+    deletedVersionsOf: (name) => (deleted.has(name.toLowerCase()) ? allOf(name) : []),
   };
 }
