@@ -1,0 +1,112 @@
+/**
+ * What is the one next thing to do with a kOps cluster, given what is seen and what is wanted. Pure; where to start reading.
+ *
+ * kOps' machines can't be changed, only replaced, and a machine may be replaced at any moment by the cloud. Three things follow:
+ *  - what the store says (spec, secret) must be safe for a machine that boots now, whether or not kOps was told to update;
+ *  - the spec gets a plugin, the groups get the spec, and only then the secret names it; a plugin leaves in the opposite order;
+ *  - what a machine runs is seen on it, not concluded from what was done.
+ * A rotation costs three rolls of the control plane: for READ, for WRITE and for PRUNE.
+ */
+import { describeError, KmsEtcdError } from "../../../core/errors";
+import { isAfter, RotationStage } from "../../../core/rotation-stage";
+import type { KopsDecision, KopsGoal } from "./kops-decision";
+import type { KopsObservation } from "./kops-observation";
+import { kopsSituation } from "./kops-situation";
+import type { KopsRule } from "./rules/kops-rule";
+import * as machine from "./rules/machine-rules";
+import * as progress from "./rules/progress-rules";
+import * as store from "./rules/store-rules";
+
+/** Rules that make or keep things readable, and finish what was begun. They run whatever `advanceTo` says. */
+export const repairRules: readonly KopsRule[] = [
+  store.everyServerIsAMachine,
+  store.theSecretIsAConfiguration,
+  store.nobodyElseChangesTheSecret,
+  store.theSpecIsUsable,
+  store.aFailedSecretGoesBack,
+  store.everyNamedPluginIsThere,
+  store.theSecretReadsWhatIsNeeded,
+  store.everyMachineReadsTheSecretsWriter,
+  machine.nothingFailed,
+];
+
+/** What was begun reaches the machines before anything else is begun. */
+export const finishRules: readonly KopsRule[] = [
+  store.theStoreIsApplied,
+  machine.everyMachineRunsTheSecret,
+  machine.theClusterIsValid,
+  machine.aPrunedMachineIsReadThrough,
+  machine.noSecretFailed,
+];
+
+/** Rules that move towards the goal, one stage after the other. */
+export const progressRules: readonly KopsRule[] = [
+  progress.theNewKeyIsReadable,
+  progress.theNewKeyWrites,
+  progress.everyObjectIsRewritten,
+  progress.oldProvidersLeave,
+  progress.otherPluginsLeave,
+  machine.noMachineIsLeftBehind,
+];
+
+/** The spec's changes come before the finish rules, so that one roll serves spec and secret. */
+const specRules: readonly KopsRule[] = [
+  progress.unusedPluginsLeave,
+  progress.thereIsASecret,
+  progress.theNewPluginIsInTheSpec,
+];
+
+export interface KopsRules {
+  readonly repair: readonly KopsRule[];
+  readonly spec: readonly KopsRule[];
+  readonly finish: readonly KopsRule[];
+  readonly progress: readonly KopsRule[];
+}
+
+export const kopsRules: KopsRules = {
+  repair: repairRules,
+  spec: specRules,
+  finish: finishRules,
+  progress: progressRules,
+};
+
+export type DecideKops = (observed: KopsObservation, goal: KopsGoal) => KopsDecision;
+
+export const decideKops: DecideKops = (observed, goal) => decideKopsBy(kopsRules, observed, goal);
+
+/** `decideKops` with other rules: the tests use it to show that each rule is needed. */
+export function decideKopsBy(rules: KopsRules, observed: KopsObservation, goal: KopsGoal): KopsDecision {
+  let situation: ReturnType<typeof kopsSituation>;
+  try {
+    situation = kopsSituation(observed, goal);
+  } catch (thrown) {
+    return {
+      kind: "blocked",
+      stage: RotationStage.Read,
+      reason: thrown instanceof Error ? thrown.message : describeError(thrown),
+      remedy: (thrown instanceof KmsEtcdError ? thrown.remedy : undefined) ?? "mend it, then run again",
+    };
+  }
+  const first = (list: readonly KopsRule[], limited: boolean): KopsDecision | undefined => {
+    for (const rule of list) {
+      const decision = rule(situation);
+      if (decision === undefined) continue;
+      if (!limited || !isAfter(decision.stage, goal.advanceTo)) return decision;
+    }
+    return undefined;
+  };
+  const done: KopsDecision = { kind: "done", stage: goal.advanceTo };
+  return (
+    first(rules.repair, false) ??
+    first(rules.spec, true) ??
+    first(rules.finish, false) ??
+    progressDecision(rules.progress) ??
+    done
+  );
+
+  /** What lies behind `advanceTo` is not begun, nor is anything after it. */
+  function progressDecision(list: readonly KopsRule[]): KopsDecision | undefined {
+    const decision = first(list, false);
+    return decision !== undefined && isAfter(decision.stage, goal.advanceTo) ? done : decision;
+  }
+}

@@ -1,0 +1,32 @@
+/** Ports of the kOps engine: kOps itself, its store, and the API servers of the machines. Each stands for programs that fail. */
+import type { KopsCluster } from "./cluster-spec";
+import type { KopsSeen } from "./kops-observation";
+
+/**
+ * Every method has a time limit and ends at `signal`; methods throw KmsEtcdError. All may be repeated, also after a kill in their
+ * middle: kOps replaces whole objects, and its update and roll do what is left to do.
+ */
+export interface Kops {
+  /** Spec, secret, groups, what the groups were told, and what each machine has loaded. */
+  observe(signal: AbortSignal): Promise<KopsSeen>;
+  /** Replaces the spec while it is still `expected`; throws `conflict` otherwise. */
+  putCluster(cluster: KopsCluster, expected: KopsCluster, signal: AbortSignal): Promise<void>;
+  /**
+   * Keeps the present secret in the backup folder, then replaces it while it still has `expectedHash` (undefined: while there is
+   * none). Throws `conflict` otherwise. kOps has no compare-and-swap: between look and write lie milliseconds.
+   */
+  putSecret(text: string, expectedHash: string | undefined, signal: AbortSignal): Promise<void>;
+  update(signal: AbortSignal): Promise<void>;
+  /** What an update would change, for people. */
+  previewUpdate(signal: AbortSignal): Promise<string>;
+  /** Replaces the group's machines that are older than its template, or all. Returns why it stopped, if it did. */
+  roll(group: string, force: boolean, signal: AbortSignal): Promise<RollFailure | undefined>;
+  /** Why the cluster is not valid; undefined when it is. Waits a while for it to become so. */
+  validate(signal: AbortSignal): Promise<string | undefined>;
+}
+
+export interface RollFailure {
+  /** A machine was replaced and the new one did not come up. Otherwise nothing was touched, or a machine could not be drained. */
+  readonly notJoined: boolean;
+  readonly reason: string;
+}

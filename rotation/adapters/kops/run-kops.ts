@@ -1,0 +1,233 @@
+/** The loop: look, decide, do one thing, look again. What it keeps in memory (proofs, failures) saves time and no more. */
+import { describeError, type ErrorCode, KmsEtcdError } from "../../../core/errors";
+import type { RotationStage } from "../../../core/rotation-stage";
+import { withoutObjectNames } from "../../object-names";
+import { type Clock, type RotationEvent, systemClock } from "../../run";
+import type { Progress, StoredObjects } from "../../stored-objects";
+import { type DecideKops, decideKops } from "./decide-kops";
+import type { KopsAction, KopsDecision, KopsGoal, KopsMeasurement } from "./kops-decision";
+import { freshRun, type KopsObservation, type KopsRunFacts, type KopsSeen } from "./kops-observation";
+import type { Kops } from "./kops-ports";
+import { machineState, machineStates, machinesFingerprint } from "./kops-situation";
+import { secretDifference } from "./secret-difference";
+import { secretHash } from "./secret-text";
+
+/** What this engine needs of the stored objects. */
+export type KopsStored = Pick<StoredObjects, "measure" | "rewrite" | "readThrough">;
+
+export interface KopsRunOptions {
+  readonly goal: KopsGoal;
+  readonly kops: Kops;
+  readonly stored: KopsStored;
+  readonly onEvent: (event: RotationEvent) => void;
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  /** Default: `decideKops`. The tests put rules in that break an invariant, to see that it is noticed. */
+  readonly decide?: DecideKops;
+}
+
+export interface KopsOutcome {
+  readonly kind: "done" | "blocked" | "cancelled";
+  readonly stage: RotationStage;
+  readonly reason?: string;
+  readonly remedy?: string;
+  /** What was seen last: the evidence is made from it. */
+  readonly observed: KopsObservation;
+}
+
+/** The same action more often than this has no effect that can be seen. */
+const sameActions = 5;
+const transientRetries = 5;
+const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
+const retryPause = 2_000;
+const rewriteBackOff = 5_000;
+
+export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
+  const { goal, kops, stored, signal, onEvent, clock = systemClock, decide = decideKops } = options;
+  let facts: KopsRunFacts = freshRun;
+  /** Hashes that the secret may have: as it was seen last, and as this run has asked for since. */
+  let expected: readonly (string | undefined)[] | undefined;
+  let lastText: string | undefined;
+  let repeated = { text: "", times: 0 };
+  let failures = 0;
+  let stage: RotationStage | undefined;
+  const emit = (kind: RotationEvent["kind"], message: string, at: RotationStage, more: Partial<RotationEvent> = {}) =>
+    onEvent({ stage: at, kind, message, at: clock.now(), ...more });
+
+  for (;;) {
+    const seen = await withRetries(() => kops.observe(signal));
+    if (expected !== undefined && !expected.includes(seen.secret?.hash)) {
+      facts = { ...facts, changedByOthers: secretDifference(lastText, seen.secret?.text) };
+    }
+    expected = [seen.secret?.hash];
+    lastText = seen.secret?.text;
+    const observed: KopsObservation = { ...seen, now: clock.now(), run: facts };
+    const at = (decision: KopsDecision) => ({ stage: decision.stage, observed });
+    const decision = decide(observed, goal);
+    if (signal.aborted) {
+      return { kind: "cancelled", ...at(decision), reason: "stopped at a safe point; run again to go on" };
+    }
+    if (decision.kind === "done") return { kind: "done", ...at(decision) };
+    if (decision.kind === "blocked") {
+      return { kind: "blocked", ...at(decision), reason: decision.reason, remedy: decision.remedy };
+    }
+    if (stage !== decision.stage) emit("stage-started", decision.reason, decision.stage);
+    stage = decision.stage;
+    if (decision.kind === "act" && isInVain(decision.action)) {
+      const reason = `"${describeAction(decision.action)}" was done ${sameActions} times, and nothing of it can be seen`;
+      const remedy = "see whether something else changes it back, then run again";
+      return { kind: "blocked", ...at(decision), reason, remedy };
+    }
+    await guarded(decision.stage, () =>
+      decision.kind === "act"
+        ? act(decision.action, decision.stage, observed)
+        : measure(decision.measurement, decision.stage, observed),
+    );
+  }
+
+  async function act(action: KopsAction, at: RotationStage, observed: KopsObservation): Promise<void> {
+    emit("action", describeAction(action), at);
+    switch (action.kind) {
+      case "putCluster":
+        return kops.putCluster(action.cluster, action.expected, signal);
+      case "putSecret":
+        // Before the call: one that fails may have written all the same.
+        expected = [observed.secret?.hash, secretHash(action.text)];
+        lastText = action.text;
+        facts = { ...facts, rolledFor: {}, replaced: observed.secret };
+        return kops.putSecret(action.text, action.expectedHash, signal);
+      case "update":
+        await kops.update(signal);
+        facts = { ...facts, updatedFor: action.fingerprint };
+        return;
+      case "roll": {
+        const hash = observed.secret?.hash ?? "";
+        const failure = await kops.roll(action.group, action.force, signal);
+        facts = { ...facts, validation: undefined };
+        if (failure === undefined) facts = { ...facts, rolledFor: { ...facts.rolledFor, [action.group]: hash } };
+        else if (failure.notJoined) facts = { ...facts, notLoaded: { ...facts.notLoaded, [hash]: failure.reason } };
+        else facts = { ...facts, failed: [...facts.failed, failure.reason] };
+        return;
+      }
+      case "rewrite": {
+        if (facts.rewrites.failures.length > 0) await clock.sleep(rewriteBackOff, signal);
+        const machines = observed.machines.map((machine) => machine.name);
+        const result = await stored.rewrite(
+          action.targets,
+          machines,
+          progress("objects rewritten", at),
+          signal,
+          goal.rewriteBy,
+        );
+        facts = {
+          ...facts,
+          stored: undefined,
+          rewrites: { count: facts.rewrites.count + 1, failures: result.failures },
+        };
+        return;
+      }
+    }
+  }
+
+  async function measure(measurement: KopsMeasurement, at: RotationStage, observed: KopsObservation): Promise<void> {
+    emit("measurement", describeMeasurement(measurement), at);
+    switch (measurement.kind) {
+      case "validate": {
+        const failure = await kops.validate(signal);
+        facts = { ...facts, validation: { machines: machinesFingerprint(observed.machines), failure } };
+        return;
+      }
+      case "stored": {
+        const proof = await stored.measure(
+          measurement.targets,
+          machineStates(observed),
+          progress("objects seen", at),
+          signal,
+        );
+        facts = { ...facts, stored: proof };
+        return;
+      }
+      case "readThrough": {
+        const machine = observed.machines.find(({ name }) => name === measurement.machine);
+        if (machine === undefined) return;
+        const state = machineState(machine, observed.secret?.hash);
+        const proof = await stored.readThrough(state, measurement.resources, progress("objects read", at), signal);
+        const [failure] = proof.failures;
+        if (failure !== undefined) {
+          const what = `${proof.failures.length} of ${proof.objects} objects cannot be read through ${machine.name}`;
+          const reason = `${what} (${withoutObjectNames(failure.reason)})`;
+          facts = { ...facts, notLoaded: { ...facts.notLoaded, [state.loadedHash]: reason } };
+          return;
+        }
+        facts = { ...facts, readThrough: [...facts.readThrough, proof] };
+        return;
+      }
+    }
+  }
+
+  /** Somebody else changed the store: look again. What passes by itself is tried again; anything else ends this run safely. */
+  async function guarded(at: RotationStage, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      failures = 0;
+    } catch (thrown) {
+      if (signal.aborted) return;
+      if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") throw thrown;
+      const reason = withoutObjectNames(describeError(thrown));
+      if (thrown.code === "conflict") emit("warning", reason, at);
+      else if (passing.has(thrown.code) && (failures += 1) <= transientRetries) {
+        emit("warning", `${reason}; trying again`, at);
+        await clock.sleep(retryPause * failures, signal);
+      } else facts = { ...facts, failed: [...facts.failed, reason] };
+    }
+  }
+
+  async function withRetries(look: () => Promise<KopsSeen>): Promise<KopsSeen> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await look();
+      } catch (thrown) {
+        const passes = thrown instanceof KmsEtcdError && passing.has(thrown.code);
+        if (!passes || tries > transientRetries || signal.aborted) throw thrown;
+        await clock.sleep(retryPause * tries, signal);
+      }
+    }
+  }
+
+  function progress(what: string, at: RotationStage) {
+    return (seen: Progress) =>
+      emit("progress", what, at, { done: seen.done, ...(seen.total === undefined ? {} : { total: seen.total }) });
+  }
+
+  function isInVain(action: KopsAction): boolean {
+    const text = JSON.stringify(action);
+    repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
+    return action.kind !== "rewrite" && repeated.times > sameActions;
+  }
+}
+
+function describeAction(action: KopsAction): string {
+  switch (action.kind) {
+    case "putCluster":
+      return "replace the cluster's spec";
+    case "putSecret":
+      return "replace the encryptionconfig secret";
+    case "update":
+      return "kops update cluster";
+    case "roll":
+      return `kops rolling-update ${action.group}${action.force ? " --force" : ""}`;
+    case "rewrite":
+      return `rewrite ${action.targets.map((target) => target.resource).join(", ")}`;
+  }
+}
+
+function describeMeasurement(measurement: KopsMeasurement): string {
+  switch (measurement.kind) {
+    case "validate":
+      return "kops validate cluster";
+    case "stored":
+      return `look at every stored value of ${measurement.targets.map((target) => target.resource).join(", ")}`;
+    case "readThrough":
+      return `read every object through ${measurement.machine}`;
+  }
+}
