@@ -2,14 +2,29 @@
  * The KMS client on the AWS SDK: credentials, signatures, endpoints and the wire protocol are the SDK's; time limits,
  * retries and connections are ours. Loaded only when a key is opened, because the SDK takes 50 ms to load.
  */
-import { DecryptCommand, EncryptCommand, KMSClient, type KMSClientConfig } from "@aws-sdk/client-kms";
+import {
+  DecryptCommand,
+  type DecryptCommandInput,
+  EncryptCommand,
+  type EncryptCommandInput,
+  KMSClient,
+  type KMSClientConfig,
+} from "@aws-sdk/client-kms";
 import { KmsEtcdError } from "../../../core/errors";
 import type { RetryBudget } from "../../config/aws";
+import {
+  type AttemptOutcome,
+  createDirectRequests,
+  type DirectRequests,
+  type KmsOperation,
+  resultOf,
+  type Sign,
+} from "./direct-requests";
 import { hasStaleCredentials, kmsFailure } from "./failure";
 import type { KmsClient } from "./kms-client";
 import { createRetryStrategy, maxAttempts } from "./retry-strategy";
 import { sourceArnHeaders } from "./source-arn";
-import type { Transport } from "./transport";
+import type { OutgoingRequest, Transport } from "./transport";
 
 export interface SdkKmsClientOptions {
   readonly region: string;
@@ -21,6 +36,11 @@ export interface SdkKmsClientOptions {
   readonly transport: Transport;
   /** A monotonic clock in milliseconds. */
   readonly now?: () => number;
+}
+
+interface Sdk {
+  readonly client: KMSClient;
+  readonly direct: DirectRequests;
 }
 
 /** Credentials that AWS refuses are replaced at most this often, so that a revoked role does not flood the metadata service. */
@@ -44,12 +64,13 @@ function newSdk(config: KMSClientConfig): KMSClient {
 export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
   const now = options.now ?? (() => performance.now());
   const signals = new WeakMap<object, AbortSignal>();
+  const outcomes = new WeakMap<object, AttemptOutcome>();
   const retryStrategy = createRetryStrategy({ timeBudgetMs: options.timeBudgetMs, quota: options.retryBudget, now });
   const headers = options.sourceArn === undefined ? undefined : sourceArnHeaders(options.sourceArn);
   let sdk = createSdk();
   let renewedAt = Number.NEGATIVE_INFINITY;
 
-  function createSdk(): KMSClient {
+  function createSdk(): Sdk {
     const client = newSdk({
       region: options.region,
       ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
@@ -59,14 +80,26 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
       // Building the chain of middleware anew for each request takes a fifth of the SDK's CPU time.
       cacheMiddleware: true,
     });
-    // These cost 50 microseconds a request; the transport sends a user agent that does not change.
+    // The transport sends a user agent that does not change, and nothing reads the rest.
     for (const name of ["loggerMiddleware", "recursionDetectionMiddleware", "getUserAgentMiddleware"]) {
       client.middlewareStack.remove(name);
     }
-    // The SDK makes a signer for each request, of which nothing changes: credentials and clock it asks for when it signs.
+    let sign: Sign | undefined;
+    const direct = createDirectRequests(options.transport, () => sign);
+    // Nothing of a signer changes from request to request: credentials and clock it asks for when it signs.
     const makeSigner = client.config.signer;
     let signer: ReturnType<typeof makeSigner> | undefined;
-    client.config.signer = (scheme) => (signer ??= makeSigner(scheme));
+    client.config.signer = (scheme) =>
+      (signer ??= makeSigner(scheme).then((made) => ({
+        sign: (request, details) => {
+          sign = (again) =>
+            made.sign(again as typeof request, {
+              ...details,
+              signingDate: new Date(Date.now() + client.config.systemClockOffset),
+            });
+          return made.sign(request, details);
+        },
+      })));
     if (headers !== undefined) {
       client.middlewareStack.add(
         (next) => (args) => {
@@ -79,18 +112,24 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     }
     // The SDK drops its cache when a call brings options of its own, so the abort signal takes this way.
     client.middlewareStack.add(
-      (next) => (args) => {
+      (next, context) => async (args) => {
+        const outcome = outcomes.get(args.input);
+        // The first attempt has been made already: the SDK says what its outcome means.
+        outcomes.delete(args.input);
+        if (outcome !== undefined && "failure" in outcome) throw outcome.failure;
+        if (outcome !== undefined) return outcome as unknown as Awaited<ReturnType<typeof next>>;
         const signal = signals.get(args.input);
         if (signal !== undefined) options.transport.bindSignal(args.request as object, signal);
+        direct.learn(context.commandName === "EncryptCommand" ? "Encrypt" : "Decrypt", args.request as OutgoingRequest);
         return next(args);
       },
       { step: "deserialize", priority: "low", name: "abortSignalMiddleware" },
     );
-    return client;
+    return { client, direct };
   }
 
   /** Runs `send`, and once more with fresh credentials when AWS says that the ones in use are no good any more. */
-  async function withCredentials<Output>(send: (client: KMSClient) => Promise<Output>): Promise<Output> {
+  async function withCredentials<Output>(send: (sdk: Sdk) => Promise<Output>): Promise<Output> {
     const used = sdk;
     try {
       return await send(used);
@@ -105,16 +144,43 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     }
   }
 
-  async function call<Output>(
-    operation: "Encrypt" | "Decrypt",
+  /** One request of our own, and the whole of the SDK only where that has not brought an answer. */
+  async function ask(
+    operation: KmsOperation,
+    { client, direct }: Sdk,
+    input: object,
+    body: string,
+    signal: AbortSignal,
+  ) {
+    const outcome = await direct.send(operation, body, signal);
+    const bytes = outcome !== undefined && "response" in outcome ? resultOf(operation, outcome.response) : undefined;
+    if (bytes !== undefined) {
+      retryStrategy.recordSuccess(await retryStrategy.acquireInitialRetryToken(operation));
+      return bytes;
+    }
+    if (outcome !== undefined) outcomes.set(input, outcome);
+    signals.set(input, signal);
+    return operation === "Encrypt"
+      ? (await client.send(new EncryptCommand(input as EncryptCommandInput))).CiphertextBlob
+      : (await client.send(new DecryptCommand(input as DecryptCommandInput))).Plaintext;
+  }
+
+  async function call(
+    operation: KmsOperation,
     keyId: string,
     signal: AbortSignal,
-    send: (client: KMSClient) => Promise<Output>,
-  ): Promise<Output> {
+    input: EncryptCommandInput | DecryptCommandInput,
+    body: object,
+  ): Promise<Uint8Array> {
     if (signal.aborted) throw abortFailure(signal, operation, keyId);
     try {
+      const text = JSON.stringify(body);
       // The SDK does not stop a search for credentials when the signal aborts, hence the race.
-      return await raceSignal(withCredentials(send), signal);
+      const bytes = await raceSignal(
+        withCredentials((used) => ask(operation, used, input, text, signal)),
+        signal,
+      );
+      return present(bytes, operation, keyId);
     } catch (thrown) {
       // TypeScript takes the earlier answer for final, but the signal may have aborted since.
       throw (signal.aborted as boolean)
@@ -124,34 +190,32 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
   }
 
   return {
-    async encrypt({ keyId, plaintext, encryptionContext, signal }) {
-      const input = {
-        KeyId: keyId,
-        Plaintext: plaintext,
-        EncryptionContext: encryptionContext as Record<string, string>,
-      };
-      signals.set(input, signal);
-      const output = await call("Encrypt", keyId, signal, (client) => client.send(new EncryptCommand(input)));
-      return present(output.CiphertextBlob, "Encrypt", keyId);
+    encrypt: ({ keyId, plaintext, encryptionContext, signal }) => {
+      const EncryptionContext = encryptionContext as Record<string, string>;
+      const input = { KeyId: keyId, Plaintext: plaintext, EncryptionContext };
+      return call("Encrypt", keyId, signal, input, { ...input, Plaintext: base64(plaintext) });
     },
-    async decrypt({ keyId, blob, encryptionContext, signal }) {
-      const input = { CiphertextBlob: blob, EncryptionContext: encryptionContext as Record<string, string> };
-      signals.set(input, signal);
-      const output = await call("Decrypt", keyId, signal, (client) => client.send(new DecryptCommand(input)));
-      return present(output.Plaintext, "Decrypt", keyId);
+    decrypt: ({ keyId, blob, encryptionContext, signal }) => {
+      const EncryptionContext = encryptionContext as Record<string, string>;
+      const input = { CiphertextBlob: blob, EncryptionContext };
+      return call("Decrypt", keyId, signal, input, { ...input, CiphertextBlob: base64(blob) });
     },
     close: () => options.transport.close(),
   };
 }
 
-function present(bytes: Uint8Array | undefined, operation: "Encrypt" | "Decrypt", keyId: string): Uint8Array {
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}
+
+function present(bytes: Uint8Array | undefined, operation: KmsOperation, keyId: string): Uint8Array {
   if (bytes !== undefined && bytes.length > 0) return bytes;
   throw new KmsEtcdError("unreachable", `${operation} for ${keyId}: AWS KMS gave an answer without a result`, {
     remedy: "check --kms-endpoint and any proxy",
   });
 }
 
-function abortFailure(signal: AbortSignal, operation: "Encrypt" | "Decrypt", keyId: string): KmsEtcdError {
+function abortFailure(signal: AbortSignal, operation: KmsOperation, keyId: string): KmsEtcdError {
   if (signal.reason instanceof KmsEtcdError) return signal.reason;
   const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
   return timedOut

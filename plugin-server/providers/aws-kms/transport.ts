@@ -8,7 +8,7 @@ import { KmsEtcdError } from "../../../core/errors";
 import type { AwsEnvironment, ProxySettings } from "./environment";
 
 /** The parts of the SDK's HttpRequest that are used. */
-interface OutgoingRequest {
+export interface OutgoingRequest {
   readonly method: string;
   readonly protocol: string;
   readonly hostname: string;
@@ -18,7 +18,7 @@ interface OutgoingRequest {
   readonly body?: string | Uint8Array;
 }
 
-interface IncomingResponse {
+export interface IncomingResponse {
   readonly statusCode: number;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array;

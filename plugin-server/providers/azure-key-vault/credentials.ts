@@ -32,6 +32,7 @@ export interface CredentialSettings {
 const lifetimeToldToMsal = 60;
 
 const currentClient = new AsyncLocalStorage<HttpClient>();
+let underWay = 0;
 const clientInContext: HttpClient = {
   sendRequest(request) {
     const client = currentClient.getStore();
@@ -73,11 +74,22 @@ export async function fetchToken(settings: CredentialSettings, signal: AbortSign
   };
   try {
     const credential = await createCredential(credentials, settings);
-    const token = await currentClient.run(httpClient, () => credential.getToken(`${settings.resource}/.default`));
+    const token = await inContext(httpClient, () => credential.getToken(`${settings.resource}/.default`));
     if (token !== null && lifetimeMs !== undefined) return { ok: { value: token.token, lifetimeMs } };
     return { failed: tokenFailure(last, undefined, credentials, issuerOf(credentials, settings.cloud, last)) };
   } catch (thrown) {
     return { failed: tokenFailure(last, thrown, credentials, issuerOf(credentials, settings.cloud, last)) };
+  }
+}
+
+/** Before Node 24 an async context makes every promise of the process dearer, so it is in use only while a token is fetched. */
+async function inContext<Result>(client: HttpClient, work: () => Promise<Result>): Promise<Result> {
+  underWay += 1;
+  try {
+    return await currentClient.run(client, work);
+  } finally {
+    underWay -= 1;
+    if (underWay === 0) currentClient.disable();
   }
 }
 

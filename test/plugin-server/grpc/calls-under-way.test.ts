@@ -47,6 +47,16 @@ describe("calls under way", () => {
     assert.equal(signal.aborted, true);
   });
 
+  it("are not aborted by the cancellation that grpc-js reports when a call has ended", () => {
+    const calls = createCallsUnderWay(1_000);
+    const rpc = new Rpc();
+    const call = calls.begin("v2", "", rpc, () => {});
+    const { signal } = call;
+    call.end();
+    rpc.emit("cancelled");
+    assert.equal(signal.aborted, false);
+  });
+
   it("can all be cut off at once", () => {
     const calls = createCallsUnderWay(1_000);
     const cut: string[] = [];
