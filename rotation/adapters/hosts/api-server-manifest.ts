@@ -9,6 +9,7 @@ import { parseDuration } from "../../../core/duration";
 import { KmsEtcdError } from "../../../core/errors";
 import { staticPodAnnotations } from "../../../core/static-pod";
 import { booleanFlag, flagValue, type Manifest, parseManifest } from "./manifest";
+import { manifestText } from "./manifest-text";
 
 export interface ApiServerFlags {
   /** As the API server's process sees it; undefined: it was started without encryption. */
@@ -75,5 +76,5 @@ export function withRestartRequest(text: string, request: RestartRequest): strin
   const at = (name: string) => ["metadata", "annotations", name];
   document.setIn(at(staticPodAnnotations.encryptionConfigHash), request.hash);
   document.setIn(at(staticPodAnnotations.restartOf), request.restartOf === undefined ? "" : String(request.restartOf));
-  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+  return manifestText(document, text);
 }

@@ -2,6 +2,7 @@
 import type { PluginInstance } from "../../../core/plugin-instance";
 import type { ApiServerAddress } from "../kubernetes/api-client";
 import type { Host } from "./host";
+import type { Manifest } from "./manifest";
 
 /** Paths are absolute. */
 export interface FleetHost {
@@ -14,6 +15,8 @@ export interface FleetHost {
   readonly pluginSocketDirectory: string;
   /** Of the engine alone, 0700: backups by hash, and the lock. */
   readonly backupDirectory: string;
-  /** The text of a plugin's manifest on this host. */
-  pluginManifest(plugin: PluginInstance): string;
+  /** Whether the engine may edit the API server's manifest so that it reads that file and sees those sockets. @default false */
+  readonly mayBeSetUp?: boolean;
+  /** The text of a plugin's manifest on this host; `present` are the manifests that its kubelet has, its own among them. */
+  pluginManifest(plugin: PluginInstance, present: readonly Manifest[]): string;
 }

@@ -25,6 +25,9 @@ export interface LockIdentity {
 
 const thisProcess: LockIdentity = { own: ownLock, isAlive };
 
+/** The locks that this process has now: one of its files that is not among them was left when a connection was cut. */
+const held = new Set<string>();
+
 /** Runs `action` while no other engine writes on this host. `directory` is made if it is missing. Throws `conflict` out of patience. */
 export async function withHostLock<T>(
   host: Host,
@@ -36,8 +39,9 @@ export async function withHostLock<T>(
   const deadline = Date.now() + patience;
   for (let attempt = 1; ; attempt++) {
     const name = lockFileName(identity.own());
-    await host.createFile(join(directory, name), new Uint8Array(), 0o600);
+    held.add(name);
     try {
+      await host.createFile(join(directory, name), new Uint8Array(), 0o600);
       const other = await liveRival(host, directory, name, abandonedAfter, identity);
       if (other === undefined) return await action();
       if (Date.now() > deadline) {
@@ -46,7 +50,9 @@ export async function withHostLock<T>(
         });
       }
     } finally {
-      await host.removeFile(join(directory, name));
+      held.delete(name);
+      // Where the connection is gone, why it went says more; the file is nobody's from now on.
+      await host.removeFile(join(directory, name)).catch(() => false);
     }
     // Two that saw each other both step back; a random time lets one of them go first.
     await delay(Math.min(20 * attempt, 250) * (0.5 + Math.random()));
@@ -65,7 +71,7 @@ async function liveRival(
   for (const name of await host.listFiles(directory)) {
     const owner = name === own ? undefined : parseLockFileName(name);
     if (owner === undefined) continue;
-    let alive = identity.isAlive(owner);
+    let alive = isOfThisProcess(owner, name) ? held.has(name) : identity.isAlive(owner);
     if (alive === undefined) {
       const file = await host.readFile(join(directory, name));
       if (file === undefined) continue;
@@ -77,4 +83,9 @@ async function liveRival(
     await host.removeFile(join(directory, name));
   }
   return undefined;
+}
+
+/** Another machine's process may have the same pid; a name that this process made has its start in it too. */
+function isOfThisProcess(owner: LockOwner, name: string): boolean {
+  return lockFileName({ ...ownLock(), nonce: owner.nonce }) === name;
 }

@@ -42,5 +42,7 @@ export interface Host {
   syncDirectory(path: string): Promise<void>;
   /** A connection to a unix socket of the host. */
   dialSocket(path: string, signal: AbortSignal): Promise<Duplex>;
+  /** How far its clock is ahead of ours, in milliseconds. Left out: it is the same clock. */
+  clockAhead?(): Promise<number>;
   close(): Promise<void>;
 }

@@ -74,7 +74,7 @@ function address({ name, apiServerUrl, client }: LocalHostDescription): ApiServe
   return { name, url: apiServerUrl, tls: readTls(client) };
 }
 
-function readTls({ caFile, certFile, keyFile }: TlsClientFiles): ApiServerAddress["tls"] {
+function readTls({ caFile, certFile, keyFile }: TlsClientFiles): Required<ApiServerAddress["tls"]> {
   const read = (file: string) => {
     try {
       return readFileSync(file, "utf8");

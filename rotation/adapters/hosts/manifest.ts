@@ -7,16 +7,37 @@ export interface Manifest {
   readonly annotations: Readonly<Record<string, string>>;
   /** Command and arguments of every container, one after the other. */
   readonly arguments: readonly string[];
+  /** Ports that the containers say they have, and those that their probes ask. */
+  readonly ports: readonly number[];
+  /** What the containers see of the host's files. */
+  readonly mounts: readonly HostMount[];
+}
+
+export interface HostMount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly hostPath: string;
+  /** A file that is mounted by itself: replacing it on the host changes nothing for the container. */
+  readonly isFile: boolean;
 }
 
 /** Undefined for a file that is no Pod: a kubelet would pass over it too. */
 export function parseManifest(text: string): Manifest | undefined {
   const document = parseDocument(text, { prettyErrors: false });
-  if (document.errors.length > 0) return undefined;
-  const pod = record(document.toJS());
+  return document.errors.length > 0 ? undefined : readManifest(document.toJS());
+}
+
+/** The same for a document that has been parsed. */
+export function readManifest(content: unknown): Manifest | undefined {
+  const pod = record(content);
   if (pod["kind"] !== "Pod") return undefined;
   const metadata = record(pod["metadata"]);
   const containers = list(record(pod["spec"])["containers"]).map(record);
+  const volumes = new Map(
+    list(record(pod["spec"])["volumes"])
+      .map(record)
+      .map((volume) => [volume["name"], record(volume["hostPath"])]),
+  );
   return {
     name: typeof metadata["name"] === "string" ? metadata["name"] : "",
     labels: texts(metadata["labels"]),
@@ -24,7 +45,42 @@ export function parseManifest(text: string): Manifest | undefined {
     arguments: containers.flatMap((container) =>
       [...list(container["command"]), ...list(container["args"])].map(String),
     ),
+    ports: containers.flatMap(portsOf),
+    mounts: containers.flatMap((container) =>
+      list(container["volumeMounts"])
+        .map(record)
+        .flatMap(({ name, mountPath }): HostMount[] => {
+          const { path, type } = volumes.get(name) ?? {};
+          if (typeof name !== "string" || typeof mountPath !== "string" || typeof path !== "string") return [];
+          return [{ name, mountPath, hostPath: path, isFile: type === "File" || type === "FileOrCreate" }];
+        }),
+    ),
   };
+}
+
+function portsOf(container: Readonly<Record<string, unknown>>): readonly number[] {
+  const probes = ["livenessProbe", "readinessProbe", "startupProbe"].map((name) =>
+    record(record(container[name])["httpGet"]),
+  );
+  const ports = list(container["ports"])
+    .map(record)
+    .flatMap(({ containerPort, hostPort }) => [containerPort, hostPort]);
+  return [...ports, ...probes.map(({ port }) => port)].filter((port) => typeof port === "number");
+}
+
+/** The mount through which the container sees `path`; undefined for a path that is the container's own. */
+export function mountOf(manifest: Manifest, path: string): HostMount | undefined {
+  const covering = manifest.mounts.filter(
+    ({ mountPath }) => path === mountPath || path.startsWith(`${mountPath.replace(/\/$/, "")}/`),
+  );
+  return covering.sort((a, b) => b.mountPath.length - a.mountPath.length)[0];
+}
+
+/** Where on the host a container's path is. One that no mount covers stays the same: a process without a container has no other. */
+export function hostPathOf(manifest: Manifest, path: string): string {
+  const mount = mountOf(manifest, path);
+  if (mount === undefined) return path;
+  return `${mount.hostPath.replace(/\/$/, "")}${path.slice(mount.mountPath.replace(/\/$/, "").length)}`;
 }
 
 /** The value of `--name=value` or `--name value`; the last one, as Go's flag package has it. Undefined where it is not given. */

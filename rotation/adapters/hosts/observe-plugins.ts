@@ -16,6 +16,8 @@ export interface PluginSearch {
   readonly socketDirectory: string;
   /** What the host's API server has on disk or has loaded, with the endpoints of this host. */
   readonly configs: readonly EncryptionConfiguration[];
+  /** How far the host's clock is ahead of ours, in milliseconds. @default 0 */
+  readonly clockAhead?: number;
 }
 
 interface Found {
@@ -31,15 +33,21 @@ const answerTimeout = 2_000;
 /** Asks every plugin at once; `signal` bounds it. */
 export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<readonly PluginObservation[]> {
   const found = await findPlugins(search);
+  const ahead = search.clockAhead ?? 0;
   return Promise.all(
     found.map(async ({ name, startedAt, socketPath, apiVersion }) => {
       if (socketPath === undefined) {
-        return { name, startedAt, keyId: undefined, problem: "its manifest names no unix socket to listen on" };
+        return {
+          name,
+          startedAt: startedAt - ahead,
+          keyId: undefined,
+          problem: "its manifest names no unix socket to listen on",
+        };
       }
       const asked = withDeadline(signal, answerTimeout, (limited) =>
         askPlugin(search.host, socketPath, apiVersion, limited),
       ).catch((thrown: unknown) => ({ keyId: undefined, problem: describeError(thrown) }));
-      return { name, startedAt, ...(await asked) };
+      return { name, startedAt: startedAt - ahead, ...(await asked) };
     }),
   );
 }

@@ -46,9 +46,9 @@ export function localPluginManifest(plugin: PluginInstance, host: LocalPluginHos
   );
 }
 
-/** Whether the manifest is of a plugin that the engine started. */
+/** Whether the manifest is of a plugin that the engine started. Labels are those of the plugin's image, which may be another's. */
 export function isOurPlugin(manifest: Manifest): boolean {
-  return manifest.labels["component"] === pluginComponent;
+  return staticPodAnnotations.key in manifest.annotations;
 }
 
 /** The path of the socket that the plugin listens on, as the manifest has it. */

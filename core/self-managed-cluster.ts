@@ -1,0 +1,71 @@
+/**
+ * A cluster whose control-plane hosts are in the user's hands: where they are, how they are reached, and how things lie on
+ * them. What a Pulumi program and a configuration file of the command line say, once it has been checked.
+ */
+import type { PluginPodSettings } from "./plugin-static-pod";
+
+export interface SelfManagedHost {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly layout: SelfManagedLayout;
+}
+
+/** Absolute paths. */
+export interface SelfManagedLayout {
+  readonly manifestDirectory: string;
+  /** File name in `manifestDirectory`. */
+  readonly apiServerManifest: string;
+  readonly encryptionConfigFile: string;
+  readonly pluginSocketDirectory: string;
+  /** What is replaced is kept here, root's alone. */
+  readonly backupDirectory: string;
+}
+
+/** Texts of keys are held in memory only. */
+export interface SelfManagedSsh {
+  readonly user: string;
+  readonly privateKey?: string;
+  readonly passphrase?: string;
+  readonly agentSocket?: string;
+  readonly knownHosts: string;
+  readonly jumpHost?: { readonly address: string; readonly port: number; readonly user: string };
+  readonly sudo: boolean;
+  readonly sudoSftpServer?: string;
+}
+
+export interface SelfManagedKubernetes {
+  /** Text of a kubeconfig. Without one the hosts' own is read over SSH. */
+  readonly kubeconfig?: string;
+  readonly adminConfFile: string;
+  readonly tlsServerName?: string;
+}
+
+export interface SelfManagedCluster {
+  readonly hosts: readonly SelfManagedHost[];
+  readonly ssh: SelfManagedSsh;
+  readonly kubernetes: SelfManagedKubernetes;
+  readonly plugin: PluginPodSettings;
+}
+
+/** As kubeadm lays hosts out, with directories of our own beside it. */
+export const kubeadmLayout: SelfManagedLayout = {
+  manifestDirectory: "/etc/kubernetes/manifests",
+  apiServerManifest: "kube-apiserver.yaml",
+  encryptionConfigFile: "/etc/kubernetes/kms-etcd/encryption-config.yaml",
+  pluginSocketDirectory: "/run/kms-etcd",
+  backupDirectory: "/var/lib/kms-etcd",
+};
+
+/** kubeadm's file for administrators, on every control-plane host. */
+export const adminConfFile = "/etc/kubernetes/admin.conf";
+
+/** Whether both are the same cluster: they have a host in common, because hosts come and go. */
+export function isSameSelfManagedCluster(a: SelfManagedCluster, b: SelfManagedCluster): boolean {
+  return a.hosts.some((host) => b.hosts.some((other) => other.address === host.address && other.port === host.port));
+}
+
+/** What messages call it. */
+export function describeSelfManagedCluster({ hosts }: SelfManagedCluster): string {
+  return `the cluster of ${hosts.map((host) => host.name).join(", ")}`;
+}

@@ -1,0 +1,192 @@
+/**
+ * Setting an API server up for the engine, where the engine may edit its manifest: what is lacking, and the one act that adds
+ * it. A configuration that the server reads already moves to the engine's own place, byte for byte; one that it does not read
+ * is never put to use, because the other servers may not be able to read what it would write.
+ */
+import { dirname, join } from "node:path";
+import { parseDocument } from "yaml";
+import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import { KmsEtcdError } from "../../../core/errors";
+import { staticPodAnnotations } from "../../../core/static-pod";
+import type { SetUpNeed } from "../../observation";
+import { withRestartRequest } from "./api-server-manifest";
+import { type ApiServerSetUp, apiServerSetUp, withApiServerSetUp } from "./api-server-setup";
+import { keepBackup } from "./config-backups";
+import { parseEncryptionConfig, renderEncryptionConfig } from "./encryption-config-file";
+import { fileHash } from "./file-hash";
+import type { FleetHost } from "./fleet-host";
+import { reloadsVisibly } from "./loaded-config";
+import { booleanFlag, flagValue, type Manifest, parseManifest } from "./manifest";
+import { removeExpected, replaceFile } from "./replace-file";
+
+/** Before 1.28 a server does not show what it has reloaded, so nothing is gained by the flag. */
+const firstMinorWithVisibleReload = 28;
+/** From here on KMS v1 needs its feature gate (kubernetes pkg/features, KMSv1). */
+const firstMinorWithoutKmsV1 = 29;
+
+const configMode = 0o600;
+
+/** What a server is given that had no configuration: it does the same as before. */
+export const plaintextConfigText = renderEncryptionConfig(
+  { blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }] }] },
+  undefined,
+);
+
+/** Undefined where nothing is lacking. `version` is what the API server says; empty while it does not answer. */
+export async function hostSetUpNeed(
+  at: FleetHost,
+  manifest: Manifest,
+  version: string,
+): Promise<SetUpNeed | undefined> {
+  const setUp = apiServerSetUp(manifest, at, reloads(version));
+  const stray = await strayConfigs(at, setUp);
+  const reasons = [
+    ...setUp.missing,
+    ...stray.map((name) => `the kubelet's folder has the encryption configuration ${name}`),
+  ];
+  const reloadAfter = reloadsVisibly(version, reloadAfterSetUp(manifest)) ? ("hot" as const) : ("restart" as const);
+  if (setUp.edited !== undefined) {
+    return {
+      reloadAfter,
+      reason: setUp.edited,
+      refused: `put it back, or remove the annotation ${staticPodAnnotations.setUp} to have that file taken over; then run again`,
+    };
+  }
+  if (reasons.length === 0) return undefined;
+  return { reason: `${at.apiServerManifest}: ${reasons.join(", ")}`, reloadAfter };
+}
+
+/** Where the configuration is that the API server reads, by its manifest; undefined where it reads none. */
+export function configInUse(at: FleetHost, manifest: Manifest): string | undefined {
+  return apiServerSetUp(manifest, at, true).readsFrom;
+}
+
+/** Why a server that does not answer may be unable to start: KMS v1 without its gate. Undefined where that is not it. */
+export function missingKmsV1Gate(manifest: Manifest, config: EncryptionConfiguration): string | undefined {
+  const usesV1 = config.blocks.some((block) =>
+    block.providers.some((item) => item.kind === "kms" && item.apiVersion === "v1"),
+  );
+  const gates = flagValue(manifest, "feature-gates")?.split(",") ?? [];
+  if (!usesV1 || gates.some((gate) => /^(KMSv1|AllAlpha|AllBeta)=true$/.test(gate.trim()))) return undefined;
+  return (
+    `its configuration uses KMS v1, which Kubernetes 1.${firstMinorWithoutKmsV1} and later refuse: ` +
+    "add --feature-gates=KMSv1=true to its manifest until the move to KMS v2 is through"
+  );
+}
+
+/** What `setUpHost` replaced, so that it can be put back. */
+export interface DoneSetUp {
+  readonly writtenHash: string;
+  readonly before: Buffer;
+}
+
+/**
+ * One step, needs the host's lock. `runningSince` is the start of the process that shall end. Undefined where the manifest did
+ * not have to change.
+ */
+export async function setUpHost(
+  at: FleetHost,
+  version: string,
+  runningSince: number | undefined,
+): Promise<DoneSetUp | undefined> {
+  const { host, manifestDirectory, apiServerManifest, backupDirectory } = at;
+  const path = join(manifestDirectory, apiServerManifest);
+  const present = (await host.readFile(path))?.bytes;
+  const manifest = present && parseManifest(present.toString("utf8"));
+  if (present === undefined || manifest === undefined) {
+    throw new KmsEtcdError("not-found", `${host.name}: the API server's manifest ${path} is not there, or no Pod`);
+  }
+  const setUp = apiServerSetUp(manifest, at, reloads(version));
+  if (setUp.edited !== undefined) throw new KmsEtcdError("conflict", `${host.name}: ${setUp.edited}`);
+  if (setUp.missing.length === 0) {
+    for (const name of await strayConfigs(at, setUp)) {
+      const stray = join(manifestDirectory, name);
+      const bytes = (await host.readFile(stray))?.bytes;
+      if (bytes === undefined) continue;
+      await keepBackup(host, backupDirectory, bytes);
+      await removeExpected(host, stray, fileHash(bytes));
+    }
+    return undefined;
+  }
+  const config = await placeConfig(at, setUp);
+  await host.makeDirectory(at.pluginSocketDirectory);
+  await keepBackup(host, backupDirectory, present);
+  const edited = withApiServerSetUp(present.toString("utf8"), at, reloads(version));
+  const text = withRestartRequest(edited, { hash: fileHash(config), restartOf: runningSince });
+  const bytes = Buffer.from(text);
+  await replaceFile(host, { path, expectedHash: fileHash(present), bytes, mode: configMode });
+  return { writtenHash: fileHash(bytes), before: present };
+}
+
+/** Puts the manifest from before `setUpHost` back, where nobody has changed it since. */
+export async function undoSetUp(at: FleetHost, { writtenHash, before }: DoneSetUp): Promise<void> {
+  const path = join(at.manifestDirectory, at.apiServerManifest);
+  await replaceFile(at.host, { path, expectedHash: writtenHash, bytes: before, mode: configMode });
+}
+
+/** The configuration's bytes, which are at the engine's place when this returns. */
+async function placeConfig(at: FleetHost, { readsFrom }: ApiServerSetUp): Promise<Buffer> {
+  const { host, encryptionConfigFile: path, backupDirectory } = at;
+  const own = (await host.readFile(path))?.bytes;
+  if (readsFrom === path && own !== undefined) return own;
+  const adopted = readsFrom === undefined ? undefined : (await host.readFile(readsFrom))?.bytes;
+  if (readsFrom !== undefined && adopted === undefined) {
+    throw new KmsEtcdError("not-found", `${host.name}: the encryption configuration ${readsFrom} is not there`, {
+      remedy: "put it there; another server, or the backup directory, may have it",
+    });
+  }
+  const wanted = adopted ?? (own !== undefined && isPlaintext(own) ? own : undefined);
+  const bytes = wanted ?? Buffer.from(plaintextConfigText);
+  if (own?.equals(bytes)) return bytes;
+  if (own !== undefined) {
+    throw new KmsEtcdError("blocked", `${host.name}: ${path} is there, but its API server does not read it`, {
+      remedy: "move it away, or name another file in layout.encryptionConfigFile; then run again",
+    });
+  }
+  await host.makeDirectory(dirname(path));
+  await keepBackup(host, backupDirectory, bytes);
+  await replaceFile(host, { path, expectedHash: undefined, bytes, mode: configMode });
+  return bytes;
+}
+
+/** Encryption configurations in the kubelet's folder, which takes them for broken manifests; not the one that is still in use. */
+async function strayConfigs(at: FleetHost, { readsFrom }: ApiServerSetUp): Promise<readonly string[]> {
+  const { host, manifestDirectory } = at;
+  const names = await host.listFiles(manifestDirectory);
+  const found = await Promise.all(
+    names.map(async (name) => {
+      if (name.startsWith(".") || join(manifestDirectory, name) === readsFrom) return [];
+      const text = (await host.readFile(join(manifestDirectory, name)))?.bytes.toString("utf8") ?? "";
+      return isEncryptionConfig(text) ? [name] : [];
+    }),
+  );
+  return found.flat();
+}
+
+function isEncryptionConfig(text: string): boolean {
+  if (!/Encryption(Configuration|Config)\b/.test(text)) return false;
+  const document = parseDocument(text, { prettyErrors: false });
+  return /^Encryption(Configuration|Config)$/.test(String(document.get("kind")));
+}
+
+function isPlaintext(bytes: Buffer): boolean {
+  try {
+    return parseEncryptionConfig(bytes.toString("utf8")).blocks.every((block) =>
+      block.providers.every((item) => item.kind === "identity"),
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** What is there stays as it is; what is not there is turned on. */
+function reloadAfterSetUp(manifest: Manifest): boolean {
+  const name = "encryption-provider-config-automatic-reload";
+  return flagValue(manifest, name) === undefined || booleanFlag(manifest, name);
+}
+
+function reloads(version: string): boolean {
+  const minor = Number(/^v?1\.(\d+)/.exec(version)?.[1] ?? Number.NaN);
+  // One that does not answer is asked again when it does.
+  return Number.isNaN(minor) || minor >= firstMinorWithVisibleReload;
+}

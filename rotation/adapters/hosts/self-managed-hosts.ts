@@ -1,0 +1,127 @@
+/** The hosts of a self-managed cluster, over SSH, as a fleet takes them. */
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { stringify } from "yaml";
+import { KmsEtcdError } from "../../../core/errors";
+import { firstPluginPorts, pluginStaticPod } from "../../../core/plugin-static-pod";
+import type { SelfManagedCluster, SelfManagedHost } from "../../../core/self-managed-cluster";
+import type { ApiServerAddress } from "../kubernetes/api-client";
+import type { KubeconfigCredentials } from "../kubernetes/kubeconfig";
+import { type SshSession, sshSession } from "../ssh/ssh-session";
+import type { SshTarget } from "../ssh/ssh-target";
+import type { FleetHost } from "./fleet-host";
+import type { Host } from "./host";
+import { flagValue, type Manifest, parseManifest } from "./manifest";
+import { pluginPorts } from "./plugin-ports";
+import { sshHost } from "./ssh-host";
+
+/** A host that can be reached, before it is known how its API server is. */
+export interface ReachedHost {
+  readonly described: SelfManagedHost;
+  readonly host: Host;
+  readonly session: SshSession;
+  /** The API server's manifest as it is now; undefined where there is none. */
+  manifest(): Promise<Manifest | undefined>;
+}
+
+/** Connects when first used. */
+export function reachHost(described: SelfManagedHost, { ssh }: Pick<SelfManagedCluster, "ssh">): ReachedHost {
+  const { layout } = described;
+  const { sudo, sudoSftpServer } = ssh;
+  const session = sshSession(
+    targetOf(described, ssh),
+    sudo ? { ...(sudoSftpServer !== undefined && { sftpServer: sudoSftpServer }) } : undefined,
+  );
+  const host = sshHost(session);
+  return {
+    described,
+    host,
+    session,
+    manifest: async () => {
+      const file = await host.readFile(join(layout.manifestDirectory, layout.apiServerManifest));
+      return file && parseManifest(file.bytes.toString("utf8"));
+    },
+  };
+}
+
+function targetOf({ name, address, port }: SelfManagedHost, ssh: SelfManagedCluster["ssh"]): SshTarget {
+  const { user, knownHosts, jumpHost, privateKey, passphrase, agentSocket } = ssh;
+  const identity = {
+    user,
+    knownHosts,
+    ...(privateKey !== undefined && { privateKey }),
+    ...(passphrase !== undefined && { passphrase }),
+    ...(agentSocket !== undefined && { agentSocket }),
+  };
+  const jump = jumpHost && { ...identity, ...jumpHost, name: `${name}, jump host` };
+  return { ...identity, name, address, port, ...(jump && { jump }) };
+}
+
+/** `tlsServerName` is the only name that a certificate may have, where it is given. */
+export function fleetHostOf(
+  reached: ReachedHost,
+  cluster: SelfManagedCluster,
+  { tls, token, serverNames }: KubeconfigCredentials,
+): FleetHost {
+  const { described, host } = reached;
+  const { layout, name, address } = described;
+  const { tlsServerName } = cluster.kubernetes;
+  const known = ["kubernetes.default.svc", "kubernetes", ...serverNames, address, name, "127.0.0.1"];
+  const apiServer: ApiServerAddress = {
+    name,
+    url: `https://${name}`,
+    tls,
+    ...(token !== undefined && { token }),
+    way: { dial: apiServerDialler(reached), serverNames: tlsServerName === undefined ? known : [tlsServerName] },
+  };
+  return {
+    host,
+    apiServer,
+    ...layout,
+    mayBeSetUp: true,
+    pluginManifest: (plugin, present) => {
+      const own = present.find((manifest) => manifest.name === plugin.name);
+      const others = present.filter((manifest) => manifest !== own);
+      const ports = pluginPorts(firstPluginPorts(plugin.key), others, own);
+      const socketPath = `${layout.pluginSocketDirectory}/${plugin.socketFile}`;
+      const { name: podName, key } = plugin;
+      return stringify(pluginStaticPod({ name: podName, key, socketPath, ports }, cluster.plugin), { lineWidth: 0 });
+    },
+  };
+}
+
+/** To the host's own API server, wherever its flags say that it listens, and to no other behind a load balancer. */
+function apiServerDialler(reached: ReachedHost): () => Promise<Duplex> {
+  let place: Promise<{ readonly address: string; readonly port: number }> | undefined;
+  return async () => {
+    place ??= placeOf(reached);
+    try {
+      const { address, port } = await place;
+      return await (await reached.session.ssh()).forward(address, port);
+    } catch (thrown) {
+      // It may be another one by now.
+      place = undefined;
+      throw thrown;
+    }
+  };
+}
+
+/** kubeadm's, and Kubernetes' own. */
+const defaultSecurePort = 6443;
+
+async function placeOf({ described, manifest }: ReachedHost) {
+  const found = await manifest();
+  if (found === undefined) {
+    const { manifestDirectory, apiServerManifest } = described.layout;
+    throw new KmsEtcdError(
+      "not-found",
+      `${described.name}: ${manifestDirectory}/${apiServerManifest} is not there, or no Pod`,
+    );
+  }
+  const bind = flagValue(found, "bind-address");
+  const isEverywhere = bind === undefined || bind === "" || bind === "0.0.0.0" || bind === "::";
+  return {
+    address: isEverywhere ? "127.0.0.1" : bind,
+    port: Number(flagValue(found, "secure-port") ?? defaultSecurePort),
+  };
+}
