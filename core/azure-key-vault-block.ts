@@ -182,11 +182,17 @@ export function keyIdProblem(value: unknown): string | undefined {
   }
 }
 
-/** What is wrong with a date. */
+/** @azure/keyvault-keys 4.10.2 counts seconds in 32 bits: a date behind this one would come to the vault as one in the past. */
+const latestExpiry = "2038-01-19T03:14:07Z";
+
+/** What is wrong with the date on which a key expires. */
 export function dateProblem(value: unknown): string | undefined {
   const form = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/;
-  if (typeof value === "string" && form.test(value) && !Number.isNaN(Date.parse(value))) return undefined;
-  return `is ${JSON.stringify(value)}; write a date and time with its zone, 2028-01-31T00:00:00Z`;
+  if (typeof value !== "string" || !form.test(value) || Number.isNaN(Date.parse(value))) {
+    return `is ${JSON.stringify(value)}; write a date and time with its zone, 2028-01-31T00:00:00Z`;
+  }
+  if (Date.parse(value) <= Date.parse(latestExpiry)) return undefined;
+  return `is ${value}, which the Azure SDK would send as a date in the past; write ${latestExpiry} at the latest`;
 }
 
 /** Where facts stand in the block. */

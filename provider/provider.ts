@@ -1,6 +1,11 @@
 /** The Pulumi provider: every method of the service, from the parts that know one thing each. */
 import type { ConstructRequest } from "@pulumi/pulumi/proto/provider_pb";
 import { typeTokens } from "../core/type-tokens";
+import type { AzureClients } from "./azure/azure-clients";
+import { createKeyAttributesResource } from "./azure/key-attributes-resource";
+import { lazyAzureClients } from "./azure/lazy-clients";
+import { createPrincipalResource } from "./azure/principal-resource";
+import { createVaultAccessResource } from "./azure/vault-access-resource";
 import { type ComponentHost, createComponentHost } from "./construct";
 import { createCrudService } from "./crud-service";
 import { createHandshakeService, type ProviderIdentity } from "./handshake-service";
@@ -16,13 +21,19 @@ export interface ProviderOptions {
   readonly engineAddress?: string;
   readonly engine: RotationEngine;
   readonly identity: ProviderIdentity;
+  /** @default the Azure SDKs, with the credentials of this process' environment */
+  readonly azure?: () => AzureClients;
 }
 
 /** Starts serving on a free port of 127.0.0.1. */
 export async function startProvider(options: ProviderOptions): Promise<ProviderServer> {
   const session = createSession(options.engineAddress);
   const components: ComponentHost = createComponentHost(() => session.engineAddress);
+  const azure = options.azure ?? lazyAzureClients(process.env);
   const resources = new Map([
+    [typeTokens.azureKeyAttributes, createKeyAttributesResource(azure)],
+    [typeTokens.azurePrincipal, createPrincipalResource(azure)],
+    [typeTokens.azureVaultAccess, createVaultAccessResource(azure)],
     [typeTokens.encryptionRollout, createRolloutResource(options.engine)],
     [typeTokens.localKey, createLocalKeyResource()],
   ]);

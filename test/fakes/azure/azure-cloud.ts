@@ -63,7 +63,7 @@ const loginHosts = [
   "login.stack.example",
 ];
 /** Hosts of the certificate that nothing answers for until `serve` says what does. */
-const otherHosts = ["management.azure.com"];
+const otherHosts = ["management.azure.com", "graph.microsoft.com"];
 const vaultSuffixes = [
   "vault.azure.net",
   "vault.azure.cn",

@@ -43,6 +43,7 @@ const knownResources = [
   "https://managedhsm.azure.net",
   "https://managedhsm.azure.cn",
   "https://management.azure.com",
+  "https://graph.microsoft.com",
 ];
 
 /** One for all fakes of a process: making one takes longer than most tests. */

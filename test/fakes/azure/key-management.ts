@@ -1,4 +1,4 @@
-/** The requests on keys that are not cryptography: create, list versions, change attributes, delete and recover. */
+/** The requests on keys that are not cryptography: create, list keys and versions, change attributes, delete and recover. */
 import { vaultError } from "./faults";
 import type { VaultOperation } from "./key-vault";
 import type { KeyOperation, VaultKeys, VaultKeyVersion } from "./vault-keys";
@@ -22,6 +22,13 @@ export function manageKey(
     const versions = keys.versionsOf(name);
     return versions.length === 0 ? keyNotFound(name) : act(versions);
   };
+  if (root === "keys" && name === "" && method === "GET") {
+    const value = keys
+      .names()
+      .flatMap((key) => keys.versionsOf(key).slice(-1))
+      .map((key) => ({ kid: key.kid.replace(/\/[^/]*$/, ""), attributes: attributesOf(key) }));
+    return { operation: "list", answer: () => jsonAnswer(200, { value, nextLink: null }) };
+  }
   if (name === "" || fourth !== undefined) return undefined;
   if (root === "deletedkeys") return deletedKey(request, keys, name, third, now);
   if (root !== "keys") return undefined;

@@ -178,6 +178,7 @@ export async function engineSide(start: (address: string) => Promise<{ port: num
     published,
     oldViews,
     call,
+    resource,
     rollout: resource(typeTokens.encryptionRollout),
     localKey: resource(typeTokens.localKey),
     cancel: () => call<Empty>("cancel", new Empty()),

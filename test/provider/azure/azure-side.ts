@@ -1,0 +1,86 @@
+/** The provider with the real Azure SDKs, led to a fake of Azure by the connections that they open; and the engine's side of it. */
+import { createHttpHeaders, type HttpClient } from "@azure/core-rest-pipeline";
+import { Agent, request as send } from "undici";
+import { createSdkClients } from "../../../provider/azure/sdk-clients";
+import { startProvider } from "../../../provider/provider";
+import { startFakeAzure } from "../../fakes/azure/azure-cloud";
+import type { FakeVault } from "../../fakes/azure/key-vault";
+import { jsonAnswer } from "../../fakes/azure/wire";
+import { engineSide } from "../support/engine-side";
+import { simulatedEngine } from "../support/simulated-engine";
+
+export interface GraphPrincipal {
+  readonly id: string;
+  readonly appId?: string;
+  readonly displayName: string;
+}
+
+export type AzureSide = Awaited<ReturnType<typeof azureSide>>;
+
+/** A vault `my-vault`, an application that may do everything there, and a directory with `principals`. */
+export async function azureSide() {
+  const azure = await startFakeAzure();
+  const vault: FakeVault = azure.addVault("my-vault");
+  const application = azure.entra.addApplication({ tenantId: vault.tenantId, secret: "a-secret" });
+  const principals: GraphPrincipal[] = [];
+  const graph = { status: 200 };
+  azure.serve("graph.microsoft.com", ({ path, query }) => ({
+    place: undefined,
+    answer: () => {
+      if (graph.status !== 200) return jsonAnswer(graph.status, { error: { code: "Authorization_RequestDenied" } });
+      if (query.get("$select") !== "id,displayName") return jsonAnswer(400, { error: { code: "BadRequest" } });
+      const [, appId] = /^\/v1\.0\/servicePrincipals\(appId='([^']+)'\)$/.exec(path) ?? [];
+      const [, id] = /^\/v1\.0\/servicePrincipals\/([^/]+)$/.exec(path) ?? [];
+      const found = principals.find((one) => (appId === undefined ? one.id === id : one.appId === appId));
+      return found === undefined
+        ? jsonAnswer(404, { error: { code: "Request_ResourceNotFound" } })
+        : jsonAnswer(200, { id: found.id, displayName: found.displayName });
+    },
+  }));
+  const agent = new Agent({ connect: azure.connect });
+  const environment = {
+    ARM_TENANT_ID: vault.tenantId,
+    ARM_CLIENT_ID: application.clientId,
+    ARM_CLIENT_SECRET: "a-secret",
+  };
+  const clients = createSdkClients(environment, { httpClient: httpClientOf(agent) });
+  const side = await engineSide((engineAddress) =>
+    startProvider({
+      engineAddress,
+      engine: simulatedEngine(new Map()),
+      identity: { version: "0.0.0", schema: async () => "{}" },
+      azure: () => clients,
+    }),
+  );
+  return {
+    ...side,
+    azure,
+    vault,
+    application,
+    principals,
+    graph,
+    grant: () => vault.grant(application.objectId, "get", "list", "update"),
+    async close() {
+      await side.close();
+      await agent.close();
+      await azure.close();
+    },
+  };
+}
+
+function httpClientOf(agent: Agent): HttpClient {
+  return {
+    async sendRequest(request) {
+      const { statusCode, headers, body } = await send(request.url, {
+        dispatcher: agent,
+        method: request.method,
+        headers: request.headers.toJSON(),
+        ...(typeof request.body === "string" ? { body: request.body } : {}),
+        ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal as AbortSignal }),
+      });
+      const received = createHttpHeaders();
+      for (const [name, value] of Object.entries(headers)) received.set(name, [value ?? ""].flat().join(", "));
+      return { request, status: statusCode, headers: received, bodyAsText: await body.text() };
+    },
+  };
+}
