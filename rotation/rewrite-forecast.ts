@@ -39,7 +39,7 @@ export interface KmsCalls {
 /** Where nothing was measured: docs/benchmarks.md has 250 to 1,000 for machines like those that control planes run on. */
 const usualRate = 300;
 /** A rewrite reads an object, writes it, and has it written by etcd: what one costs more than a read (docs/benchmarks.md). */
-const readsPerRewrite = 2;
+const readsPerRewrite = 3;
 const leastSample = 50;
 /** etcd's default for --max-request-bytes, for one transaction: the key stands in it three times, beside some framing. */
 const requestLimit = 1_572_864;

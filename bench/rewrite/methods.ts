@@ -110,7 +110,14 @@ export async function byInTree(scene: Scene, watchSeconds: number | undefined): 
     const before = totalBytes(proxies);
     const cpu = cpuMeter(cluster);
     const begun = performance.now();
-    const watch = watchSeconds === undefined ? undefined : setTimeout(() => stop.abort(), watchSeconds * 1_000);
+    let seconds = 0;
+    const end = () => {
+      seconds = (performance.now() - begun) / 1_000;
+      // From here on it reaches nobody: it would go on while it is being stopped.
+      for (const proxy of proxies) proxy.close();
+      stop.abort();
+    };
+    const watch = watchSeconds === undefined ? undefined : setTimeout(end, watchSeconds * 1_000);
     const { failures } = await migrateInTree({
       clients: [client],
       resources,
@@ -122,12 +129,11 @@ export async function byInTree(scene: Scene, watchSeconds: number | undefined): 
       throw thrown;
     });
     clearTimeout(watch);
-    const seconds = (performance.now() - begun) / 1_000;
+    if (!stop.signal.aborted) seconds = (performance.now() - begun) / 1_000;
     const spent = cpu();
     const after = totalBytes(proxies);
     if (failures.length > 0) throw new Error(`in-tree: ${failures[0]?.reason ?? ""}`);
     const memory = peakResidentMb(manager.pid);
-    if (stop.signal.aborted) await manager.stop();
     const objects = Math.min(await storedWith(scene), dataset.objects);
     if (!stop.signal.aborted && objects < dataset.objects) throw new Error(`in-tree: ${objects} rewritten`);
     const bytes =

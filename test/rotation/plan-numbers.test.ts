@@ -58,7 +58,7 @@ describe("the plan's numbers", () => {
     const servers = cluster.hosts.map((host) => host.name);
     const signal = new AbortController().signal;
     const plan = await planRotation({ goal: goalFor(1, servers), fleet: cluster.fleet, stored, signal });
-    assert.equal(plan.rewrite?.objectsPerSecond, 450);
+    assert.equal(plan.rewrite?.objectsPerSecond, 300);
     assert.deepEqual(plan.rewrite?.resources, [
       {
         resource: "secrets",

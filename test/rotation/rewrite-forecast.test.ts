@@ -57,7 +57,7 @@ describe("the forecast of a rewrite", () => {
         policies: ["no-empty"],
       },
     ]);
-    assert.equal(forecast.objectsPerSecond, 1_000);
+    assert.equal(forecast.objectsPerSecond, 667);
     assert.match(forecast.rateBasis, /2000 reads\/s just now/);
     assert.match(rewriteWarnings(forecast)[0] ?? "", /mutating webhooks m\.example\.com; admission policies no-empty/);
   });

@@ -68,7 +68,10 @@ describe("EncryptionRollout over a real gRPC socket, with the real engine on a s
       plan[1] ?? "",
       /every API server can decrypt with key version 1; on cp1, cp2, cp3; no restart; about \d+ s/,
     );
-    assert.match(plan[3] ?? "", /; 20 objects, 20 KiB; about 1 s$/);
+    assert.match(
+      plan[3] ?? "",
+      /; 20 objects, 20 KiB; about 1 s; secrets: 20 of 20, 20 KiB; rewriting about 300 .*; KMS: about 24 Status, 9 Encrypt, 3 Decrypt in all$/,
+    );
     assert.equal(outputs["activeKeyVersion"], 1);
     assert.equal(outputs["evidence"], unknown);
     assert.deepEqual(
