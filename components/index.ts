@@ -1,4 +1,6 @@
 /** The public door of the package: everything a Pulumi program imports, and nothing else. */
+
+export { PluginFlavour } from "../core/plugin-flavour";
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
 export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
@@ -35,3 +37,12 @@ export type { LocalPlatformArgs } from "./local-platform";
 export type { PluginImageArgs, PluginImageBuildArgs, RegistryLoginArgs } from "./plugin-image";
 export { ImagePlatform, PluginImage } from "./plugin-image";
 export type { RotationLimitsArgs } from "./rotation-limits";
+export type {
+  SelfManagedHostArgs,
+  SelfManagedKubernetesArgs,
+  SelfManagedLayoutArgs,
+  SelfManagedPlatformArgs,
+  SelfManagedPluginArgs,
+  SshArgs,
+  SshJumpHostArgs,
+} from "./self-managed-platform";
