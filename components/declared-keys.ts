@@ -2,6 +2,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { versionedAzureKeyId } from "../core/azure-key-id";
 import { declaredVersions, type KeyVersionRange } from "../core/input-rules";
+import { AwsKmsKey } from "./aws/aws-kms-key";
+import type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
 import { AzureKeyVaultKey } from "./azure/azure-key-vault-key";
 import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import type { DeclaredKeyArgs } from "./encryption-rollout";
@@ -25,12 +27,14 @@ export interface DeclaredKeys {
 /** The blocks that say where a key lives. Inputs without violations have exactly one of them. */
 export interface KeyBlocks {
   readonly azureKeyVault?: AzureKeyVaultSourceArgs;
+  readonly awsKms?: AwsKmsSourceArgs;
   readonly localKey?: LocalKeySourceArgs;
 }
 
 /** The keys of the block that is given. */
 export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): DeclaredKeys {
   if (blocks.azureKeyVault !== undefined) return azureKeys(blocks.azureKeyVault, options);
+  if (blocks.awsKms !== undefined) return awsKeys(blocks.awsKms, options);
   return { keys: blocks.localKey === undefined ? [] : localKeys(blocks.localKey, options), dependsOn: [] };
 }
 
@@ -45,6 +49,20 @@ function azureKeys(source: AzureKeyVaultSourceArgs, { name, parent, range }: Dec
     const keyId = made.keyIds[String(version)] ?? pulumi.output("");
     const key = keyId.apply(versionedAzureKeyId);
     return { version, azure: { vaultName: key.vaultName, keyName: key.keyName, keyVersion: key.keyVersion } };
+  });
+  return { keys, dependsOn: [made] };
+}
+
+function awsKeys(source: AwsKmsSourceArgs, { name, parent, range }: DeclaredKeysOptions): DeclaredKeys {
+  const made = new AwsKmsKey(
+    name,
+    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest },
+    { parent },
+  );
+  const { encryptionContext } = source;
+  const keys = declaredVersions(range).map((version) => {
+    const keyArn = made.keyArns[String(version)] ?? pulumi.output("");
+    return { version, aws: { keyArn, ...(encryptionContext === undefined ? {} : { encryptionContext }) } };
   });
   return { keys, dependsOn: [made] };
 }

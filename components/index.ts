@@ -1,8 +1,15 @@
 /** The public door of the package: everything a Pulumi program imports, and nothing else. */
-
-export { PluginFlavour } from "../core/plugin-flavour";
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
+export type { AwsKeyAccessArgs } from "./aws/aws-key-access";
+export { AwsKeyAccess } from "./aws/aws-key-access";
+export type { AwsKeyAlarmArgs, AwsKeyAlarmSettingsArgs } from "./aws/aws-key-alarm";
+export { AwsKeyAlarm } from "./aws/aws-key-alarm";
+export type { AwsKmsEndpointArgs, AwsKmsEndpointSettingsArgs } from "./aws/aws-kms-endpoint";
+export { AwsKmsEndpoint } from "./aws/aws-kms-endpoint";
+export type { AwsKmsKeyArgs } from "./aws/aws-kms-key";
+export { AwsKmsKey } from "./aws/aws-kms-key";
+export type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
 export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
 export { AzureKeyAttributes } from "./azure/azure-key-attributes";
 export type { AzureKeyIdentityArgs } from "./azure/azure-key-identity";
@@ -37,12 +44,3 @@ export type { LocalPlatformArgs } from "./local-platform";
 export type { PluginImageArgs, PluginImageBuildArgs, RegistryLoginArgs } from "./plugin-image";
 export { ImagePlatform, PluginImage } from "./plugin-image";
 export type { RotationLimitsArgs } from "./rotation-limits";
-export type {
-  SelfManagedHostArgs,
-  SelfManagedKubernetesArgs,
-  SelfManagedLayoutArgs,
-  SelfManagedPlatformArgs,
-  SelfManagedPluginArgs,
-  SshArgs,
-  SshJumpHostArgs,
-} from "./self-managed-platform";

@@ -2,7 +2,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
   declaredVersions,
-  type InputViolation,
   keyBlocks,
   keyVersionRange,
   keyVersionViolations,
@@ -13,6 +12,8 @@ import {
 import type { RewriteMethod } from "../core/rewrite-method";
 import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
+import { awsKmsViolations } from "./aws/aws-kms-check";
+import type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
 import { azureKeyVaultCheck } from "./azure/azure-key-vault-check";
 import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import { declaredKeys } from "./declared-keys";
@@ -24,9 +25,8 @@ import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
 
 /**
-import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
  * The inputs of KmsEtcdEncryption: one block that says where the key lives (`azureKeyVault`, `awsKms`, `localKey`), one that says whose etcd it is
- * (`selfManaged`, `local`), and the version of the key that encrypts.
+ * (`local`), and the version of the key that encrypts.
  */
 export interface KmsEtcdEncryptionArgs {
   /**
@@ -79,14 +79,14 @@ export interface KmsEtcdEncryptionArgs {
   readonly limits?: pulumi.Input<RotationLimitsArgs>;
   /** Keys in Azure Key Vault, a key for each version. */
   readonly azureKeyVault?: AzureKeyVaultSourceArgs;
+  /** Keys in AWS KMS, a key for each version. */
+  readonly awsKms?: AwsKmsSourceArgs;
   /** Keys in files on this machine: development only. */
   readonly localKey?: LocalKeySourceArgs;
   /** A control plane on this machine. */
   readonly local?: LocalPlatformArgs;
 }
 
-  /** A cluster whose control-plane hosts are reached over SSH. Keys in files on this machine are of no use there. */
-  readonly selfManaged?: SelfManagedPlatformArgs;
 const inputNames = [
   ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "rewriteBy"],
   ...["advanceTo", "limits", ...keyBlocks, ...platformBlocks],
@@ -109,7 +109,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseViolations(name, args);
-    super(typeTokens.kmsEtcdEncryption, name, withSecretBlocks(args), opts);
+    super(typeTokens.kmsEtcdEncryption, name, args, opts);
     const { keys, dependsOn } = declaredKeys(args, { name, parent: this, range: keyVersionRange(args) });
     const rollout = new EncryptionRollout(
       name,
@@ -121,7 +121,6 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
         enabled: args.enabled ?? true,
         ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
         ...(args.rewriteBy === undefined ? {} : { rewriteBy: args.rewriteBy }),
-        ...(args.selfManaged === undefined ? {} : { selfManaged: args.selfManaged }),
         ...(args.advanceTo === undefined ? {} : { advanceTo: args.advanceTo }),
         ...(args.limits === undefined ? {} : { limits: args.limits }),
       },
@@ -138,23 +137,6 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
   // From JavaScript anything may come, nothing among it.
   const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
-/** What the state keeps of the component's inputs must not hold a private key in clear. */
-function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
-  return args.selfManaged === undefined ? args : { ...args, selfManaged: withSecrets(args.selfManaged) };
-}
-
-/** The plugins on other machines cannot read this one's files. */
-function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, unknown>>): readonly InputViolation[] {
-  if (localKey === undefined || selfManaged === undefined) return [];
-  return [
-    {
-      path: "localKey",
-      reason:
-        "keeps keys in files on this machine, which the hosts of selfManaged do not have; use azureKeyVault or awsKms",
-    },
-  ];
-}
-
   const violations = [
     ...unknownInputViolations(inputs, inputNames),
     ...keyVersionViolations({
@@ -165,10 +147,13 @@ function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, u
     ...oneBlockViolations(inputs, keyBlocks, "key"),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
   ];
-  const { azureKeyVault } = inputs;
+  const { azureKeyVault, awsKms } = inputs;
+  if (violations.length === 0 && typeof awsKms === "object" && awsKms !== null) {
+    const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
+    violations.push(...awsKmsViolations("awsKms", awsKms as Readonly<Record<string, unknown>>, versions));
+  }
   if (violations.length === 0 && typeof azureKeyVault === "object" && azureKeyVault !== null) {
     const block = azureKeyVault as Readonly<Record<string, unknown>>;
-    ...localKeyViolations(inputs),
     const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
     violations.push(...azureKeyVaultCheck("azureKeyVault", block, name, versions).violations);
   }

@@ -3,6 +3,10 @@ export const packageName = "kms-etcd";
 
 export const typeTokens = {
   kmsEtcdEncryption: "kms-etcd:index:KmsEtcdEncryption",
+  awsKeyAccess: "kms-etcd:index:AwsKeyAccess",
+  awsKeyAlarm: "kms-etcd:index:AwsKeyAlarm",
+  awsKmsEndpoint: "kms-etcd:index:AwsKmsEndpoint",
+  awsKmsKey: "kms-etcd:index:AwsKmsKey",
   azureKeyAttributes: "kms-etcd:index:AzureKeyAttributes",
   azureKeyIdentity: "kms-etcd:index:AzureKeyIdentity",
   azureKeyVaultKey: "kms-etcd:index:AzureKeyVaultKey",

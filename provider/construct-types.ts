@@ -9,6 +9,10 @@ type Component = new (name: string, args: never, options: pulumi.ComponentResour
 export const constructTypes: Readonly<
   Record<string, { readonly make: Component; readonly outputs: readonly string[] }>
 > = {
+  [typeTokens.awsKeyAccess]: { make: components.AwsKeyAccess, outputs: ["policy", "statements"] },
+  [typeTokens.awsKeyAlarm]: { make: components.AwsKeyAlarm, outputs: ["deniedAlarmArn", "throttledAlarmArn"] },
+  [typeTokens.awsKmsEndpoint]: { make: components.AwsKmsEndpoint, outputs: ["endpointId"] },
+  [typeTokens.awsKmsKey]: { make: components.AwsKmsKey, outputs: ["keyArns"] },
   [typeTokens.azureKeyIdentity]: {
     make: components.AzureKeyIdentity,
     outputs: ["identityId", "objectId", "clientId"],

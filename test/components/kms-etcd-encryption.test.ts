@@ -135,7 +135,7 @@ describe("KmsEtcdEncryption", () => {
       "no key",
       { localKey: undefined },
       "azureKeyVault",
-      /no key is named; give exactly one of azureKeyVault, localKey/,
+      /no key is named; give exactly one of azureKeyVault, awsKms, localKey/,
     ],
     ["no cluster", { local: undefined }, "local", /no cluster is named; give exactly one of local/],
     ["a misspelt input", { keyversion: 1 }, "keyversion", /is not an input; the inputs are keyVersion/],
@@ -184,6 +184,10 @@ describe("KmsEtcdEncryption", () => {
 describe("the public door", () => {
   it("exports these names: a change here is a change for every user", () => {
     assert.deepEqual(Object.keys(publicDoor).sort(), [
+      "AwsKeyAccess",
+      "AwsKeyAlarm",
+      "AwsKmsEndpoint",
+      "AwsKmsKey",
       "AzureKeyAttributes",
       "AzureKeyIdentity",
       "AzureKeyType",

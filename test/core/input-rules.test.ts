@@ -90,7 +90,7 @@ describe("input rules", () => {
 
   it("no key block => a violation that lists what can be given", () => {
     assert.deepEqual(oneBlockViolations({}, keyBlocks, "key"), [
-      { path: "azureKeyVault", reason: "is missing: no key is named; give exactly one of azureKeyVault, localKey" },
+      { path: "azureKeyVault", reason: "is missing: no key is named; give exactly one of azureKeyVault, awsKms, localKey" },
     ]);
   });
 

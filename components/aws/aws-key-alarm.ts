@@ -1,0 +1,87 @@
+/**
+ * Alarms on the use of keys. KMS itself counts neither denied nor throttled calls for a key; CloudTrail records each of them, so the alarms
+ * count what CloudTrail writes to a log group.
+ */
+import * as pulumi from "@pulumi/pulumi";
+import { deniedPattern, throttledPattern } from "../../core/aws-trail-pattern";
+import { typeTokens } from "../../core/type-tokens";
+import { loadAws } from "./aws-modules";
+
+/** Where CloudTrail writes, and whom an alarm tells. */
+export interface AwsKeyAlarmSettingsArgs {
+  /**
+   * Name of the log group that a trail writes management events to. The trail must not exclude events of KMS; without them the alarms stay
+   * silent.
+   */
+  readonly cloudTrailLogGroupName: pulumi.Input<string>;
+  /** ARNs of SNS topics and other things that an alarm tells. Without any, alarms are seen in CloudWatch only. */
+  readonly alarmActions?: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * Seconds over which calls are counted: 60 or a multiple of it.
+   * @default 300
+   * @integer
+   */
+  readonly periodSeconds?: number;
+}
+
+/** The inputs of an AwsKeyAlarm. */
+export interface AwsKeyAlarmArgs {
+  /** Where CloudTrail writes, and whom an alarm tells. */
+  readonly settings: AwsKeyAlarmSettingsArgs;
+  /** ARNs of the keys, by names of your own: versions, for example. */
+  readonly keyArns: Record<string, pulumi.Input<string>>;
+  /** Tags of the alarms; metric filters have none. */
+  readonly tags?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+}
+
+/** Two alarms: a call for one of the keys was denied or found the key unusable, and calls were throttled. */
+export class AwsKeyAlarm extends pulumi.ComponentResource {
+  /** ARN of the alarm on denied calls. */
+  readonly deniedAlarmArn: pulumi.Output<string>;
+  /** ARN of the alarm on throttled calls. */
+  readonly throttledAlarmArn: pulumi.Output<string>;
+
+  constructor(name: string, args: AwsKeyAlarmArgs, opts?: pulumi.ComponentResourceOptions) {
+    super(typeTokens.awsKeyAlarm, name, args, opts);
+    const namespace = `KmsEtcd/${pulumi.getProject()}/${pulumi.getStack()}/${name}`;
+    const of = (kind: string, pattern: (arn: string) => string, description: string) => {
+      const { LogMetricFilter, MetricAlarm } = loadAws();
+      for (const [key, arn] of Object.entries(args.keyArns)) {
+        new LogMetricFilter(
+          `${name}-${key}-${kind}`,
+          {
+            logGroupName: args.settings.cloudTrailLogGroupName,
+            pattern: pulumi.output(arn).apply(pattern),
+            metricTransformation: { name: kind, namespace, value: "1", defaultValue: "0" },
+          },
+          { parent: this },
+        );
+      }
+      return new MetricAlarm(
+        `${name}-${kind}`,
+        {
+          alarmDescription: description,
+          namespace,
+          metricName: kind,
+          statistic: "Sum",
+          period: args.settings.periodSeconds ?? 300,
+          evaluationPeriods: 1,
+          threshold: 1,
+          comparisonOperator: "GreaterThanOrEqualToThreshold",
+          treatMissingData: "notBreaching",
+          ...(args.settings.alarmActions === undefined ? {} : { alarmActions: args.settings.alarmActions }),
+          ...(args.tags === undefined ? {} : { tags: args.tags }),
+        },
+        { parent: this },
+      );
+    };
+    const what = `the keys of etcd encryption ${name}`;
+    this.deniedAlarmArn = of(
+      "Denied",
+      deniedPattern,
+      `KMS refused calls for ${what}: API servers may not be able to read Secrets`,
+    ).arn;
+    this.throttledAlarmArn = of("Throttled", throttledPattern, `KMS throttled calls for ${what}`).arn;
+    this.registerOutputs({ deniedAlarmArn: this.deniedAlarmArn, throttledAlarmArn: this.throttledAlarmArn });
+  }
+}
