@@ -3,6 +3,7 @@ import { ArmError } from "./arm-error";
 import { type ArmRequests, armRequests } from "./arm-requests";
 import { type FakeArm, startFakeArm } from "./fake-arm";
 import { roles } from "./roles";
+import { textAt } from "./shape";
 
 const identityVersion = "2023-01-31";
 const groupVersion = "2024-03-01";
@@ -158,7 +159,7 @@ describe("the fake ARM refuses what ARM refuses", function () {
     const list = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`;
     const first = await arm.ask("GET", list, identityVersion);
     assert.equal((first.body["value"] as unknown[]).length, 1);
-    const next = new URL(String(first.body["nextLink"]));
+    const next = new URL(textAt(first.body, "nextLink"));
     const second = await arm.ask("GET", next.pathname, identityVersion, {
       query: `&$skiptoken=${next.searchParams.get("$skiptoken") ?? ""}`,
     });

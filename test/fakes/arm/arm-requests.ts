@@ -1,6 +1,6 @@
 /** Requests to the REST door, as a test makes them: over TLS, with a token, following what goes on after the answer. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Agent, type Dispatcher } from "undici";
+import { Agent } from "undici";
 import type { Application } from "../azure/entra";
 import type { FakeArm } from "./fake-arm";
 import { isObject, type Json, type JsonObject, textAt } from "./shape";
@@ -45,7 +45,7 @@ export function armRequests(fake: FakeArm): ArmRequests {
     const answer = await agent.request({
       origin,
       path: pathname + search,
-      method: method as Dispatcher.HttpMethod,
+      method: method,
       headers: {
         ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
         ...(options.body === undefined ? {} : { "content-type": "application/json" }),

@@ -184,6 +184,8 @@ function policyAllows(properties: Json | undefined, objectId: string, operation:
     if (textAt(policy, "objectId") !== objectId || !isObject(policy)) return false;
     const permissions = policy["permissions"];
     const keys = isObject(permissions) && isList(permissions["keys"]) ? permissions["keys"] : [];
-    return keys.some((name) => [operation.toLowerCase(), "all"].includes(String(name).toLowerCase()));
+    return keys.some(
+      (name) => typeof name === "string" && [operation.toLowerCase(), "all"].includes(name.toLowerCase()),
+    );
   });
 }

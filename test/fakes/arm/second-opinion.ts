@@ -207,8 +207,9 @@ function problemsOf(module: ModelModule, type: ModelType, value: Json, path: str
 function classProblems(module: ModelModule, name: string, value: Json, path: string): string[] {
   const values = module.enums[name];
   if (values !== undefined) {
-    const known = values.some((entry) => String(entry).toLowerCase() === String(value).toLowerCase());
-    return known ? [] : [`${path} is '${String(value)}', which ${name} does not have`];
+    const said = typeof value === "string" ? value : JSON.stringify(value);
+    const known = values.some((entry) => String(entry).toLowerCase() === said.toLowerCase());
+    return known ? [] : [`${path} is '${said}', which ${name} does not have`];
   }
   if (module.classes[name] === undefined) return [`${path}: there is no class ${name}`];
   if (!isObject(value)) return [`${path === "" ? "the body" : path} is no object`];

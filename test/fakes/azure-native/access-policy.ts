@@ -13,7 +13,7 @@ const argumentsOf = ["policy", "resourceGroupName", "vaultName"];
 
 export function createAccessPolicyResource(client: ArmClient): NativeResource {
   const vaultPath = (inputs: Properties) =>
-    `/subscriptions/${client.credentials.subscriptionId}/resourceGroups/${String(inputs["resourceGroupName"])}/providers/Microsoft.KeyVault/vaults/${String(inputs["vaultName"])}`;
+    `/subscriptions/${client.credentials.subscriptionId}/resourceGroups/${textOf(inputs["resourceGroupName"])}/providers/Microsoft.KeyVault/vaults/${textOf(inputs["vaultName"])}`;
   const objectIdOf = (inputs: Properties): string => {
     const { policy } = inputs;
     return isObject(policy) && typeof policy["objectId"] === "string" ? policy["objectId"] : "";
@@ -78,4 +78,8 @@ export function createAccessPolicyResource(client: ArmClient): NativeResource {
     },
     delete: ({ inputs }) => write("remove", inputs),
   };
+}
+
+function textOf(value: PropertyValue | undefined): string {
+  return typeof value === "string" ? value : "";
 }

@@ -1,7 +1,7 @@
 /** How the stand-in talks to ARM: as the real plugin does, over HTTPS, with a token of Entra's, following long-running operations. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dispatcher, getGlobalDispatcher, ProxyAgent } from "undici";
-import type { Json, JsonObject } from "../arm/shape";
+import { isObject, type Json, type JsonObject, textAt } from "../arm/shape";
 
 export interface Credentials {
   readonly tenantId: string;
@@ -43,9 +43,8 @@ const shortestWaitMs = 50;
 const transient = new Set([408, 429, 500, 502, 503, 504]);
 const mostTries = 5;
 
-export function createArmClient(credentials: Credentials): ArmClient {
-  const proxy = process.env["HTTPS_PROXY"];
-  const dispatcher: Dispatcher = proxy === undefined ? getGlobalDispatcher() : new ProxyAgent({ uri: proxy });
+/** `dispatcher`: who carries the requests; else the proxy of the environment, where there is one. */
+export function createArmClient(credentials: Credentials, dispatcher: Dispatcher = environmentDispatcher()): ArmClient {
   const tokens = new Map<string, { readonly value: string; readonly until: number }>();
 
   async function token(resource: string): Promise<string> {
@@ -65,7 +64,7 @@ export function createArmClient(credentials: Credentials): ArmClient {
       },
     );
     const { access_token: value, expires_in: seconds, error_description: reason } = body ?? {};
-    if (status !== 200 || typeof value !== "string") throw new Error(`getting a token: ${String(reason)}`);
+    if (status !== 200 || typeof value !== "string") throw new Error(`getting a token: ${JSON.stringify(reason)}`);
     tokens.set(resource, { value, until: Date.now() + (Number(seconds) - 300) * 1_000 });
     return value;
   }
@@ -83,7 +82,7 @@ export function createArmClient(credentials: Credentials): ArmClient {
     const answer = await dispatcher.request({
       origin,
       path: pathname + search,
-      method: method as Dispatcher.HttpMethod,
+      method: method,
       headers: options.headers,
       body: options.body ?? null,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -122,8 +121,7 @@ export function createArmClient(credentials: Credentials): ArmClient {
       if (status !== 200) throw refusalOf(status, body);
       if (body?.["status"] === "Succeeded") return;
       if (body?.["status"] !== "InProgress") {
-        const error = body?.["error"] as JsonObject | undefined;
-        throw new ArmRefusal(status, String(error?.["code"]), String(error?.["message"]));
+        throw refusalOf(status, body);
       }
       await wait(headers, signal);
     }
@@ -159,7 +157,12 @@ export function createArmClient(credentials: Credentials): ArmClient {
   };
 }
 
+function environmentDispatcher(): Dispatcher {
+  const proxy = process.env["HTTPS_PROXY"];
+  return proxy === undefined ? getGlobalDispatcher() : new ProxyAgent({ uri: proxy });
+}
+
 function refusalOf(status: number, body: JsonObject | undefined): ArmRefusal {
-  const error = (body?.["error"] ?? body ?? {}) as JsonObject;
-  return new ArmRefusal(status, String(error["code"] ?? ""), String(error["message"] ?? ""));
+  const error = isObject(body?.["error"]) ? body["error"] : body;
+  return new ArmRefusal(status, textAt(error, "code"), textAt(error, "message"));
 }

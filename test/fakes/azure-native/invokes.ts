@@ -1,6 +1,6 @@
 /** The SDK's functions: who the caller is, `get...` of every type that the stand-in has, and credentials of clusters. */
 import { KmsEtcdError } from "../../../core/errors";
-import type { Properties, PropertyValue } from "../../../provider/property-values";
+import type { Properties } from "../../../provider/property-values";
 import type { JsonObject } from "../arm/shape";
 import type { ArmClient } from "./arm-client";
 import { nativeTypes, pathArguments } from "./native-types";
@@ -25,7 +25,8 @@ export async function invoke(client: ArmClient, token: string, input: Properties
     return { clientId: String(appid), objectId: String(oid), subscriptionId, tenantId };
   }
   if (token === "azure-native:authorization:getClientToken") {
-    return { token: await client.token(String(input["endpoint"] ?? "https://management.azure.com")) };
+    const { endpoint } = input;
+    return { token: await client.token(typeof endpoint === "string" ? endpoint : "https://management.azure.com") };
   }
   const listed = lists[token];
   const name = listed === undefined ? token.replace(/:get(\w+)$/, ":$1") : `azure-native:${listed[0]}`;
@@ -42,9 +43,7 @@ export async function invoke(client: ArmClient, token: string, input: Properties
     return value.replace(/^\//, "");
   });
   if (listed !== undefined) {
-    return ((await client.send("POST", `${path}/${listed[1]}`, type.apiVersion)) ?? {}) as Readonly<
-      Record<string, PropertyValue>
-    >;
+    return (await client.send("POST", `${path}/${listed[1]}`, type.apiVersion)) ?? {};
   }
   const body: JsonObject | undefined = await client.get(path, type.apiVersion);
   if (body === undefined) throw new KmsEtcdError("not-found", `${path} was not found`);

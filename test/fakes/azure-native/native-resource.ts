@@ -52,7 +52,8 @@ export function createNativeResource(
   const names = pathArguments(type);
   const ownName = names.at(-1) ?? "";
   const inPath = new Set(names);
-  const hasLocation = "location" in shape.fields && shape.fields["location"]?.readOnly !== true;
+  const place: Shape | undefined = shape.fields["location"];
+  const hasLocation = place !== undefined && place.readOnly !== true;
 
   /** ARM's body of the inputs, without those that stand in the path. */
   const bodyOf = (inputs: Properties): JsonObject => toArm(inputShape, bodyInputs(inputs)) as JsonObject;
@@ -110,7 +111,7 @@ export function createNativeResource(
       inputs[ownName] ??= olds?.[ownName] ?? madeName(type, name, seed);
       for (const [field, value] of Object.entries(inputs)) if (value === null) Reflect.deleteProperty(inputs, field);
       const group = inputs["resourceGroupName"];
-      if (hasLocation && inputs["location"] === undefined && shape.fields["location"]?.required === true) {
+      if (hasLocation && inputs["location"] === undefined && place.required === true) {
         const default_ = olds?.["location"] ?? location ?? (await groupLocation(group));
         if (default_ !== undefined) inputs["location"] = default_;
       }
@@ -183,7 +184,7 @@ export function createNativeResource(
     if (typeof group !== "string") return undefined;
     const path = `/subscriptions/${client.credentials.subscriptionId}/resourceGroups/${group}`;
     const found = await client.get(path, "2024-03-01");
-    return found === undefined ? undefined : textOf(found["location"] as PropertyValue);
+    return found === undefined ? undefined : textOf(found["location"]);
   }
 }
 
@@ -275,7 +276,7 @@ function refused(id: string, thrown: unknown): unknown {
 function stateOf(body: JsonObject): Json | undefined {
   const { properties } = body;
   return typeof properties === "object" && properties !== null && "provisioningState" in properties
-    ? (properties as JsonObject)["provisioningState"]
+    ? properties["provisioningState"]
     : undefined;
 }
 

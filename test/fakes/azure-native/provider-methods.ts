@@ -196,7 +196,7 @@ export function createProviderMethods(session: Session): Readonly<Record<string,
       return new Empty();
     },
   };
-  return methods as unknown as Readonly<Record<string, Method>>;
+  return methods;
 }
 
 function failure(path: string, reason: string): CheckFailure {

@@ -61,7 +61,7 @@ export function missingNames(shape: Shape, value: PropertyValue, path = ""): str
 export function toArm(shape: Shape, value: PropertyValue): Json {
   if (value === unknown) throw new Error("a value is not known yet");
   if (shape.kind === "map" && shape.sdkList === true && isList(value)) {
-    return Object.fromEntries(value.map((entry) => [String(entry), {}]));
+    return Object.fromEntries(value.map((entry) => [typeof entry === "string" ? entry : "", {}]));
   }
   if (shape.kind === "list" && isList(value)) return value.map((entry) => toArm(shape.of, entry));
   if (shape.kind === "map" && isObject(value)) {
@@ -95,7 +95,7 @@ export function fromArm(shape: Shape, value: Json): PropertyValue {
   if (shape.kind === "map") {
     return Object.fromEntries(Object.entries(object).map(([name, entry]) => [name, fromArm(shape.of, entry)]));
   }
-  if (shape.kind !== "object") return value as PropertyValue;
+  if (shape.kind !== "object") return value;
   const outputs: Record<string, PropertyValue> = {};
   for (const [name, place] of sdkFields(shape.fields)) {
     if (place.shape.writeOnly === true) continue;

@@ -79,7 +79,7 @@ export function requireValidKms(work: PutWork, properties: JsonObject, identity:
 
   if (identity["type"] !== "UserAssigned") {
     throw bad(
-      `AzureKeyVaultKms feature does not support cluster identity type ${String(identity["type"])}, supported value is 'UserAssigned'`,
+      `AzureKeyVaultKms feature does not support cluster identity type ${textAt(identity, "type")}, supported value is 'UserAssigned'`,
     );
   }
   if (after.keyId === "") throw bad("Azure Key Vault KMS key ID is empty when Azure Key Vault KMS is enabled.");

@@ -224,9 +224,8 @@ function requireIntegration(work: PutWork, properties: JsonObject, known: JsonOb
   const delegated = (isList(subnet["delegations"]) ? subnet["delegations"] : []).some(
     (delegation) => textAt(delegation, "properties", "serviceName") === clusterType,
   );
-  const length = prefixLength(
-    textAt(subnet, "addressPrefix") || String(isList(subnet["addressPrefixes"]) ? subnet["addressPrefixes"][0] : ""),
-  );
+  const [first = ""] = isList(subnet["addressPrefixes"]) ? subnet["addressPrefixes"] : [];
+  const length = prefixLength(textAt(subnet, "addressPrefix") || (typeof first === "string" ? first : ""));
   if (!delegated || (length ?? 28) > 28) {
     throw bad(`The API server subnet must be delegated to ${clusterType}, and /28 or larger.`);
   }

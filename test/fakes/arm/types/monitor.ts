@@ -8,6 +8,7 @@ import {
   flat,
   integer,
   isList,
+  type JsonObject,
   json,
   list,
   map,
@@ -17,6 +18,7 @@ import {
   readOnly,
   required,
   text,
+  textAt,
   texts,
 } from "../shape";
 import { bodyProperties, envelope, propertiesOf, regionOf, tracked } from "./common";
@@ -101,7 +103,7 @@ export const diagnosticSettings: ArmType = {
       throw new ArmError(
         409,
         "Conflict",
-        `Data sink '${String(workspaceId)}' is already used in diagnostic setting '${same.id.names.at(-1) ?? ""}'. Data sinks can't be reused in different settings on the same category for the same resource.`,
+        `Data sink '${textAt(asked, "workspaceId")}' is already used in diagnostic setting '${same.id.names.at(-1) ?? ""}'. Data sinks can't be reused in different settings on the same category for the same resource.`,
       );
     }
     return { body: { properties: { logs: [], metrics: [], ...asked } } };
@@ -178,7 +180,7 @@ export const scheduledQueryRules: ArmType = {
   }),
   put(work) {
     const asked = bodyProperties(work);
-    for (const scope of isList(asked["scopes"]) ? asked["scopes"] : []) requireResource(work.world, String(scope));
+    for (const scope of scopesOf(asked)) requireResource(work.world, scope);
     requireActionGroups(work.world, asked["actions"]);
     return { body: { ...work.body, location: regionOf(scheduledQueryRules.type, work.body["location"]) } };
   },
@@ -237,12 +239,12 @@ export const metricAlerts: ArmType = {
   }),
   put(work) {
     const asked = bodyProperties(work);
-    for (const scope of isList(asked["scopes"]) ? asked["scopes"] : []) requireResource(work.world, String(scope));
-    if (String(work.body["location"]).toLowerCase() !== "global") {
+    for (const scope of scopesOf(asked)) requireResource(work.world, scope);
+    if (textAt(work.body, "location").toLowerCase() !== "global") {
       throw new ArmError(
         400,
         "LocationNotAvailableForResourceType",
-        `The provided location '${String(work.body["location"])}' is not available for resource type '${metricAlerts.type}'. List of available regions for the resource type is 'global'.`,
+        `The provided location '${textAt(work.body, "location")}' is not available for resource type '${metricAlerts.type}'. List of available regions for the resource type is 'global'.`,
       );
     }
     for (const action of isList(asked["actions"]) ? asked["actions"] : []) {
@@ -277,7 +279,7 @@ export const actionGroups: ArmType = {
       ),
     ),
   }),
-  put: (work) => ({ body: { ...work.body, location: String(work.body["location"]).toLowerCase() } }),
+  put: (work) => ({ body: { ...work.body, location: textAt(work.body, "location").toLowerCase() } }),
 };
 
 export const workspaces: ArmType = {
@@ -330,6 +332,10 @@ export const workspaces: ArmType = {
     return { body: { ...work.body, location, properties }, finish: async () => undefined };
   },
 };
+
+function scopesOf({ scopes }: JsonObject): readonly string[] {
+  return isList(scopes) ? scopes.filter((scope) => typeof scope === "string") : [];
+}
 
 function requireWorkspace(world: ArmWorld, path: string): void {
   if (world.find(path)?.type.type === workspaceType) return;

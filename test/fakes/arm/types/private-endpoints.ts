@@ -219,11 +219,11 @@ export const zoneLinks: ArmType = {
 };
 
 function requireGlobal({ body }: PutWork): void {
-  if (String(body["location"]).toLowerCase() !== "global") {
+  if (textAt(body, "location").toLowerCase() !== "global") {
     throw new ArmError(
       400,
       "LocationNotAvailableForResourceType",
-      `The provided location '${String(body["location"])}' is not available for resource type '${zoneType}'. List of available regions for the resource type is 'global'.`,
+      `The provided location '${textAt(body, "location")}' is not available for resource type '${zoneType}'. List of available regions for the resource type is 'global'.`,
     );
   }
 }

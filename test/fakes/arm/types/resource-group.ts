@@ -14,7 +14,7 @@ export const resourceGroups: ArmType = {
   shape: object({
     ...tracked,
     managedBy: immutable(text()),
-    properties: object({ provisioningState: readOnly(text()) }),
+    properties: readOnly(object({ provisioningState: readOnly(text()) })),
   }),
   put: ({ body, before }) => {
     const location = regionOf(resourceGroupType, body["location"]);

@@ -58,7 +58,7 @@ function requireValid(asked: JsonObject, sku: string): void {
   }
   const { keySize } = asked;
   if (kty.startsWith("RSA") && keySize !== undefined && ![2048, 3072, 4096].includes(Number(keySize))) {
-    throw bad(`Key size ${String(keySize)} is not supported; the sizes of RSA keys are 2048, 3072 and 4096.`);
+    throw bad(`Key size ${JSON.stringify(keySize)} is not supported; the sizes of RSA keys are 2048, 3072 and 4096.`);
   }
   if (kty.startsWith("EC") && keySize !== undefined) throw bad("Property keySize is not allowed for EC keys.");
   const policy = asked["rotationPolicy"];

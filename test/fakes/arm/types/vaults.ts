@@ -114,7 +114,7 @@ function requireValid(asked: JsonObject, known: JsonObject): void {
 /** With what the service sets and what it keeps when the request leaves it out. */
 function complete(world: ArmWorld, name: string, asked: JsonObject, known: JsonObject): JsonObject {
   const { createMode: _, ...rest } = asked;
-  const network = String(asked["publicNetworkAccess"] ?? known["publicNetworkAccess"] ?? "Enabled");
+  const network = textAt(asked, "publicNetworkAccess") || textAt(known, "publicNetworkAccess") || "Enabled";
   return {
     enabledForDeployment: false,
     softDeleteRetentionInDays: known["softDeleteRetentionInDays"] ?? 90,
@@ -153,7 +153,7 @@ function recover({ world, body, id }: PutWork, deleted: StoredResource, name: st
 }
 
 function deletedPath({ resource, id }: ResourceWork): string {
-  const location = String(resource.body["location"]);
+  const location = textAt(resource.body, "location");
   return `/subscriptions/${id.subscription}/providers/Microsoft.KeyVault/locations/${location}/deletedVaults/${id.names[0] ?? ""}`;
 }
 
