@@ -1,6 +1,7 @@
 /** `control-plane.json`: how the engine finds its way around a control plane of ours. */
 import { basename, extname, join } from "node:path";
 import { type LocalControlPlane, localControlPlaneFile } from "../core/local-control-plane";
+import { pluginNodeOptions } from "../core/plugin-node-options";
 import { readFileIfAny, writeFileAtomically } from "./atomic-file";
 import { pkiFiles } from "./pki/control-plane-pki";
 import type { ControlPlaneSettings } from "./settings";
@@ -33,7 +34,7 @@ export function describeControlPlane(layout: StateLayout, settings: ControlPlane
         backupDirectory: host.backupDirectory,
       };
     }),
-    pluginCommand: [process.execPath, join(builtDirectory(), "plugin-server", "main.js")],
+    pluginCommand: [process.execPath, ...pluginNodeOptions, join(builtDirectory(), "plugin-server", "main.js")],
     pluginSettings: settings.pluginSettings,
   };
 }
