@@ -6,6 +6,7 @@ import { typeTokens } from "../core/type-tokens";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
+import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
 
 /** A key in a file, as a LocalKey makes it. */
 export interface LocalKeyReferenceArgs {
@@ -69,6 +70,8 @@ export interface EncryptionRolloutArgs {
   readonly keys: pulumi.Input<pulumi.Input<DeclaredKeyArgs>[]>;
   /** The cluster: a control plane on this machine. Another cluster later leaves the earlier one as it is. */
   readonly local?: pulumi.Input<LocalPlatformArgs>;
+  /** The cluster: control-plane hosts that are reached over SSH. */
+  readonly selfManaged?: pulumi.Input<SelfManagedPlatformArgs>;
   /**
    * Resources to encrypt, as EncryptionConfiguration names them. Adding one encrypts it.
    * @default ["secrets"]
@@ -119,6 +122,12 @@ export class EncryptionRollout extends pulumi.CustomResource {
 
   constructor(name: string, args: EncryptionRolloutArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = { activeKeyVersion: undefined, atGoal: undefined, plan: undefined, evidence: undefined };
-    super(typeTokens.encryptionRollout, name, { ...outputs, ...args }, opts);
+    super(typeTokens.encryptionRollout, name, { ...outputs, ...args, ...secretBlocks(args) }, opts);
   }
+}
+
+/** A private key must not stand in the state because somebody gave it as a plain text. */
+function secretBlocks({ selfManaged }: EncryptionRolloutArgs): Pick<EncryptionRolloutArgs, "selfManaged"> {
+  if (selfManaged === undefined || pulumi.Output.isInstance(selfManaged) || selfManaged instanceof Promise) return {};
+  return { selfManaged: withSecrets(selfManaged) };
 }

@@ -1,4 +1,6 @@
 /** The public door of the package: everything a Pulumi program imports, and nothing else. */
+
+export { PluginFlavour } from "../core/plugin-flavour";
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
 export type { AwsKeyAccessArgs } from "./aws/aws-key-access";
@@ -44,3 +46,12 @@ export type { LocalPlatformArgs } from "./local-platform";
 export type { PluginImageArgs, PluginImageBuildArgs, RegistryLoginArgs } from "./plugin-image";
 export { ImagePlatform, PluginImage } from "./plugin-image";
 export type { RotationLimitsArgs } from "./rotation-limits";
+export type {
+  SelfManagedHostArgs,
+  SelfManagedKubernetesArgs,
+  SelfManagedLayoutArgs,
+  SelfManagedPlatformArgs,
+  SelfManagedPluginArgs,
+  SshArgs,
+  SshJumpHostArgs,
+} from "./self-managed-platform";

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
   declaredVersions,
+  type InputViolation,
   keyBlocks,
   keyVersionRange,
   keyVersionViolations,
@@ -25,8 +26,9 @@ import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
 
 /**
+import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
  * The inputs of KmsEtcdEncryption: one block that says where the key lives (`azureKeyVault`, `awsKms`, `localKey`), one that says whose etcd it is
- * (`local`), and the version of the key that encrypts.
+ * (`selfManaged`, `local`), and the version of the key that encrypts.
  */
 export interface KmsEtcdEncryptionArgs {
   /**
@@ -87,6 +89,8 @@ export interface KmsEtcdEncryptionArgs {
   readonly local?: LocalPlatformArgs;
 }
 
+  /** A cluster whose control-plane hosts are reached over SSH. Keys in files on this machine are of no use there. */
+  readonly selfManaged?: SelfManagedPlatformArgs;
 const inputNames = [
   ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "rewriteBy"],
   ...["advanceTo", "limits", ...keyBlocks, ...platformBlocks],
@@ -109,7 +113,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseViolations(name, args);
-    super(typeTokens.kmsEtcdEncryption, name, args, opts);
+    super(typeTokens.kmsEtcdEncryption, name, withSecretBlocks(args), opts);
     const { keys, dependsOn } = declaredKeys(args, { name, parent: this, range: keyVersionRange(args) });
     const rollout = new EncryptionRollout(
       name,
@@ -121,6 +125,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
         enabled: args.enabled ?? true,
         ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
         ...(args.rewriteBy === undefined ? {} : { rewriteBy: args.rewriteBy }),
+        ...(args.selfManaged === undefined ? {} : { selfManaged: args.selfManaged }),
         ...(args.advanceTo === undefined ? {} : { advanceTo: args.advanceTo }),
         ...(args.limits === undefined ? {} : { limits: args.limits }),
       },
@@ -137,6 +142,23 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
   // From JavaScript anything may come, nothing among it.
   const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
+/** What the state keeps of the component's inputs must not hold a private key in clear. */
+function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
+  return args.selfManaged === undefined ? args : { ...args, selfManaged: withSecrets(args.selfManaged) };
+}
+
+/** The plugins on other machines cannot read this one's files. */
+function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, unknown>>): readonly InputViolation[] {
+  if (localKey === undefined || selfManaged === undefined) return [];
+  return [
+    {
+      path: "localKey",
+      reason:
+        "keeps keys in files on this machine, which the hosts of selfManaged do not have; use azureKeyVault or awsKms",
+    },
+  ];
+}
+
   const violations = [
     ...unknownInputViolations(inputs, inputNames),
     ...keyVersionViolations({
@@ -154,6 +176,7 @@ function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | u
   }
   if (violations.length === 0 && typeof azureKeyVault === "object" && azureKeyVault !== null) {
     const block = azureKeyVault as Readonly<Record<string, unknown>>;
+    ...localKeyViolations(inputs),
     const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
     violations.push(...azureKeyVaultCheck("azureKeyVault", block, name, versions).violations);
   }

@@ -89,7 +89,7 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     const before = olds === undefined || Object.keys(olds).length === 0 ? undefined : olds;
     const checked = await resourceOf(request).check(before, news.values, operationOf(request, signal));
     const response = new CheckResponse();
-    response.setInputs(writeProperties(checked.inputs, news.secrets));
+    response.setInputs(writeProperties(checked.inputs, new Set([...news.secrets, ...(checked.secrets ?? [])])));
     response.setFailuresList(
       checked.problems.map(({ path, reason }) => {
         const failure = new CheckFailure();

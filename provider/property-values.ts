@@ -19,7 +19,7 @@ export type PropertyValue =
 /** The properties of a resource. */
 export type Properties = Readonly<Record<string, PropertyValue>>;
 
-/** Properties and the names of those that hold a secret somewhere inside: they must be marked again on the way out. */
+/** Properties and the paths of those that are secret, `keys[1].file`: they must be marked again on the way out. */
 export interface MarkedProperties {
   readonly values: Properties;
   readonly secrets: ReadonlySet<string>;
@@ -34,18 +34,16 @@ export function readProperties(struct: Struct | undefined): MarkedProperties {
   const secrets = new Set<string>();
   const values: Record<string, PropertyValue> = {};
   for (const [name, value] of Object.entries(struct?.toJavaScript() ?? {})) {
-    values[name] = read(value, () => secrets.add(name));
+    values[name] = read(value, name, (path) => secrets.add(path));
   }
   return { values, secrets };
 }
 
-/** Writes properties for the wire; those in `secrets` are marked, so that they are encrypted in state. */
+/** Writes properties for the wire; those whose paths are in `secrets` are marked, so that they are encrypted in state. */
 export function writeProperties(values: Properties, secrets: ReadonlySet<string> = new Set()): Struct {
-  const entries = Object.entries(values).map(([name, value]) => {
-    const written = write(value);
-    return [name, secrets.has(name) ? { [signatureKey]: secretSignature, value: written } : written] as const;
-  });
-  return Struct.fromJavaScript(Object.fromEntries(entries));
+  return Struct.fromJavaScript(
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, write(value, name, secrets)])),
+  );
 }
 
 /** Whether anything inside is not known yet. */
@@ -65,21 +63,33 @@ export function isObject(value: PropertyValue | undefined): value is Readonly<Re
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function read(value: JavaScriptValue, onSecret: () => void): PropertyValue {
+function read(value: JavaScriptValue, path: string, onSecret: (path: string) => void): PropertyValue {
   if (value === unknownMark) return unknown;
-  if (Array.isArray(value)) return value.map((entry: JavaScriptValue) => read(entry, onSecret));
+  if (Array.isArray(value)) {
+    return value.map((entry: JavaScriptValue, index) => read(entry, `${path}[${index}]`, onSecret));
+  }
   if (typeof value !== "object" || value === null) return value;
   const fields = value as Record<string, JavaScriptValue>;
   if (fields[signatureKey] === secretSignature) {
-    onSecret();
-    return read(fields["value"] ?? null, onSecret);
+    onSecret(path);
+    // What is inside is secret with it.
+    return read(fields["value"] ?? null, path, () => undefined);
   }
-  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, read(field, onSecret)]));
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, field]) => [name, read(field, `${path}.${name}`, onSecret)]),
+  );
 }
 
-function write(value: PropertyValue): JavaScriptValue {
+function write(value: PropertyValue, path: string, secrets: ReadonlySet<string>): JavaScriptValue {
+  const written = writePlain(value, path, secrets);
+  return secrets.has(path) ? { [signatureKey]: secretSignature, value: written } : written;
+}
+
+function writePlain(value: PropertyValue, path: string, secrets: ReadonlySet<string>): JavaScriptValue {
   if (value === unknown) return unknownMark;
-  if (Array.isArray(value)) return value.map(write);
-  if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, write(field)]));
-  return value as JavaScriptValue;
+  if (isList(value)) return value.map((entry, index) => write(entry, `${path}[${index}]`, secrets));
+  if (!isObject(value)) return value as JavaScriptValue;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [name, write(field, `${path}.${name}`, secrets)]),
+  );
 }

@@ -44,6 +44,8 @@ export interface CheckProblem {
 
 export interface Checked {
   readonly inputs: Properties;
+  /** Paths of inputs that the state must hold as secrets, whoever gave them as plain values. */
+  readonly secrets?: readonly string[];
   readonly problems: readonly CheckProblem[];
 }
 

@@ -1,5 +1,7 @@
 /** The blocks that say whose etcd it is: what is wrong with one, and the cluster that it means. Another platform is another entry. */
 import { isAbsolute } from "node:path";
+import { describeSelfManagedCluster, isSameSelfManagedCluster } from "../../core/self-managed-cluster";
+import { selfManagedCluster, selfManagedViolations } from "../../core/self-managed-inputs";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
 import type { Platform } from "./rotation-engine";
@@ -8,6 +10,8 @@ interface PlatformBlock {
   problems(block: Properties): readonly CheckProblem[];
   /** `block` has no problems and nothing unknown. */
   read(block: Properties): Platform;
+  /** Paths inside the block. */
+  readonly secrets?: readonly string[];
 }
 
 const blocks: Readonly<Record<string, PlatformBlock>> = {
@@ -20,7 +24,17 @@ const blocks: Readonly<Record<string, PlatformBlock>> = {
     },
     read: (block) => ({ kind: "local", controlPlaneFile: block["controlPlaneFile"] as string }),
   },
+  selfManaged: {
+    problems: (block) => selfManagedViolations(block, "selfManaged"),
+    read: (block) => ({ kind: "selfManaged", cluster: selfManagedCluster(block) }),
+    secrets: ["ssh.privateKey", "ssh.passphrase", "kubernetes.kubeconfig"],
+  },
 };
+
+/** Paths of the inputs that the state must hold as secrets, whoever gave them as plain values. */
+export const secretPlatformInputs: readonly string[] = Object.entries(blocks).flatMap(([name, { secrets = [] }]) =>
+  secrets.map((path) => `${name}.${path}`),
+);
 
 /** What is wrong inside the given block. That there is exactly one is checked elsewhere. */
 export function platformProblems(inputs: Properties): readonly CheckProblem[] {
@@ -41,7 +55,13 @@ export function platformOf(inputs: Properties): Platform | undefined {
   return given[0];
 }
 
-/** What messages call the cluster. The same text is the same cluster. */
+/** What messages call the cluster. */
 export function describePlatform(platform: Platform): string {
-  return platform.controlPlaneFile;
+  return platform.kind === "local" ? platform.controlPlaneFile : describeSelfManagedCluster(platform.cluster);
+}
+
+/** Whether both are one cluster. */
+export function isSamePlatform(a: Platform, b: Platform): boolean {
+  if (a.kind === "selfManaged" && b.kind === "selfManaged") return isSameSelfManagedCluster(a.cluster, b.cluster);
+  return a.kind === b.kind && describePlatform(a) === describePlatform(b);
 }

@@ -8,7 +8,7 @@ import {
 } from "../../core/input-rules";
 import { rewriteMethods } from "../../core/rewrite-method";
 import { rotationStages } from "../../core/rotation-stage";
-import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
+import { hasUnknown, isList, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
 import { keyProblems } from "./key-inputs";
 import { platformProblems } from "./platform-inputs";
@@ -38,6 +38,7 @@ export function rolloutProblems(inputs: Properties): readonly CheckProblem[] {
     ...keysProblems(inputs["keys"], inputs["keyVersion"]),
     ...resourcesProblems(inputs["resources"]),
     ...typeProblems("enabled", inputs["enabled"], "boolean", "true or false"),
+    ...unreachableKeyProblems(inputs),
     ...typeProblems("allowPlaintextReads", inputs["allowPlaintextReads"], "boolean", "true or false"),
     ...choiceProblems("rewriteBy", inputs["rewriteBy"], rewriteMethods),
     ...choiceProblems("advanceTo", inputs["advanceTo"], rotationStages),
@@ -79,6 +80,16 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
 function resourcesProblems(resources: PropertyValue | undefined): readonly CheckProblem[] {
   if (resources === undefined || resources === null || hasUnknown(resources)) return [];
   if (!Array.isArray(resources)) return [{ path: "resources", reason: 'is not a list; write ["secrets"]' }];
+/** A key in a file of this machine is in no file of another. */
+function unreachableKeyProblems({ keys, selfManaged }: Properties): readonly CheckProblem[] {
+  if (selfManaged === undefined || selfManaged === null || !isList(keys)) return [];
+  return keys.flatMap((entry, index) => {
+    if (!isObject(entry) || entry["local"] === undefined || entry["local"] === null) return [];
+    const reason = "is a key in a file of this machine, which the hosts of selfManaged do not have; use azure or aws";
+    return [{ path: `keys[${index}].local`, reason }];
+  });
+}
+
   return resourceNameViolations("resources", resources);
 }
 

@@ -9,7 +9,7 @@ import { type Properties, type PropertyValue, unknown } from "../property-values
 import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
 import { activeKeyVersion } from "./key-providers";
 import { planLines, plannedStages } from "./plan-lines";
-import { describePlatform } from "./platform-inputs";
+import { describePlatform, isSamePlatform, secretPlatformInputs } from "./platform-inputs";
 import { type RolloutInputs, rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
 import { rolloutProblems } from "./rollout-problems";
@@ -28,6 +28,10 @@ export function createRolloutResource(engine: RotationEngine): Resource {
   }
 
   async function check(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
+    return { ...(await checkPlain(olds, news, operation)), secrets: secretPlatformInputs };
+  }
+
+  async function checkPlain(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
     forget(operation);
     const problems = rolloutProblems(news);
     const inputs = rolloutInputs(news);
@@ -37,12 +41,11 @@ export function createRolloutResource(engine: RotationEngine): Resource {
     try {
       survey = await engine.survey(inputs.platform, inputs.goal, operation.signal);
     } catch (thrown) {
-      return { inputs: news, problems: [surveyProblem(thrown)] };
+      return { inputs: news, problems: [surveyProblem(thrown, inputs)] };
     }
     surveys.set(operation.urn, survey);
     const before = olds === undefined ? undefined : rolloutInputs(olds);
-    const samePlatform =
-      before !== undefined && describePlatform(before.platform) === describePlatform(inputs.platform);
+    const samePlatform = before !== undefined && isSamePlatform(before.platform, inputs.platform);
     const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
     await sayWhatMatters(survey, inputs, before !== undefined && !samePlatform ? before : undefined, operation);
     return { inputs: withPlan(news, survey, inputs, olds), problems: undeclared };
@@ -160,7 +163,8 @@ function isPending({ plan }: Survey): boolean {
   return plan.changes || plan.blocked !== undefined || inTrouble;
 }
 
-function surveyProblem(thrown: unknown): CheckProblem {
+function surveyProblem(thrown: unknown, { platform }: RolloutInputs): CheckProblem {
+  if (platform.kind !== "local") return { path: platform.kind, reason: describeError(thrown) };
   const missing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
   return { path: missing ? "local.controlPlaneFile" : "", reason: describeError(thrown) };
 }

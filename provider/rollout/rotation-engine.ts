@@ -1,9 +1,11 @@
 /** Port: the rotation engine as the rollout uses it, with the cluster behind it already opened. */
+import type { SelfManagedCluster } from "../../core/self-managed-cluster";
 import type { Evidence } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
 import type { ServerObservation } from "../../rotation/observation";
 import type { RotationPlan } from "../../rotation/plan";
 import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+import type { Upkeep } from "./upkeep-inputs";
 
 /** A control plane on this machine. */
 export interface LocalPlatform {
@@ -11,11 +13,17 @@ export interface LocalPlatform {
   readonly controlPlaneFile: string;
 }
 
-/** Which cluster. One kind a platform. */
-export type Platform = LocalPlatform;
+/** A cluster whose control-plane hosts are reached over SSH. Holds secrets: it is shown nowhere. */
+export interface SelfManagedPlatform {
+  readonly kind: "selfManaged";
+  readonly cluster: SelfManagedCluster;
+}
 
-/** A goal without the servers: those the platform lists. */
-export type RolloutGoal = Omit<Goal, "servers">;
+/** Which cluster. One kind a platform. */
+export type Platform = LocalPlatform | SelfManagedPlatform;
+
+/** A goal without the servers, which the platform lists, and with what is done besides the rotation. */
+export type RolloutGoal = Omit<Goal, "servers"> & Pick<Upkeep, "withoutLease" | "retire">;
 
 /** What an engine needs to see of a server for this port. */
 export type SeenServer = Pick<ServerObservation, "name" | "file" | "loaded">;
@@ -24,6 +32,8 @@ export type SeenServer = Pick<ServerObservation, "name" | "file" | "loaded">;
 export interface Survey {
   readonly plan: RotationPlan;
   readonly evidence: Evidence;
+  /** Why versions that shall be retired cannot be: one sentence for each. */
+  readonly retirementProblems?: readonly string[];
 }
 
 export interface RolloutRun {

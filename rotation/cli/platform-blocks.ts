@@ -1,8 +1,11 @@
 /** The blocks of a configuration file that say whose etcd it is. Another platform is another entry here. */
 import { resolve } from "node:path";
+import { describeSelfManagedCluster } from "../../core/self-managed-cluster";
 import { openLocalCluster } from "../adapters/hosts/open-local-cluster";
+import { openSelfManagedCluster } from "../adapters/hosts/open-self-managed-cluster";
 import type { Cluster } from "../cluster";
 import { isRecord, unknownNames } from "./records";
+import { readSelfManagedBlock } from "./self-managed-block";
 import { type Place, type Reading, violation } from "./usage-error";
 
 /** A cluster that has been named and not been reached yet. */
@@ -16,7 +19,10 @@ export interface Platform {
 export type PlatformReader = (value: unknown, place: Place) => Reading<Platform>;
 
 /** By the name of the block, as in the inputs of an EncryptionRollout. */
-export const platformReaders: ReadonlyMap<string, PlatformReader> = new Map([["local", readLocal]]);
+export const platformReaders: ReadonlyMap<string, PlatformReader> = new Map([
+  ["local", readLocal],
+  ["selfManaged", readSelfManaged],
+]);
 
 /** `{ controlPlaneFile }`: a control plane of this machine. */
 function readLocal(value: unknown, { path, base }: Place): Reading<Platform> {
@@ -29,4 +35,12 @@ function readLocal(value: unknown, { path, base }: Place): Reading<Platform> {
   }
   const file = resolve(base, controlPlaneFile);
   return { value: { description: `control plane ${file}`, open: () => openLocalCluster(file) } };
+}
+
+/** As in the inputs of an EncryptionRollout, with secrets in files. */
+function readSelfManaged(value: unknown, place: Place): Reading<Platform> {
+  const read = readSelfManagedBlock(value, place);
+  if ("violations" in read) return read;
+  const cluster = read.value;
+  return { value: { description: describeSelfManagedCluster(cluster), open: () => openSelfManagedCluster(cluster) } };
 }

@@ -57,7 +57,8 @@ function connectThrough(target: SshTarget, through: Duplex | undefined, jump: Ss
   const known = parseKnownHosts(target.knownHosts);
   const types = known.typesOf(address, port).flatMap((type) => signatures[type] ?? []);
   if (types.length === 0) throw named(name, unknownHost(hostPattern(address, port)));
-  const client = new Client();
+  // Everything that goes over the connection listens for its end.
+  const client = new Client().setMaxListeners(0);
   let open = false;
   let refusal: KmsEtcdError | undefined;
   return new Promise<SshClient>((resolve, reject) => {

@@ -1,13 +1,15 @@
 /** The real rotation engine on a simulated cluster in virtual time, behind the provider's own port. */
+import { describePlatform } from "../../../provider/rollout/platform-inputs";
 import type { Platform, RotationEngine } from "../../../provider/rollout/rotation-engine";
 import { createRotationEngine } from "../../../provider/rollout/rotation-on-ports";
 import type { SimulatedCluster } from "../../rotation/simulated-cluster";
 
 /** `clusters` by the path of their control-plane.json. */
 export function simulatedEngine(clusters: ReadonlyMap<string, SimulatedCluster>): RotationEngine {
-  const byFile = ({ controlPlaneFile }: Platform): SimulatedCluster => {
-    const cluster = clusters.get(controlPlaneFile);
-    if (cluster === undefined) throw new Error(`no cluster ${controlPlaneFile}`);
+  const byFile = (platform: Platform): SimulatedCluster => {
+    const name = describePlatform(platform);
+    const cluster = clusters.get(name);
+    if (cluster === undefined) throw new Error(`no cluster ${name}`);
     return cluster;
   };
   const [first] = clusters.values();
