@@ -22,6 +22,8 @@ export interface Measurement {
   readonly seconds: number;
   readonly perSecond: number;
   readonly clientMemoryMb: number;
+  /** Milliseconds for each object; undefined where it was not counted. */
+  readonly clientCpu: number | undefined;
   /** Over the client's connections, for each object; undefined where nobody counted them. */
   readonly sentPerObject: number | undefined;
   readonly receivedPerObject: number | undefined;
@@ -57,10 +59,10 @@ export async function byOurs(scene: Scene): Promise<Measurement> {
   const result = JSON.parse(await output(process.execPath, [bundle, file])) as ClientResult;
   const spent = cpu();
   rmSync(file);
-  const { offered, rewritten = 0, failures, seconds, memoryMb, sent, received, plaintext } = result;
+  const { offered, rewritten = 0, failures, seconds, memoryMb, sent, received, plaintext, cpuMs } = result;
   if (failures > 0 || rewritten < dataset.objects)
     throw new Error(`ours: ${offered} offered, ${rewritten} rewritten, ${failures} failed`);
-  return measurement(offered, seconds, memoryMb, { sent, received }, plaintext / offered, spent);
+  return measurement(offered, seconds, memoryMb, { sent, received }, plaintext / offered, { ...spent, client: cpuMs });
 }
 
 /** The documented recipe, of everything or of the sample. `kubectl get` writes a file: a pipe would hold it in memory twice. */
@@ -109,6 +111,7 @@ export async function byInTree(scene: Scene, watchSeconds: number | undefined): 
     const stop = new AbortController();
     const before = totalBytes(proxies);
     const cpu = cpuMeter(cluster);
+    const clientBefore = cpuMicroseconds(manager.pid);
     const begun = performance.now();
     let seconds = 0;
     const end = () => {
@@ -130,7 +133,7 @@ export async function byInTree(scene: Scene, watchSeconds: number | undefined): 
     });
     clearTimeout(watch);
     if (!stop.signal.aborted) seconds = (performance.now() - begun) / 1_000;
-    const spent = cpu();
+    const spent = { ...cpu(), client: (cpuMicroseconds(manager.pid) - clientBefore) / 1_000 };
     const after = totalBytes(proxies);
     if (failures.length > 0) throw new Error(`in-tree: ${failures[0]?.reason ?? ""}`);
     const memory = peakResidentMb(manager.pid);
@@ -153,13 +156,14 @@ function measurement(
   clientMemoryMb: number,
   bytes: { readonly sent: number; readonly received: number } | undefined,
   plaintext: number,
-  spent: { readonly apiServer: number; readonly etcd: number },
+  spent: { readonly apiServer: number; readonly etcd: number; readonly client?: number },
 ): Measurement {
   return {
     objects,
     seconds,
     perSecond: objects / seconds,
     clientMemoryMb,
+    clientCpu: spent.client && spent.client / objects,
     sentPerObject: bytes && bytes.sent / objects,
     receivedPerObject: bytes && bytes.received / objects,
     plaintext,

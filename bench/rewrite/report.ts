@@ -25,6 +25,7 @@ const headings = [
   "objects",
   "objects/s",
   "client MB",
+  "client ms/object",
   "sent B/object",
   "received B/object",
   "plaintext",
@@ -40,6 +41,7 @@ export function report(cells: readonly Cell[], machine: Machine): string {
     String(median(runs, ({ objects }) => objects)),
     String(Math.round(median(runs, ({ perSecond }) => perSecond))),
     median(runs, ({ clientMemoryMb }) => clientMemoryMb).toFixed(0),
+    optional(runs, ({ clientCpu }) => clientCpu, 2),
     optional(runs, ({ sentPerObject }) => sentPerObject),
     optional(runs, ({ receivedPerObject }) => receivedPerObject),
     `${Math.round(median(runs, ({ plaintext }) => plaintext) * 100)} %`,
@@ -130,7 +132,7 @@ function median<T>(values: readonly T[], of: (value: T) => number): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
-function optional(runs: readonly Measurement[], of: (run: Measurement) => number | undefined): string {
+function optional(runs: readonly Measurement[], of: (run: Measurement) => number | undefined, digits = 0): string {
   const known = runs.flatMap((run) => of(run) ?? []);
-  return known.length === 0 ? "-" : String(Math.round(median(known, (value) => value)));
+  return known.length === 0 ? "-" : median(known, (value) => value).toFixed(digits);
 }

@@ -64,6 +64,7 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
   let total = await countAll(pass);
   let done = 0;
   let cut = false;
+  let broken: { readonly thrown: unknown } | undefined;
   const endAt = pass.timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + pass.timeLimit;
 
   /** Undefined once the object has its answer, or the reason why it has none. */
@@ -114,16 +115,28 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
     onProgress({ done, total });
   }
 
+  let oneHasEnded: () => void = () => undefined;
+
   function start(object: ListedObject): void {
-    const task: Promise<void> = handle(object).finally(() => running.delete(task));
+    const task: Promise<void> = handle(object).finally(() => {
+      running.delete(task);
+      oneHasEnded();
+    });
     running.add(task);
     // Whoever awaits `running` sees the error; until then it must not count as unhandled.
-    task.catch(() => undefined);
+    task.catch((thrown: unknown) => {
+      broken ??= { thrown };
+    });
   }
 
-  /** Resolves when another request may be sent. */
+  /** Resolves when another request may be sent. Not by Promise.race, which would look at every request for every object. */
   async function slot(): Promise<void> {
-    while (running.size >= concurrency.limit()) await Promise.race(running);
+    while (running.size >= concurrency.limit() && broken === undefined) {
+      await new Promise<void>((resolve) => {
+        oneHasEnded = resolve;
+      });
+    }
+    if (broken !== undefined) throw broken.thrown;
     if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
     if (failed.length > longestLedger) throw new LedgerFull();
     if (performance.now() > endAt) throw new TimeIsUp();
