@@ -76,7 +76,7 @@ describe("the fake ARM refuses what ARM refuses", function () {
       ],
       [identity.replace("/rg/", "/none/"), identityVersion, "ResourceGroupNotFound"],
       [identity.replace("/kms", "/none"), identityVersion, "ResourceNotFound"],
-      [`${group}/providers/Microsoft.Compute/virtualMachines/vm`, identityVersion, "InvalidResourceType"],
+      [`${group}/providers/Microsoft.Compute/disks/disk`, identityVersion, "InvalidResourceType"],
     ];
     for (const [path, version, code] of missing) {
       const answer = await arm.ask("GET", path, version);

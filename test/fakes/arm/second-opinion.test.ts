@@ -63,7 +63,7 @@ describe("the second opinion on bodies, from the publisher's own models", functi
   });
 
   it("knows every type that can be written", () => {
-    const written = [...armTypes.values()].filter(({ type }) => !type.endsWith("/deletedVaults"));
+    const written = [...armTypes.values()].filter(({ type }) => !/\/(deletedVaults|virtualMachines)$/.test(type));
     for (const { type } of written)
       assert.doesNotMatch(opinion.problemsOf({ type, body: {} }).join(), /no package describes/, type);
   });

@@ -294,7 +294,18 @@ describe("resources of the azure-native stand-in", function () {
       resourceName: "gotten",
     });
     assert.deepEqual([found["id"], found["principalId"]], [state.id, state.outputs["principalId"]]);
-    await assert.rejects(invoke(client, "azure-native:compute:getVirtualMachine", {}), /has no function/);
+    await assert.rejects(invoke(client, "azure-native:compute:getDisk", {}), /has no function/);
+    const machine = `${await arm.group()}/providers/Microsoft.Compute/virtualMachines/control-plane`;
+    fake.arm.store(machine, {
+      location: "westeurope",
+      identity: { type: "SystemAssigned", principalId: "p" },
+      properties: {},
+    });
+    const vm = await invoke(client, "azure-native:compute:getVirtualMachine", {
+      resourceGroupName: "rg",
+      vmName: "control-plane",
+    });
+    assert.deepEqual(vm["identity"], { type: "SystemAssigned", principalId: "p" });
     await assert.rejects(invoke(client, "azure-native:keyvault:getVault", { name: "v" }), /has no argument 'name'/);
   });
 });

@@ -108,6 +108,12 @@ const rows: readonly (Omit<NativeType, "token" | "arm"> & { readonly token: stri
     replaceOn: ["virtualNetwork"],
   },
   {
+    token: "compute:VirtualMachine",
+    type: "Microsoft.Compute/virtualMachines",
+    path: `${group}/providers/Microsoft.Compute/virtualMachines/{vmName}`,
+    apiVersion: "2024-11-01",
+  },
+  {
     token: "containerservice:ManagedCluster",
     type: "Microsoft.ContainerService/managedClusters",
     path: `${group}/providers/Microsoft.ContainerService/managedClusters/{resourceName}`,

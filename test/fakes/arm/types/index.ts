@@ -9,6 +9,7 @@ import { resourceGroups } from "./resource-group";
 import { roleAssignments } from "./role-assignments";
 import { vaultKeys } from "./vault-keys";
 import { deletedVaults, vaults } from "./vaults";
+import { virtualMachines } from "./virtual-machines";
 import { securityGroups, subnets, virtualNetworks } from "./virtual-networks";
 
 const all: readonly ArmType[] = [
@@ -32,6 +33,7 @@ const all: readonly ArmType[] = [
   actionGroups,
   workspaces,
   registries,
+  virtualMachines,
 ];
 
 export const armTypes: ReadonlyMap<string, ArmType> = new Map(all.map((type) => [type.type.toLowerCase(), type]));
