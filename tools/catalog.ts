@@ -11,6 +11,7 @@ const kubernetesVersion = "1.36.3";
 const olderKubernetesVersion = "1.31.0";
 const etcdVersion = "3.6.5";
 const pulumiVersion = "3.259.0";
+const kopsVersion = "1.36.2";
 // The long-term release. Later ones need Go modules that are not to be had everywhere.
 const prometheusVersion = "3.5.0";
 
@@ -46,7 +47,33 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
     case "prometheus":
     case "promtool":
       return prometheusTool(name, platform);
+    case "kops":
+      return kopsTool(platform);
   }
+}
+
+/** Its versions can't be listed, and `go install` asks for a list: hence an exact version in a module of our own. */
+function kopsTool(platform: Platform): Tool {
+  const url = `https://artifacts.k8s.io/binaries/kops/${kopsVersion}/${platform.os}/${platform.architecture}/kops`;
+  return {
+    name: "kops",
+    program: "kops",
+    version: kopsVersion,
+    versionArguments: ["version", "--short"],
+    // Spec and nodeup configuration are read as this minor version writes them.
+    accepted: { atLeast: kopsVersion, below: "1.37.0" },
+    ...(["linux", "darwin"].includes(platform.os) && {
+      download: { kind: "program", url, checksumUrl: `${url}.sha256` } satisfies ToolDownload,
+    }),
+    build: {
+      module: "kops",
+      package: "k8s.io/kops/cmd/kops",
+      tags: [],
+      linkerFlags: "-s -w",
+      languageHost: false,
+      minutes: "9 minutes",
+    },
+  };
 }
 
 function kubernetesTool(

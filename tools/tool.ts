@@ -9,6 +9,7 @@ export const toolNames = [
   "pulumi",
   "prometheus",
   "promtool",
+  "kops",
 ] as const;
 
 export type ToolName = (typeof toolNames)[number];
