@@ -43,13 +43,17 @@ export interface SshClusterOptions {
   readonly sudo?: boolean;
 }
 
-/** What a host has that never heard of encryption: its manifest without the flags. Restarts one server after the other. */
-export async function withoutEncryption(cluster: RealCluster): Promise<void> {
+/**
+ * What a host has that never heard of encryption: its manifest without the flags. Restarts one server after the other.
+ * `onlyConfig`: the flag for automatic reload stays as it is.
+ */
+export async function withoutEncryption(cluster: RealCluster, onlyConfig = false): Promise<void> {
+  const flag = onlyConfig ? "--encryption-provider-config=" : "--encryption-provider-config";
   for (const [index, host] of cluster.controlPlane.hosts.entries()) {
     const file = join(host.manifestDirectory, host.apiServerManifest);
     const before = cluster.pid(host.name, "kube-apiserver");
     const lines = readFileSync(file, "utf8").split("\n");
-    writeFileSync(file, lines.filter((line) => !line.includes("--encryption-provider-config")).join("\n"));
+    writeFileSync(file, lines.filter((line) => !line.includes(flag)).join("\n"));
     rmSync(host.encryptionConfigFile);
     for (;;) {
       await delay(200);

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { AzureKeyReference } from "../../core/key-reference";
+import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
+import { whyNoSshServer } from "../support/ssh-server";
+import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { type RealCluster, realCluster } from "./support/real-cluster";
+import { type SshCluster, sshCluster, withoutEncryption } from "./support/ssh-cluster";
+
+/** Restarting servers, because a restart takes seconds and a reload up to a minute. */
+describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", function () {
+  this.timeout(20 * 60_000);
+  let cluster: RealCluster;
+  let clouds: CloudKeys;
+  let ssh: SshCluster;
+  let project: PulumiProject;
+
+  before(async function () {
+    const why = whyNoSshServer();
+    if (why !== undefined) {
+      process.stdout.write(`      skipped: ${why}\n`);
+      this.skip();
+    }
+    clouds = await cloudKeys();
+    const { azure } = await clouds.pluginSettings();
+    cluster = await realCluster({ automaticReload: false, hosts: 2 });
+    await cluster.createSecrets(30);
+    await withoutEncryption(cluster, true);
+    ssh = await sshCluster(cluster, {
+      plugin: {
+        azureConfigFile: azure?.arguments?.[0]?.split("=")[1] ?? "",
+        arguments: ["--probe-interval=2s"],
+        environment: azure?.environment ?? {},
+      },
+    });
+    const directory = join(cluster.directory, "project");
+    mkdirSync(directory);
+    const key = (version: number): Omit<AzureKeyReference, "kind"> => {
+      const { kind: _, ...reference } = clouds.azureKey("pulumivault", `k8s-${version}`);
+      return reference;
+    };
+    writeFileSync(join(directory, "cluster.json"), JSON.stringify(ssh.described), { mode: 0o600 });
+    project = await pulumiProject({
+      directory,
+      files: {
+        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
+        "index.js": `
+          const pulumi = require("@pulumi/pulumi");
+          const { EncryptionRollout } = require(${JSON.stringify(join(repository, "dist", "components", "index.js"))});
+          const config = new pulumi.Config();
+          const selfManaged = JSON.parse(require("fs").readFileSync("cluster.json", "utf8"));
+          selfManaged.ssh.knownHosts = config.get("knownHosts") ?? selfManaged.ssh.knownHosts;
+          const rollout = new EncryptionRollout("etcd", {
+            keyVersion: config.requireNumber("keyVersion"),
+            keys: ${JSON.stringify([1, 2].map((version) => ({ version, azure: key(version) })))},
+            selfManaged,
+          });
+          exports.activeKeyVersion = rollout.activeKeyVersion;
+          exports.evidence = rollout.evidence;`,
+      },
+    });
+    await project.configure({ keyVersion: 1 });
+  });
+  after(async () => {
+    await ssh?.close();
+    await cluster?.close();
+    await clouds?.close();
+  });
+
+  const secret = () => ssh.described.ssh.privateKey?.split("\n")[1] ?? assert.fail("no key");
+
+  it("a host key that is not the known one => preview fails, names the block and both fingerprints", async () => {
+    const [first = "", second = ""] = ssh.described.ssh.knownHosts.trim().split("\n");
+    const swapped = [[first, second] as const, [second, first] as const].map(
+      ([host, other]) => `${host.split(" ")[0]} ${other.split(" ").slice(1).join(" ")}`,
+    );
+    await project.configure({ knownHosts: swapped.join("\n") });
+    const { code, text } = await project.run(["preview"]);
+    assert.notEqual(code, 0);
+    assert.match(
+      text,
+      /selfManaged.*cp1: the ssh-ed25519 host key of .* has changed: it is SHA256:\S+, but knownHosts has SHA256:/s,
+    );
+    await project.succeed(["config", "rm", "knownHosts"]);
+  });
+
+  it("preview => the plan with its restarts; up => every Secret under version 1 of the key", async () => {
+    const preview = await project.succeed(["preview", "--diff"]);
+    assert.match(preview, /cp1 is set up for encryption/);
+    assert.ok(!preview.includes(secret()));
+    const text = await project.succeed(["up", "--yes", "--skip-preview"]);
+    assert.ok(!text.includes(secret()));
+    const { activeKeyVersion, evidence } = await project.outputs();
+    assert.equal(activeKeyVersion, 1);
+    assert.deepEqual((evidence as { complete: boolean; method: string }).complete, true);
+    const stored = Object.keys(await cluster.storedProviders());
+    assert.equal(stored.length, 1);
+    assert.match(stored[0] ?? "", /^k8s:enc:kms:v2:kms-etcd-/);
+  });
+
+  it("the state holds the private key as a secret, and other inputs in clear", async () => {
+    const state = await project.succeed(["stack", "export"]);
+    assert.ok(!state.includes(secret()));
+    assert.match(state, /"knownHosts": ?"/);
+    assert.match(state, /"privateKey": ?\{/);
+  });
+
+  it("keyVersion 2 => rotated; nothing but sftp went over the command lines", async () => {
+    await project.configure({ keyVersion: 2 });
+    await project.succeed(["up", "--yes", "--skip-preview"]);
+    assert.equal((await project.outputs())["activeKeyVersion"], 2);
+    await project.succeed(["preview", "--expect-no-changes"]);
+    const commands = new Set(ssh.servers.flatMap((server) => server.commands()));
+    assert.deepEqual([...commands].sort(), ["date -u +%s.%N", "internal-sftp"]);
+    const manifest = readFileSync(ssh.manifestFile(0), "utf8");
+    assert.match(manifest, /--encryption-provider-config-automatic-reload=false/, "what somebody chose stays");
+  });
+});

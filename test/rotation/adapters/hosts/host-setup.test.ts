@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { KmsEtcdError } from "../../../../core/errors";
+import { parseEncryptionConfig } from "../../../../rotation/adapters/hosts/encryption-config-file";
+import { fileHash } from "../../../../rotation/adapters/hosts/file-hash";
+import type { FleetHost } from "../../../../rotation/adapters/hosts/fleet-host";
+import {
+  hostSetUpNeed,
+  missingKmsV1Gate,
+  plaintextConfigText,
+  setUpHost,
+  undoSetUp,
+} from "../../../../rotation/adapters/hosts/host-setup";
+import { parseManifest } from "../../../../rotation/adapters/hosts/manifest";
+import { fleetHost } from "./fleet-host";
+import { kubeadmManifest } from "./kubeadm-manifest";
+import { Killed, type MemoryDisk, memoryDisk, memoryHost, textOf } from "./memory-host";
+
+const layout = {
+  manifestDirectory: "/etc/kubernetes/manifests",
+  apiServerManifest: "kube-apiserver.yaml",
+  encryptionConfigFile: "/etc/kubernetes/kms-etcd/encryption-config.yaml",
+  pluginSocketDirectory: "/run/kms-etcd",
+  backupDirectory: "/var/lib/kms-etcd",
+};
+const manifestFile = join(layout.manifestDirectory, layout.apiServerManifest);
+const version = "v1.36.3";
+
+/** KMS v1 without an apiVersion, as the upstream plugins' own instructions write it. */
+const kmsV1Config = `kind: EncryptionConfiguration
+apiVersion: apiserver.config.k8s.io/v1
+resources:
+  - resources: # what is encrypted
+      - secrets
+    providers:
+      - kms:
+          name: azurekmsprovider
+          endpoint: unix:///opt/azurekms.socket
+          cachesize: 1000
+      - identity: {}
+`;
+
+function reads(path: string): string {
+  return kubeadmManifest.replace("    image:", `    - --encryption-provider-config=${path}\n    image:`);
+}
+
+function at(disk: MemoryDisk, kill?: Parameters<typeof memoryHost>[1]): FleetHost {
+  return { ...fleetHost(memoryHost(disk, kill)), ...layout, mayBeSetUp: true };
+}
+
+async function needOf(disk: MemoryDisk): Promise<string | undefined> {
+  const manifest = parseManifest(textOf(disk, manifestFile) ?? "") ?? assert.fail("no manifest");
+  return (await hostSetUpNeed(at(disk), manifest, version))?.reason;
+}
+
+const backups = (disk: MemoryDisk) =>
+  [...disk.files]
+    .filter(([path]) => path.startsWith(`${layout.backupDirectory}/`))
+    .map(([, file]) => file.bytes.toString());
+
+describe("setting a host up", () => {
+  it("never encrypted => plaintext configuration, the manifest with a backup; then nothing is lacking", async () => {
+    const disk = memoryDisk({ [manifestFile]: kubeadmManifest });
+    assert.match((await needOf(disk)) ?? "", /kube-apiserver.yaml: there is no --encryption-provider-config/);
+    const done = await setUpHost(at(disk), version, 1_000);
+    assert.equal(textOf(disk, layout.encryptionConfigFile), plaintextConfigText);
+    assert.equal(await needOf(disk), undefined);
+    assert.ok(backups(disk).includes(kubeadmManifest));
+    assert.ok(done);
+    assert.equal(done.writtenHash, fileHash(Buffer.from(textOf(disk, manifestFile) ?? "")));
+    assert.match(textOf(disk, manifestFile) ?? "", /kms-etcd.io\/restart-of: "1000"/);
+  });
+
+  it("a server that does not come up => its manifest is put back, unless somebody has changed it since", async () => {
+    const disk = memoryDisk({ [manifestFile]: kubeadmManifest });
+    const done = (await setUpHost(at(disk), version, undefined)) ?? assert.fail("nothing was done");
+    await undoSetUp(at(disk), done);
+    assert.equal(textOf(disk, manifestFile), kubeadmManifest);
+    await assert.rejects(undoSetUp(at(disk), done), (error: KmsEtcdError) => error.code === "conflict");
+  });
+
+  for (const [where, path] of [
+    ["in a place of its own", "/etc/kubernetes/encryptionconfig.yaml"],
+    ["in the kubelet's folder", join(layout.manifestDirectory, "encryptionconfig.yaml")],
+  ] as const) {
+    it(`a configuration that is in use ${where} => taken over byte for byte`, async () => {
+      const disk = memoryDisk({ [manifestFile]: reads(path), [path]: kmsV1Config });
+      await setUpHost(at(disk), version, undefined);
+      assert.equal(textOf(disk, layout.encryptionConfigFile), kmsV1Config);
+      const need = await needOf(disk);
+      if (!path.startsWith(layout.manifestDirectory)) return assert.equal(need, undefined);
+      assert.match(need ?? "", /the kubelet's folder has the encryption configuration encryptionconfig.yaml/);
+      const manifest = textOf(disk, manifestFile);
+      assert.equal(await setUpHost(at(disk), version, undefined), undefined, "no restart for it");
+      assert.equal(textOf(disk, path), undefined);
+      assert.ok(backups(disk).includes(kmsV1Config));
+      assert.equal(textOf(disk, manifestFile), manifest);
+      assert.equal(await needOf(disk), undefined);
+    });
+  }
+
+  it("a configuration that nobody reads => is not put to use: moved away from the kubelet's folder, plaintext until all can read", async () => {
+    const stray = join(layout.manifestDirectory, "encryptionconfig.yaml");
+    const disk = memoryDisk({ [manifestFile]: kubeadmManifest, [stray]: kmsV1Config });
+    await setUpHost(at(disk), version, undefined);
+    await setUpHost(at(disk), version, undefined);
+    assert.equal(textOf(disk, layout.encryptionConfigFile), plaintextConfigText);
+    assert.equal(textOf(disk, stray), undefined);
+    assert.ok(backups(disk).includes(kmsV1Config));
+  });
+
+  it("another configuration at our place that nobody reads => refused, with what to do", async () => {
+    const disk = memoryDisk({ [manifestFile]: kubeadmManifest, [layout.encryptionConfigFile]: kmsV1Config });
+    await assert.rejects(
+      setUpHost(at(disk), version, undefined),
+      (error: KmsEtcdError) => error.code === "blocked" && /move it away/.test(error.remedy ?? ""),
+    );
+    assert.equal(textOf(disk, manifestFile), kubeadmManifest);
+  });
+
+  it("a configuration that the flag names and that is not there => said so", async () => {
+    const disk = memoryDisk({ [manifestFile]: reads("/etc/kubernetes/encryptionconfig.yaml") });
+    await assert.rejects(setUpHost(at(disk), version, undefined), /encryptionconfig.yaml is not there/);
+  });
+
+  it("what the engine set up and somebody changed => refused in words", async () => {
+    const disk = memoryDisk({ [manifestFile]: kubeadmManifest });
+    await setUpHost(at(disk), version, undefined);
+    const edited = (textOf(disk, manifestFile) ?? "").replace(
+      `config=${layout.encryptionConfigFile}`,
+      "config=/mine.yaml",
+    );
+    const other = memoryDisk({ [manifestFile]: edited });
+    const need = await hostSetUpNeed(at(other), parseManifest(edited) ?? assert.fail(), version);
+    assert.match(need?.reason ?? "", /somebody has changed/);
+    assert.match(need?.refused ?? "", /put it back/);
+  });
+
+  it("killed at every step and run again => the same end", async () => {
+    for (const mode of ["before", "middle", "after"] as const) {
+      for (let step = 0; ; step += 1) {
+        const disk = memoryDisk({
+          [manifestFile]: reads("/etc/kubernetes/e.yaml"),
+          "/etc/kubernetes/e.yaml": kmsV1Config,
+        });
+        const killed = await setUpHost(at(disk, { step, mode }), version, 1_000).then(
+          () => false,
+          (thrown: unknown) => {
+            if (thrown instanceof Killed) return true;
+            throw thrown;
+          },
+        );
+        await setUpHost(at(disk), version, 1_000);
+        assert.equal(textOf(disk, layout.encryptionConfigFile), kmsV1Config);
+        assert.equal(await needOf(disk), undefined);
+        assert.deepEqual(
+          [...disk.files.keys()].filter((path) => path.includes(".kms-etcd-tmp.")),
+          [],
+        );
+        if (!killed) break;
+      }
+    }
+  });
+
+  it("KMS v1 without its gate => is named as what keeps a new server from starting", () => {
+    const config = parseEncryptionConfig(kmsV1Config);
+    const gated = kubeadmManifest.replace("    image:", "    - --feature-gates=X=false,KMSv1=true\n    image:");
+    assert.match(
+      missingKmsV1Gate(parseManifest(kubeadmManifest) ?? assert.fail(), config) ?? "",
+      /--feature-gates=KMSv1=true/,
+    );
+    assert.equal(missingKmsV1Gate(parseManifest(gated) ?? assert.fail(), config), undefined);
+    assert.equal(
+      missingKmsV1Gate(parseManifest(kubeadmManifest) ?? assert.fail(), parseEncryptionConfig(plaintextConfigText)),
+      undefined,
+    );
+  });
+});
