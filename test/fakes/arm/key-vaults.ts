@@ -24,8 +24,8 @@ export interface KeyVaults {
   addKey(vault: string, key: string, properties: JsonObject): void;
   /** A key's properties, as its newest version has them. */
   describe(vault: string, key: string): JsonObject | undefined;
-  /** Callers that reach private vaults by a private endpoint; of a managed cluster, the model adds its identity. */
-  readonly insideNetwork: Set<string>;
+  /** How callers reach vaults that are closed to the internet, by object id; a managed cluster's identity is put here by AKS. */
+  readonly networks: Map<string, NetworkPath>;
   /** Why a principal may not do this; undefined when it may. */
   refusal(vault: string, objectId: string, operation: VaultOperation, network: NetworkPath): VaultRefusal | undefined;
   /** Throws, in Key Vault's words, when an identity could not encrypt and decrypt with a key. */
@@ -50,12 +50,12 @@ export function createKeyVaults(azure: FakeAzure, world: () => ArmWorld): KeyVau
   const vaults = new Map<string, { readonly vault: FakeVault; readonly path: string; open: boolean }>();
   /** Keys that are not RSA: ARM shows them, and nothing here can use them. */
   const others = new Map<string, JsonObject>();
-  const insideNetwork = new Set<string>();
+  const networks = new Map<string, NetworkPath>();
   const entryOf = (name: string) => vaults.get(name.toLowerCase());
   const otherOf = (vault: string, key: string) => others.get(`${vault}/${key}`.toLowerCase());
 
   const keyVaults: KeyVaults = {
-    insideNetwork,
+    networks,
     uriOf: (name) => `https://${name.toLowerCase()}.vault.azure.net/`,
     open({ name, tenantId, path }) {
       const known = entryOf(name);
@@ -73,7 +73,7 @@ export function createKeyVaults(azure: FakeAzure, world: () => ArmWorld): KeyVau
         }
       }
       vault.policy = (objectId, operation) =>
-        keyVaults.refusal(name, objectId, operation, insideNetwork.has(objectId) ? "private endpoint" : "internet");
+        keyVaults.refusal(name, objectId, operation, networks.get(objectId) ?? "internet");
       vaults.set(name.toLowerCase(), { vault, path, open: true });
     },
     close(name) {

@@ -355,6 +355,23 @@ describe("managed clusters of the fake ARM", function () {
       assert.match(JSON.stringify(body), /privateEndpoints\/kms-aks-\d+.*Approved/);
     });
 
+    it("the connection to a vault stays while one of the two keys is in it, and the way in with it", async () => {
+      const [first, second] = [
+        await vault([roles.keyVaultCryptoUser, roles.keyVaultContributor], privately),
+        await vault(),
+      ];
+      const seen = async () =>
+        JSON.stringify((await arm.ask("GET", first.path, "2024-11-01")).body).includes("/kms-aks-");
+      const path = await cluster(kms(await first.key("k1"), first));
+      for (const [key, connected] of [
+        ["k2", true],
+        ["k3", false],
+      ] as const) {
+        assert.equal((await put(path, bodyOf({ ...integrated(), ...kmsOf(await second.key(key)) }))).code, "");
+        assert.equal(await seen(), connected);
+      }
+    });
+
     it("the mode of the attached vault can't change while KMS is on", async () => {
       const made = await vault([roles.keyVaultCryptoUser, roles.keyVaultContributor]);
       const keyId = await made.key("k1");

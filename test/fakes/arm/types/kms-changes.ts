@@ -38,7 +38,7 @@ export async function applyKms(world: ArmWorld, cluster: StoredResource): Promis
     );
   }
   cluster.memory["configured"] = true;
-  if (settings.networkAccess === "Public" || settings.mode !== "legacy") disconnect(world, cluster);
+  disconnectUnused(world, cluster, next);
 }
 
 /** What the servers run with. */
@@ -75,6 +75,7 @@ function requireUsable(world: ArmWorld, cluster: StoredResource, settings: KmsSe
     return; // D1: AKS can't look at the permissions on a private vault; the API servers will find out.
   }
   const network: NetworkPath = settings.networkAccess === "Private" ? "trusted service" : "internet";
+  if (network === "trusted service") keyVaults.networks.set(key.identity.principalId, network);
   try {
     keyVaults.requireUsable(key, network);
   } catch (thrown) {
@@ -107,13 +108,24 @@ function connectPrivately(world: ArmWorld, cluster: StoredResource, settings: Km
     { name: "kms", properties: { privateLinkServiceId: settings.vaultId, groupIds: ["vault"] } },
     "Approved",
   );
-  world.keyVaults.insideNetwork.add(key.identity.principalId);
+  world.keyVaults.networks.set(key.identity.principalId, "private endpoint");
 }
 
-/** When KMS is off, or on another vault, the endpoint goes, and with it the way in. */
-function disconnect(world: ArmWorld, cluster: StoredResource): void {
+/** The endpoint to a vault goes when neither of the two writers is in that vault any more. */
+function disconnectUnused(world: ArmWorld, cluster: StoredResource, { write, previous }: KmsWindow): void {
+  const used = [write, previous].flatMap((writer) =>
+    typeof writer === "object" && writer.networkAccess === "Private" ? [vaultNameOf(writer.keyId).toLowerCase()] : [],
+  );
+  disconnect(world, cluster, used);
+  if (used.length === 0) world.keyVaults.networks.delete(identityOf(world, cluster).principalId);
+}
+
+/** Takes the cluster's connection from all vaults but these. */
+export function disconnect(world: ArmWorld, cluster: StoredResource, except: readonly string[] = []): void {
   const path = endpointOf(cluster);
-  for (const vault of world.list("Microsoft.KeyVault/vaults", "/")) setConnection(vault, path, undefined);
+  for (const vault of world.list("Microsoft.KeyVault/vaults", "/")) {
+    if (!except.includes((vault.id.names[0] ?? "").toLowerCase())) setConnection(vault, path, undefined);
+  }
 }
 
 function endpointOf(cluster: StoredResource): string {
@@ -129,11 +141,7 @@ function sameWriter(left: KmsWriter, right: KmsWriter): boolean {
 /** For the model's own doors: what a plugin behind this cluster would meet at Key Vault. */
 export function useKeyOf(world: ArmWorld): (key: KmsKey) => void {
   return (key) => {
-    const inside = world.keyVaults.insideNetwork.has(key.identity.principalId);
-    world.keyVaults.requireUsable(
-      key,
-      inside ? "private endpoint" : key.networkAccess === "Private" ? "trusted service" : "internet",
-    );
+    world.keyVaults.requireUsable(key, world.keyVaults.networks.get(key.identity.principalId) ?? "internet");
   };
 }
 

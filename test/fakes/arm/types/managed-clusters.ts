@@ -4,7 +4,7 @@ import { ArmError } from "../arm-error";
 import type { ActionWork, ArmType, PutWork, StoredResource } from "../arm-type";
 import { at, isList, isObject, type JsonObject, textAt } from "../shape";
 import { bodyProperties, keeping, propertiesOf, regionOf } from "./common";
-import { applyKms, keepKms, useKeyOf } from "./kms-changes";
+import { applyKms, disconnect, keepKms, useKeyOf } from "./kms-changes";
 import { minorOf, requireValidKms } from "./kms-rules";
 import { clusterApiVersions, clusterType, managedClusterShape } from "./managed-cluster-shape";
 import { prefixLength } from "./subnet-addresses";
@@ -63,6 +63,7 @@ export const managedClusters: ArmType = {
   },
   removed(resource, world) {
     void world.kmsClusters.close(resource.path);
+    disconnect(world, resource);
     for (const subnet of subnetsOf(propertiesOf(resource))) leaveSubnet(world, subnet, resource.path);
   },
   actions: {
