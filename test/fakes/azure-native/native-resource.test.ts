@@ -189,6 +189,48 @@ describe("resources of the azure-native stand-in", function () {
     );
   });
 
+  it("a cluster is made with its KMS settings, rotated in place, and replaced where AKS can't change it", async () => {
+    const vault = await made("keyvault:Vault", {
+      ...vaultInputs({ enableRbacAuthorization: true }),
+      vaultName: "clusterkeys",
+    });
+    const identity = await made("managedidentity:UserAssignedIdentity", {
+      resourceGroupName: "rg",
+      resourceName: "rotating",
+    });
+    fake.arm.access.grant(textOf(identity.state.outputs["principalId"]), roles.keyVaultCryptoUser, vault.state.id);
+    const keyId = async (keyName: string) =>
+      textOf(
+        (
+          await made("keyvault:Key", {
+            resourceGroupName: "rg",
+            vaultName: "clusterkeys",
+            keyName,
+            properties: { kty: "RSA" },
+          })
+        ).state.outputs["keyUriWithVersion"],
+      );
+    const inputs = (id: string) => ({
+      resourceGroupName: "rg",
+      resourceName: "rotated",
+      dnsPrefix: "r",
+      identity: { type: "UserAssigned", userAssignedIdentities: [identity.state.id] },
+      agentPoolProfiles: [{ name: "system", mode: "System", count: 1 }],
+      securityProfile: { azureKeyVaultKms: { enabled: true, keyId: id, keyVaultNetworkAccess: "Public" } },
+    });
+    const { native, state } = await made("containerservice:ManagedCluster", inputs(await keyId("k1")));
+    assert.equal(state.outputs["provisioningState"], "Succeeded");
+    const assigned = (state.outputs["identity"] as Properties)["userAssignedIdentities"];
+    assert.deepEqual(Object.keys(assigned as object), [identity.state.id]);
+    const rotated = { ...state.inputs, ...inputs(await keyId("k2")) };
+    assert.deepEqual([...native.diff(state, rotated).replaces], []);
+    await native.update(state, rotated, false, signal);
+    assert.match(JSON.stringify(fake.memoryCluster(state.id).window), /keys\/k2\/.*keys\/k1\//);
+    assert.deepEqual([...native.diff(state, { ...rotated, dnsPrefix: "other" }).replaces], ["dnsPrefix"]);
+    await native.delete(state, signal);
+    assert.equal(await native.read(state, signal), undefined);
+  });
+
   it("throttled requests are tried again", async () => {
     fake.arm.failNext(new ArmError(429, "TooManyRequests", "later", { "retry-after": "0" }), () => true, 2);
     await made("managedidentity:UserAssignedIdentity", { resourceGroupName: "rg", resourceName: "throttled" });

@@ -1,7 +1,7 @@
 /** Private endpoints to vaults, their DNS zone groups, and private DNS zones with their links. */
 import { randomUUID } from "node:crypto";
 import { ArmError } from "../arm-error";
-import type { ArmType, ArmWorld, PutWork, StoredResource } from "../arm-type";
+import type { ArmType, PutWork, StoredResource } from "../arm-type";
 import { isList, isObject, type Json, type JsonObject, textAt } from "../shape";
 import { bodyProperties, keeping, propertiesOf } from "./common";
 import {
@@ -111,16 +111,6 @@ export function setConnection(vault: StoredResource, endpoint: string, status: s
     ...vault.body,
     properties: { ...properties, privateEndpointConnections: status === undefined ? others : [...others, own] },
   };
-}
-
-/** Whether an endpoint of this path is connected and approved. */
-export function isApproved(world: ArmWorld, vaultPath: string, endpoint: string): boolean {
-  const connections = propertiesOf(world.find(vaultPath))["privateEndpointConnections"];
-  return (isList(connections) ? connections : []).some(
-    (connection) =>
-      textAt(connection, "properties", "privateEndpoint", "id") === endpoint &&
-      textAt(connection, "properties", "privateLinkServiceConnectionState", "status") === "Approved",
-  );
 }
 
 function targetOf(connection: Json): string {
