@@ -186,13 +186,22 @@ export function foretell(
   return {
     changes: stages.size > 0,
     stages: rotationStages.flatMap((stage) => stages.get(stage) ?? []),
-    warnings: [...warnings, ...rewriteWarnings(rewrite), ...unreadWarnings(observed)],
+    warnings: [...setUpWarnings(observed), ...warnings, ...rewriteWarnings(rewrite), ...unreadWarnings(observed)],
     blocked,
     basis: [servers, ...(rewrite === undefined ? [] : [rewrite.rateBasis])].join(", "),
     ...(rewrite && { rewrite }),
     kmsCalls: kms.total(observed.stored, rewrite !== undefined, expectedMs, predicted.servers[0]?.file?.config),
     observed,
   };
+}
+
+/** What is changed once and for all, beside the stages of a rotation. */
+function setUpWarnings({ servers }: Observation): readonly string[] {
+  return servers.flatMap(({ name, setUp }) =>
+    setUp === undefined || setUp.refused !== undefined
+      ? []
+      : [`${name} is set up for encryption first, and may restart once for it: ${setUp.reason}`],
+  );
 }
 
 /** Which configuration each server loads by an action. */
