@@ -78,6 +78,6 @@ function localKeys(source: LocalKeySourceArgs, options: DeclaredKeysOptions): De
       { file: pulumi.interpolate`${source.directory}/key-v${version}` },
       { parent: options.parent, retainOnDelete: true },
     );
-    return { version, local: { file: key.file, keyId: key.keyId } };
+    return { version, createdAt: key.createdAt, local: { file: key.file, keyId: key.keyId } };
   });
 }

@@ -54,6 +54,13 @@ export interface EncryptionEvidence {
    * `none`: nothing could be measured.
    */
   readonly method: string;
+  /** By `etcd`: the id of that etcd's cluster, in hexadecimal. */
+  readonly etcdClusterId?: string;
+  /**
+   * By `etcd`: the revision at which the look began. It changes only when the result does.
+   * @integer
+   */
+  readonly etcdRevision?: number;
   /** How the set of servers was found, and what could not be seen. */
   readonly discovery: string;
   /** When this was first seen (ISO 8601). It changes only when the result does. */

@@ -4,8 +4,10 @@ import type { RewriteMethod } from "../core/rewrite-method";
 import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
 import type { EncryptionEvidence } from "./encryption-evidence";
+import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
+import type { RotationPolicyArgs } from "./rotation-policy";
 import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
 
 /** A key in a file, as a LocalKey makes it. */
@@ -51,6 +53,8 @@ export interface DeclaredKeyArgs {
    * @integer
    */
   readonly version: pulumi.Input<number>;
+  /** When the key was made (ISO 8601); `policy.maximumKeyAgeDays` counts from it. */
+  readonly createdAt?: pulumi.Input<string>;
   /** A key in a file on the control-plane hosts: development only. */
   readonly local?: pulumi.Input<LocalKeyReferenceArgs>;
   /** A key version in Azure Key Vault or a managed HSM. */
@@ -100,6 +104,27 @@ export interface EncryptionRolloutArgs {
   readonly advanceTo?: pulumi.Input<RotationStage>;
   /** How long to wait for the cluster. The defaults suit a cluster at rest. */
   readonly limits?: pulumi.Input<RotationLimitsArgs>;
+  /** Keep a snapshot of etcd before anything leaves a configuration. Needs a way to etcd. */
+  readonly etcdSnapshot?: pulumi.Input<EtcdSnapshotArgs>;
+  /**
+   * After a rotation, have etcd forget what was overwritten, ciphertext of earlier keys among it, and defragment its members one
+   * after the other. Watchers that are far behind have to list again. Needs a way to etcd.
+   * @default false
+   */
+  readonly compactAfterPrune?: pulumi.Input<boolean>;
+  /**
+   * Work although the Lease that keeps a second engine out cannot be had. See to it that no other engine is at work then.
+   * @default false
+   */
+  readonly withoutLease?: pulumi.Input<boolean>;
+  /**
+   * Versions whose keys are made unusable at the end of a rollout. They stay declared, nothing of them is deleted, and taking a
+   * version out of the list makes its key usable again. Refused while a stored object, a server's configuration or a kept
+   * snapshot needs the key.
+   */
+  readonly retireKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
+  /** What keys have to fulfil; preview refuses what does not. */
+  readonly policy?: pulumi.Input<RotationPolicyArgs>;
 }
 
 /**

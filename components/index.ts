@@ -37,6 +37,7 @@ export type {
 } from "./encryption-evidence";
 export type { DeclaredKeyArgs, EncryptionRolloutArgs, LocalKeyReferenceArgs } from "./encryption-rollout";
 export { EncryptionRollout } from "./encryption-rollout";
+export type { EtcdSnapshotArgs } from "./etcd-snapshot";
 export type { KmsEtcdEncryptionArgs } from "./kms-etcd-encryption";
 export { KmsEtcdEncryption } from "./kms-etcd-encryption";
 export type { LocalKeyArgs } from "./local-key";
@@ -46,6 +47,7 @@ export type { LocalPlatformArgs } from "./local-platform";
 export type { PluginImageArgs, PluginImageBuildArgs, RegistryLoginArgs } from "./plugin-image";
 export { ImagePlatform, PluginImage } from "./plugin-image";
 export type { RotationLimitsArgs } from "./rotation-limits";
+export type { RotationPolicyArgs } from "./rotation-policy";
 export type {
   SelfManagedHostArgs,
   SelfManagedKubernetesArgs,

@@ -20,13 +20,15 @@ import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import { declaredKeys } from "./declared-keys";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import { EncryptionRollout } from "./encryption-rollout";
+import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import { inputError } from "./input-error";
 import type { LocalKeySourceArgs } from "./local-key-source";
 import type { LocalPlatformArgs } from "./local-platform";
 import type { RotationLimitsArgs } from "./rotation-limits";
+import type { RotationPolicyArgs } from "./rotation-policy";
+import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
 
 /**
-import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
  * The inputs of KmsEtcdEncryption: one block that says where the key lives (`azureKeyVault`, `awsKms`, `localKey`), one that says whose etcd it is
  * (`selfManaged`, `local`), and the version of the key that encrypts.
  */
@@ -79,21 +81,43 @@ export interface KmsEtcdEncryptionArgs {
   readonly advanceTo?: pulumi.Input<RotationStage>;
   /** How long to wait for the cluster. The defaults suit a cluster at rest. */
   readonly limits?: pulumi.Input<RotationLimitsArgs>;
+  /** Keep a snapshot of etcd before anything leaves a configuration. Needs a way to etcd. */
+  readonly etcdSnapshot?: pulumi.Input<EtcdSnapshotArgs>;
+  /**
+   * After a rotation, have etcd forget what was overwritten, ciphertext of earlier keys among it, and defragment its members one
+   * after the other. Watchers that are far behind have to list again. Needs a way to etcd.
+   * @default false
+   */
+  readonly compactAfterPrune?: pulumi.Input<boolean>;
+  /**
+   * Work although the Lease that keeps a second engine out cannot be had. See to it that no other engine is at work then.
+   * @default false
+   */
+  readonly withoutLease?: pulumi.Input<boolean>;
+  /**
+   * Versions whose keys are made unusable at the end of a rollout. They stay declared, nothing of them is deleted, and taking a
+   * version out of the list makes its key usable again. Refused while a stored object, a server's configuration or a kept
+   * snapshot needs the key.
+   */
+  readonly retireKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
+  /** What keys have to fulfil; preview refuses what does not. */
+  readonly policy?: pulumi.Input<RotationPolicyArgs>;
   /** Keys in Azure Key Vault, a key for each version. */
   readonly azureKeyVault?: AzureKeyVaultSourceArgs;
   /** Keys in AWS KMS, a key for each version. */
   readonly awsKms?: AwsKmsSourceArgs;
   /** Keys in files on this machine: development only. */
   readonly localKey?: LocalKeySourceArgs;
+  /** A cluster whose control-plane hosts are reached over SSH. Keys in files on this machine are of no use there. */
+  readonly selfManaged?: SelfManagedPlatformArgs;
   /** A control plane on this machine. */
   readonly local?: LocalPlatformArgs;
 }
 
-  /** A cluster whose control-plane hosts are reached over SSH. Keys in files on this machine are of no use there. */
-  readonly selfManaged?: SelfManagedPlatformArgs;
 const inputNames = [
   ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "rewriteBy"],
   ...["advanceTo", "limits", ...keyBlocks, ...platformBlocks],
+  ...["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy"],
 ];
 
 /**
@@ -121,13 +145,18 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
         keyVersion: args.keyVersion,
         keys,
         ...(args.local === undefined ? {} : { local: args.local }),
+        ...(args.selfManaged === undefined ? {} : { selfManaged: args.selfManaged }),
         resources: args.resources ?? ["secrets"],
         enabled: args.enabled ?? true,
         ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
         ...(args.rewriteBy === undefined ? {} : { rewriteBy: args.rewriteBy }),
-        ...(args.selfManaged === undefined ? {} : { selfManaged: args.selfManaged }),
         ...(args.advanceTo === undefined ? {} : { advanceTo: args.advanceTo }),
         ...(args.limits === undefined ? {} : { limits: args.limits }),
+        ...(args.etcdSnapshot === undefined ? {} : { etcdSnapshot: args.etcdSnapshot }),
+        ...(args.compactAfterPrune === undefined ? {} : { compactAfterPrune: args.compactAfterPrune }),
+        ...(args.withoutLease === undefined ? {} : { withoutLease: args.withoutLease }),
+        ...(args.retireKeyVersions === undefined ? {} : { retireKeyVersions: args.retireKeyVersions }),
+        ...(args.policy === undefined ? {} : { policy: args.policy }),
       },
       { parent: this, dependsOn },
     );
@@ -138,10 +167,6 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   }
 }
 
-/** Throws one error that lists everything that is wrong with the inputs. */
-function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
-  // From JavaScript anything may come, nothing among it.
-  const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
 /** What the state keeps of the component's inputs must not hold a private key in clear. */
 function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
   return args.selfManaged === undefined ? args : { ...args, selfManaged: withSecrets(args.selfManaged) };
@@ -159,6 +184,10 @@ function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, u
   ];
 }
 
+/** Throws one error that lists everything that is wrong with the inputs. */
+function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
+  // From JavaScript anything may come, nothing among it.
+  const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
   const violations = [
     ...unknownInputViolations(inputs, inputNames),
     ...keyVersionViolations({
@@ -168,6 +197,7 @@ function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, u
     }),
     ...oneBlockViolations(inputs, keyBlocks, "key"),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
+    ...localKeyViolations(inputs),
   ];
   const { azureKeyVault, awsKms } = inputs;
   if (violations.length === 0 && typeof awsKms === "object" && awsKms !== null) {
@@ -176,7 +206,6 @@ function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, u
   }
   if (violations.length === 0 && typeof azureKeyVault === "object" && azureKeyVault !== null) {
     const block = azureKeyVault as Readonly<Record<string, unknown>>;
-    ...localKeyViolations(inputs),
     const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
     violations.push(...azureKeyVaultCheck("azureKeyVault", block, name, versions).violations);
   }

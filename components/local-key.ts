@@ -22,7 +22,10 @@ export class LocalKey extends pulumi.CustomResource {
   /** What the KMS plugin reports as key_id: `local-` and the start of a hash of the key. Public. */
   declare readonly keyId: pulumi.Output<string>;
 
+  /** When the key was made (ISO 8601). */
+  declare readonly createdAt: pulumi.Output<string>;
+
   constructor(name: string, args: LocalKeyArgs, opts?: pulumi.CustomResourceOptions) {
-    super(typeTokens.localKey, name, { keyId: undefined, ...args }, opts);
+    super(typeTokens.localKey, name, { keyId: undefined, createdAt: undefined, ...args }, opts);
   }
 }

@@ -52,6 +52,7 @@ export const progressRules: readonly Rule[] = [
   backup.snapshotIsKept,
   writer.oldProvidersLeave,
   writer.unusedPluginsStop,
+  backup.oldRevisionsAreForgotten,
 ];
 
 export type Decide = (observed: Observation, goal: Goal, endpointOf: EndpointOf) => Decision;

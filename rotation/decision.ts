@@ -48,6 +48,8 @@ export type Action =
       /** The gate that failed, which ends the run; undefined for a mere repair, after which it goes on. */
       readonly failed: string | undefined;
     }
+  /** Etcd forgets what was overwritten before this revision, and each member gives the space back, one after the other. */
+  | { readonly kind: "compact"; readonly revision: number }
   | { readonly kind: "rewrite"; readonly targets: readonly RewriteTarget[] };
 
 /** A resource and the key that every stored object of it should have. */

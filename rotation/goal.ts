@@ -16,6 +16,11 @@ export interface Goal {
   readonly rewriteBy?: RewriteMethod;
   /** Keep a snapshot of etcd in this directory before anything leaves a configuration. Default: none. */
   readonly etcdSnapshot?: { readonly directory: string };
+  /**
+   * Remove from etcd what was overwritten, ciphertext of earlier keys among it, and give the space back: `afterPrune` in a run
+   * that has changed a configuration, `now` in any. Default: etcd's and the API servers' own ways.
+   */
+  readonly compact?: "afterPrune" | "now";
   /** Names of declared plugins whose key has been retired: nothing may be made to need them. */
   readonly retired?: readonly string[];
   /** The last stage to carry out. */

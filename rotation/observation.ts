@@ -24,6 +24,8 @@ export interface Observation {
   readonly crosswise: readonly CrosswiseProof[];
   readonly stored: StoredProof | undefined;
   readonly readThrough: readonly ReadThroughProof[];
+  /** What this run has had etcd forget. */
+  readonly compacted?: Compaction;
   /** The snapshot of etcd that this run has taken. */
   readonly snapshot?: TakenSnapshot;
   /** What went wrong in this run and must not be tried again in it. */
@@ -206,6 +208,13 @@ export interface EtcdPosition {
   readonly clusterId: string;
   readonly revision: number;
   readonly raftIndex: number;
+}
+
+/** What etcd no longer holds: whatever was overwritten or deleted before this revision. */
+export interface Compaction {
+  readonly revision: number;
+  /** Members whose database file was written anew since, without what was forgotten. */
+  readonly defragmented: readonly string[];
 }
 
 /** Every object was read from etcd through this one server. */

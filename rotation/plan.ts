@@ -292,6 +292,7 @@ function touched(action: Action): readonly string[] {
     case "writeConfig":
       return action.writes.map((write) => write.server);
     case "rewrite":
+    case "compact":
       return [];
     default:
       return [action.server];

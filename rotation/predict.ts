@@ -28,19 +28,22 @@ export function predict(
         plugins: server.plugins.filter((plugin) => plugin.name !== action.plugin),
       }));
     case "writeConfig":
-      return action.writes.reduce((seen, write) => {
-        const bytes = JSON.stringify(encryptionConfigurationDocument(write.config));
-        const hash = `predicted:${createHash("sha256").update(bytes).digest("hex")}`;
-        const file = { hash, config: write.config, writtenAt: seen.now };
-        return settle(
-          changeServer(seen, write.server, (server) =>
-            server.reload === "hot" ? loadedNow({ ...server, file }, seen.now) : { ...server, file },
-          ),
-          observed,
-          goal,
-          endpointOf,
-        );
-      }, observed);
+      return action.writes.reduce<Observation>(
+        (seen, write) => {
+          const bytes = JSON.stringify(encryptionConfigurationDocument(write.config));
+          const hash = `predicted:${createHash("sha256").update(bytes).digest("hex")}`;
+          const file = { hash, config: write.config, writtenAt: seen.now };
+          return settle(
+            changeServer(seen, write.server, (server) =>
+              server.reload === "hot" ? loadedNow({ ...server, file }, seen.now) : { ...server, file },
+            ),
+            observed,
+            goal,
+            endpointOf,
+          );
+        },
+        { ...observed, written: [...observed.written, ...action.writes.map((write) => write.server)] },
+      );
     case "restart":
       return settle(
         changeServer(observed, action.server, (server) =>
@@ -70,6 +73,8 @@ export function predict(
         if (config === undefined) return server;
         return { ...server, file: { hash: action.loadedHash, config, writtenAt: observed.now } };
       });
+    case "compact":
+      return { ...observed, compacted: { revision: action.revision, defragmented: [] } };
     case "rewrite": {
       const { stored } = observed;
       if (stored === undefined) return observed;

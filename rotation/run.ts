@@ -11,6 +11,7 @@ import type { Fleet, FleetObservation } from "./fleet";
 import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
 import type {
+  Compaction,
   CrosswiseProof,
   EtcdPosition,
   ObjectFailure,
@@ -46,6 +47,9 @@ export interface RotationOutcome {
   readonly reason?: string;
   readonly remedy?: string;
   readonly evidence: Evidence;
+  /** What the run has kept and removed besides, where that was asked for. */
+  readonly snapshot?: TakenSnapshot;
+  readonly compacted?: Compaction;
 }
 
 /** Time, so that tests need none. */
@@ -154,6 +158,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let storedProof: StoredProof | undefined;
   let rewrites: { count: number; failures: readonly ObjectFailure[] } = { count: 0, failures: [] };
   let snapshot: TakenSnapshot | undefined;
+  let compacted: Compaction | undefined;
   let settledAt: number | undefined;
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
@@ -216,6 +221,7 @@ function createRun(options: RotationOptions, clock: Clock) {
       stored: storedProof,
       readThrough,
       ...(snapshot && { snapshot }),
+      ...(compacted && { compacted }),
       setbacks,
       written: [...written],
       rewrites,
@@ -314,7 +320,7 @@ function createRun(options: RotationOptions, clock: Clock) {
         );
         return;
       case "snapshot": {
-        if (stored.snapshot === undefined) throw noWayToEtcd();
+        if (stored.snapshot === undefined) throw noWayToEtcd("etcdSnapshot");
         const { directory, writers } = measurement;
         snapshot = await stored.snapshot({ directory, writers }, progress("bytes or values of the snapshot"), signal);
         return;
@@ -366,6 +372,10 @@ function createRun(options: RotationOptions, clock: Clock) {
         // With another file it has its full time again.
         troubleSince.delete(action.server);
         return ports.restoreConfig(action.server, action.expectedHash, action.loadedHash);
+      case "compact":
+        if (stored.compact === undefined) throw noWayToEtcd("compactAfterPrune");
+        compacted = await stored.compact(action.revision, progress("etcd members defragmented"), signal);
+        return;
       case "rewrite": {
         if (rewrites.failures.length > 0) await clock.sleep(rewriteBackOff, signal);
         const servers = (observation?.servers ?? []).map((server) => server.name);
@@ -390,16 +400,21 @@ function createRun(options: RotationOptions, clock: Clock) {
   }
 
   function outcome(result: Omit<RotationOutcome, "evidence">): RotationOutcome {
-    return { ...result, evidence: evidenceOf(observation, goal, (plugin) => fleet.endpoint(plugin)) };
+    return {
+      ...result,
+      evidence: evidenceOf(observation, goal, (plugin) => fleet.endpoint(plugin)),
+      ...(snapshot && { snapshot }),
+      ...(compacted && { compacted }),
+    };
   }
 
   return { look, confirm, enter, waiting, guarded, failureOf, isInVain, measure, act, outcome, stage };
 }
 
 /** Also for a plan, so that it is known before anything is changed. */
-export function noWayToEtcd(): KmsEtcdError {
-  return new KmsEtcdError("unsupported", "etcdSnapshot is given, but there is no way to this cluster's etcd", {
-    remedy: "give the engine access to etcd, or leave etcdSnapshot out and take the snapshot by other means",
+export function noWayToEtcd(input: string): KmsEtcdError {
+  return new KmsEtcdError("unsupported", `${input} is given, but there is no way to this cluster's etcd`, {
+    remedy: `give the engine access to etcd, or leave ${input} out and do it by other means`,
   });
 }
 
@@ -424,6 +439,8 @@ function describeAction(action: Action): string {
       return `${action.server}: set the API server up for encryption`;
     case "undoSetUp":
       return `${action.server}: put the API server's manifest back`;
+    case "compact":
+      return `have etcd forget what was overwritten before revision ${action.revision}`;
     case "restoreLoaded":
       return `${action.server}: put the loaded configuration back`;
     case "rewrite":

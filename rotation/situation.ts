@@ -71,7 +71,13 @@ export function kmsItem(plugin: PluginInstance, slot: Slot, endpointOf: Endpoint
 
 /** What `server` reads and writes `slot` with: the file's list. Rules that use it run when every file is loaded. */
 export function listOf(server: ServerObservation, slot: Slot): readonly ProviderItem[] {
-  return server.file === undefined ? [identityItem] : slotProviders(server.file.config, slot);
+  const config = configOf(server);
+  return config === undefined ? [identityItem] : slotProviders(config, slot);
+}
+
+/** The file's configuration; where the file cannot be used, the one that the server is to go back to. */
+export function configOf({ file, fileProblem, fallback }: ServerObservation): EncryptionConfiguration | undefined {
+  return file?.config ?? (fileProblem && fallback?.config);
 }
 
 /**

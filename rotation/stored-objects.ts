@@ -3,6 +3,7 @@ import type { RewriteMethod } from "../core/rewrite-method";
 import type { WriteKey } from "../core/write-key";
 import type { RewriteTarget } from "./decision";
 import type {
+  Compaction,
   EtcdPosition,
   ObjectFailure,
   ReadThroughProof,
@@ -78,6 +79,11 @@ export interface StoredObjects {
   ): Promise<StoredProof>;
   /** Where etcd stands; undefined where there is no way to it, or it does not answer in time. Does not throw. */
   position?(signal: AbortSignal): Promise<EtcdPosition | undefined>;
+  /**
+   * Has etcd forget what was overwritten before `revision`, then gives the space back, one member after the other, each while
+   * all are well. Throws where one is not. Absent where there is no way to etcd.
+   */
+  compact?(revision: number, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<Compaction>;
   /** Every value that etcd holds, of whatever kind, by its key. Absent where there is no way to etcd. */
   countEverything?(
     onProgress: (progress: Progress) => void,

@@ -9,10 +9,32 @@ import {
   localKeyFileMode,
   localKeyId,
   parseLocalKeyFile,
+  retiredKeyFile,
 } from "../../core/local-key-file";
 
-/** The key_id of the key in `file`, or undefined when there is no file. Throws when it can't be used as it is. */
-export async function readKeyId(file: string): Promise<string | undefined> {
+/** What is known of the key in a file. */
+export interface KeyFile {
+  readonly keyId: string;
+  /** ISO 8601: a key file is written once, so it is when the file was. */
+  readonly createdAt: string;
+  /** Whether the key has been retired: its file has another name then, and no plugin finds it. */
+  readonly retired: boolean;
+}
+
+/** The key of `file`, also after it was retired; undefined when there is neither file. Throws when it can't be used as it is. */
+export async function readKeyFile(file: string): Promise<KeyFile | undefined> {
+  const keyId = await readKeyId(file);
+  if (keyId !== undefined) return { keyId, createdAt: await writtenAt(file), retired: false };
+  const retired = retiredKeyFile(file);
+  const retiredId = await readKeyId(retired);
+  return retiredId === undefined ? undefined : { keyId: retiredId, createdAt: await writtenAt(retired), retired: true };
+}
+
+async function writtenAt(file: string): Promise<string> {
+  return (await stat(file)).mtime.toISOString();
+}
+
+async function readKeyId(file: string): Promise<string | undefined> {
   const mode = await modeOf(file);
   if (mode === undefined) return undefined;
   if ((mode & 0o077) !== 0) {
@@ -26,16 +48,16 @@ export async function readKeyId(file: string): Promise<string | undefined> {
 }
 
 /**
- * Makes a key file where there is none, and returns the key_id as read back from the disk: a key that could not be read
- * again must not encrypt anything. A file that is already there is used as it is.
+ * Makes a key file where there is none, and returns the key as read back from the disk: a key that could not be read
+ * again must not encrypt anything. A file that is already there, under its own name or as a retired one, is used as it is.
  */
-export async function ensureKeyFile(file: string): Promise<string> {
-  const present = await readKeyId(file);
+export async function ensureKeyFile(file: string): Promise<KeyFile> {
+  const present = await readKeyFile(file);
   if (present !== undefined) return present;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await makeKeyFile(file);
-  const keyId = await readKeyId(file);
-  if (keyId !== undefined) return keyId;
+  const made = await readKeyFile(file);
+  if (made !== undefined) return made;
   throw new KmsEtcdError("conflict", `${file} was removed right after it was made`, {
     remedy: "find out what removes it, then run again",
   });

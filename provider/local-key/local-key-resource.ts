@@ -4,7 +4,7 @@ import { describeError, KmsEtcdError } from "../../core/errors";
 import { changedProperties } from "../property-diff";
 import { type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem, Resource } from "../resource";
-import { ensureKeyFile, readKeyId } from "./key-file";
+import { ensureKeyFile, type KeyFile, readKeyFile } from "./key-file";
 
 export function createLocalKeyResource(): Resource {
   return {
@@ -20,14 +20,14 @@ export function createLocalKeyResource(): Resource {
 
     async create(inputs, preview, operation) {
       const file = inputs["file"];
-      if (typeof file !== "string") return { id: "", outputs: { file: unknown, keyId: unknown } };
-      const present = await readKeyId(file);
-      if (preview) return { id: "", outputs: { file, keyId: present ?? unknown } };
+      if (typeof file !== "string") return { id: "", outputs: { file: unknown, keyId: unknown, createdAt: unknown } };
+      const present = await readKeyFile(file);
+      if (preview) return { id: "", outputs: { file, ...outputsOf(present) } };
       if (present === undefined) {
         await operation.warn(`${file} is a key for development: who can read the file can decrypt what it encrypts`);
       }
-      const keyId = await ensureKeyFile(file);
-      return { id: keyId, outputs: { file, keyId } };
+      const key = await ensureKeyFile(file);
+      return { id: key.keyId, outputs: { file, ...outputsOf(key) } };
     },
 
     async read(state, operation) {
@@ -40,7 +40,8 @@ export function createLocalKeyResource(): Resource {
       const file = inputs["file"];
       const problem = await problemWithFile(file, state.outputs["keyId"]);
       if (problem !== undefined) throw problem;
-      return { file: file ?? unknown, keyId: state.outputs["keyId"] ?? unknown };
+      const key = typeof file === "string" ? await readKeyFile(file) : undefined;
+      return { file: file ?? unknown, ...outputsOf(key), keyId: state.outputs["keyId"] ?? unknown };
     },
 
     async delete(state, operation) {
@@ -49,6 +50,11 @@ export function createLocalKeyResource(): Resource {
       );
     },
   };
+}
+
+/** A key that is yet to be made is not known yet. */
+function outputsOf(key: KeyFile | undefined): Properties {
+  return { keyId: key?.keyId ?? unknown, createdAt: key?.createdAt ?? unknown };
 }
 
 function problemsOf(inputs: Properties): readonly CheckProblem[] {
@@ -69,7 +75,7 @@ async function problemWithFile(
   if (typeof file !== "string" || typeof keyId !== "string") return undefined;
   let found: string | undefined;
   try {
-    found = await readKeyId(file);
+    found = (await readKeyFile(file))?.keyId;
   } catch (thrown) {
     return thrown instanceof Error ? thrown : new Error(describeError(thrown));
   }

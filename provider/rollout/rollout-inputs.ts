@@ -8,6 +8,7 @@ import { hasUnknown, isObject, type Properties, type PropertyValue } from "../pr
 import { declaredKeyReference } from "./key-inputs";
 import { platformOf } from "./platform-inputs";
 import type { Platform, RolloutGoal } from "./rotation-engine";
+import { upkeep } from "./upkeep-inputs";
 
 /** One declared version of the write key. */
 export interface DeclaredKey {
@@ -53,6 +54,7 @@ export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
       ...(inputs["rewriteBy"] == null ? {} : { rewriteBy: inputs["rewriteBy"] as RewriteMethod }),
       advanceTo: (inputs["advanceTo"] as RotationStage | undefined) ?? RotationStage.Prune,
       limits: limitsOf(inputs["limits"]),
+      ...upkeep(inputs, declared),
     },
   };
 }

@@ -35,6 +35,8 @@ export function evidenceToKeep(
   // Nobody looked: another engine was at work.
   if (now.servers.length === 0) return before;
   if (!countsMayDiffer) return before["digest"] === after["digest"] ? before : after;
+  // A look that could prove nothing, through the API, takes nothing back while the servers are what they were.
+  if (now.method === "none" && serversOf(before) === serversOf(after)) return before;
   // A look right after a reload can't be complete: a request from before may still be under way. The run has waited for it.
   return essence(before) === essence(after) && (before["complete"] === true || !now.complete) ? before : after;
 }
@@ -53,11 +55,23 @@ function evidenceProperties(evidence: Evidence): Properties {
     })),
     servers: evidence.servers.map(({ name, version, loadedHash, basis }) => ({ name, version, loadedHash, basis })),
     method: evidence.method,
+    ...(evidence.etcd && { etcdClusterId: evidence.etcd.clusterId, etcdRevision: evidence.etcd.revision }),
     discovery: evidence.discovery,
     provenAt: evidence.provenAt,
     complete: evidence.complete,
     digest: evidence.digest,
   };
+}
+
+function serversOf(evidence: Properties): string {
+  return JSON.stringify(
+    list(evidence["servers"]).map((server) => [
+      server["name"],
+      server["version"],
+      server["loadedHash"],
+      server["basis"],
+    ]),
+  );
 }
 
 /** What evidence says about keys and servers, without counts and times, as a text that can be compared. */
@@ -69,13 +83,13 @@ function essence(evidence: Properties): string {
       .map((key) => JSON.stringify([key["provider"], key["keyId"] ?? null]))
       .sort(),
   ]);
-  const servers = list(evidence["servers"]).map((server) => [
-    server["name"],
-    server["version"],
-    server["loadedHash"],
-    server["basis"],
+  return JSON.stringify([
+    resources,
+    serversOf(evidence),
+    evidence["method"],
+    evidence["etcdClusterId"] ?? null,
+    evidence["discovery"],
   ]);
-  return JSON.stringify([resources, servers, evidence["method"], evidence["discovery"]]);
 }
 
 function list(value: PropertyValue | undefined): readonly Properties[] {

@@ -13,6 +13,7 @@ import type { CheckProblem } from "../resource";
 import { keyProblems } from "./key-inputs";
 import { platformProblems } from "./platform-inputs";
 import { limitNames } from "./rollout-inputs";
+import { upkeepInputNames, upkeepProblems } from "./upkeep-inputs";
 
 const inputNames = [
   ...[
@@ -24,6 +25,7 @@ const inputNames = [
     "rewriteBy",
     "advanceTo",
     "limits",
+    ...upkeepInputNames,
     ...platformBlocks,
   ],
 ];
@@ -36,13 +38,14 @@ export function rolloutProblems(inputs: Properties): readonly CheckProblem[] {
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
     ...platformProblems(inputs),
     ...keysProblems(inputs["keys"], inputs["keyVersion"]),
+    ...unreachableKeyProblems(inputs),
     ...resourcesProblems(inputs["resources"]),
     ...typeProblems("enabled", inputs["enabled"], "boolean", "true or false"),
-    ...unreachableKeyProblems(inputs),
     ...typeProblems("allowPlaintextReads", inputs["allowPlaintextReads"], "boolean", "true or false"),
     ...choiceProblems("rewriteBy", inputs["rewriteBy"], rewriteMethods),
     ...choiceProblems("advanceTo", inputs["advanceTo"], rotationStages),
     ...limitsProblems(inputs["limits"]),
+    ...upkeepProblems(inputs, Date.now()),
   ];
 }
 
@@ -77,9 +80,6 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
   return [];
 }
 
-function resourcesProblems(resources: PropertyValue | undefined): readonly CheckProblem[] {
-  if (resources === undefined || resources === null || hasUnknown(resources)) return [];
-  if (!Array.isArray(resources)) return [{ path: "resources", reason: 'is not a list; write ["secrets"]' }];
 /** A key in a file of this machine is in no file of another. */
 function unreachableKeyProblems({ keys, selfManaged }: Properties): readonly CheckProblem[] {
   if (selfManaged === undefined || selfManaged === null || !isList(keys)) return [];
@@ -90,6 +90,9 @@ function unreachableKeyProblems({ keys, selfManaged }: Properties): readonly Che
   });
 }
 
+function resourcesProblems(resources: PropertyValue | undefined): readonly CheckProblem[] {
+  if (resources === undefined || resources === null || hasUnknown(resources)) return [];
+  if (!Array.isArray(resources)) return [{ path: "resources", reason: 'is not a list; write ["secrets"]' }];
   return resourceNameViolations("resources", resources);
 }
 

@@ -48,7 +48,8 @@ export function createRolloutResource(engine: RotationEngine): Resource {
     const samePlatform = before !== undefined && isSamePlatform(before.platform, inputs.platform);
     const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
     await sayWhatMatters(survey, inputs, before !== undefined && !samePlatform ? before : undefined, operation);
-    return { inputs: withPlan(news, survey, inputs, olds), problems: undeclared };
+    const retiring = (survey.retirementProblems ?? []).map((reason) => ({ path: "retireKeyVersions", reason }));
+    return { inputs: withPlan(news, survey, inputs, olds), problems: [...undeclared, ...retiring] };
   }
 
   /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */

@@ -7,7 +7,7 @@ import { InitFailed, type Operation } from "../resource";
 import { activeKeyVersion } from "./key-providers";
 import { rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
-import type { RotationEngine } from "./rotation-engine";
+import type { RolloutGoal, RotationEngine } from "./rotation-engine";
 import { createStageViews } from "./stage-views";
 
 /**
@@ -33,7 +33,12 @@ export async function runRollout(
     if (event.kind === "stage-finished") views.finished(event);
   };
   try {
-    const { outcome, servers } = await engine.run(wanted.platform, wanted.goal, onEvent, operation.signal);
+    const { outcome, servers } = await engine.run(
+      wanted.platform,
+      afterAnEarlierRun(wanted.goal, before),
+      onEvent,
+      operation.signal,
+    );
     const outputs = rolloutOutputs({
       activeKeyVersion: activeKeyVersion(servers, wanted.goal.resources, wanted.keys),
       atGoal: outcome.kind === "done",
@@ -58,6 +63,11 @@ export async function runRollout(
   } finally {
     await Promise.all([...warnings, views.settle()]);
   }
+}
+
+/** Whether a run that did not end has got to the compaction cannot be seen, so it is done again: that is safe. */
+function afterAnEarlierRun(goal: RolloutGoal, before: Properties): RolloutGoal {
+  return goal.compact === undefined || before["atGoal"] === true ? goal : { ...goal, compact: "now" };
 }
 
 function whyItStopped({ kind, stage, reason, remedy }: RotationOutcome): string {

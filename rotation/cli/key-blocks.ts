@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { describeError } from "../../core/errors";
 import type { KeyReference } from "../../core/key-reference";
-import { localKeyId, parseLocalKeyFile } from "../../core/local-key-file";
+import { localKeyId, parseLocalKeyFile, retiredKeyFile } from "../../core/local-key-file";
 import { isRecord, unknownNames } from "./records";
 import { type Place, type Reading, violation } from "./usage-error";
 
@@ -29,7 +29,7 @@ async function readLocalKey(value: unknown, { path, base }: Place): Promise<Read
   const absolute = resolve(base, file);
   let content: string;
   try {
-    content = await readFile(absolute, "utf8");
+    content = await readKeyFile(absolute);
   } catch (thrown) {
     if (keyId !== undefined) return { value: { kind: "local", file: absolute, keyId } };
     const code = (thrown as NodeJS.ErrnoException).code ?? "unknown";
@@ -44,5 +44,16 @@ async function readLocalKey(value: unknown, { path, base }: Place): Promise<Read
     return violation(`${path}.keyId`, `is ${keyId}, but the key in ${absolute} is ${computed}; leave keyId out`);
   } catch (thrown) {
     return violation(`${path}.file`, `cannot be used: ${describeError(thrown)}`);
+  }
+}
+
+/** A retired key has another file name, and is no less a declared one. */
+async function readKeyFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (thrown) {
+    return readFile(retiredKeyFile(path), "utf8").catch(() => {
+      throw thrown;
+    });
   }
 }

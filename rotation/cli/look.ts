@@ -92,7 +92,7 @@ export async function targetOf(
   advanceTo: RotationStage,
   { terminal, signal }: LookContext,
 ): Promise<Target> {
-  const { keys, resources, allowPlaintextReads, rewriteBy, limits } = settings;
+  const { keys, resources, allowPlaintextReads, rewriteBy, etcdSnapshot, limits } = settings;
   const seen =
     wanted !== undefined && resources !== undefined
       ? undefined
@@ -108,6 +108,7 @@ export async function targetOf(
       declared: keys.map(({ plugin }) => plugin),
       allowPlaintextReads,
       rewriteBy,
+      ...(etcdSnapshot && { etcdSnapshot }),
       advanceTo,
       servers: cluster.servers,
       limits,

@@ -7,11 +7,12 @@ import { planRotation } from "../plan";
 import type { Clock } from "../run";
 import { ExitCode, exitCodeHelp } from "./exit-code";
 import { jsonText } from "./json-text";
-import { counted, lookAtStatus, parseTarget, targetOf } from "./look";
+import { counted, lookAtStatus, parseTarget, type Target, targetOf } from "./look";
 import { planDocument, planText } from "./plan-text";
 import type { PlatformReader } from "./platform-blocks";
 import { type PreviewCommentFlags, previewComment } from "./preview-comment";
 import { prepareReport, type ReportFlags } from "./report-file";
+import { type RetireRequest, reinstateCommand, retireCommand } from "./retire-command";
 import { type RunName, runCommand } from "./run-command";
 import { readSettings, type Settings, type SettingsFlags } from "./settings";
 import { writeStatusMetrics } from "./status-metrics";
@@ -33,7 +34,14 @@ export interface CliOptions {
 }
 
 type CommonFlags = SettingsFlags & { readonly json?: boolean };
-type RunFlags = CommonFlags & ReportFlags & { readonly advanceTo?: RotationStage; readonly breakLease?: boolean };
+type RunFlags = CommonFlags &
+  ReportFlags & { readonly advanceTo?: RotationStage } & LeaseFlags & {
+    readonly compact?: boolean;
+  };
+interface LeaseFlags {
+  readonly breakLease?: boolean;
+  readonly withoutLease?: boolean;
+}
 
 /** Runs one command to its end. Does not throw: whatever happens is said on stderr, and in the exit code. */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<ExitCode> {
@@ -119,8 +127,9 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
               name,
               cluster,
               settings,
-              target: await targetOf(cluster, settings, wanted, advanceTo, context),
+              target: compacting(await targetOf(cluster, settings, wanted, advanceTo, context), flags.compact === true),
               breakLease: flags.breakLease === true,
+              withoutLease: flags.withoutLease === true,
               json: flags.json === true,
               reportFile,
               ...(clock && { clock }),
@@ -134,6 +143,21 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
   const rewriteBy = () =>
     new Option("--rewrite-by <method>", "who rewrites objects: Patch (this program) or InTreeMigration (the cluster)");
   const breakLease = () => new Option("--break-lease", "take over from another engine, which then stops");
+  const withoutLease = () =>
+    new Option("--without-lease", "go on where the Lease that keeps a second engine out cannot be had");
+  const etcdSnapshot = () =>
+    new Option("--etcd-snapshot <directory>", "keep a snapshot of etcd there before anything leaves a configuration");
+  const custody = (name: string, description: string, work: (request: RetireRequest) => Promise<ExitCode>) =>
+    command(name, description)
+      .argument("<version>", "a declared key version")
+      .addOption(etcdSnapshot())
+      .action((text: string, flags: CommonFlags) =>
+        onCluster(flags, async (settings) => {
+          const version = parseTarget(text, settings);
+          if (version === 0) throw new UsageError([{ path: "the version", reason: "is identity, which has no key" }]);
+          return (cluster) => work({ ...context, cluster, settings, version });
+        }),
+      );
 
   command("status", "show servers, plugins, and what is stored with which key")
     .option("--metrics <file>", "write it in Prometheus' text form too, for a textfile collector")
@@ -172,11 +196,18 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
     .addOption(advanceTo())
     .addOption(plaintextReads())
     .addOption(rewriteBy())
-    .addOption(breakLease());
+    .addOption(etcdSnapshot())
+    .option("--compact", "have etcd forget what was overwritten, then defragment its members, at the end")
+    .addOption(breakLease())
+    .addOption(withoutLease());
   run("rewrite", "write every stored object again that is stale; changes no configuration", "optional")
     .addOption(rewriteBy())
-    .addOption(breakLease());
+    .addOption(breakLease())
+    .addOption(withoutLease());
   run("verify", "prove what is stored with which key; changes nothing", "optional");
+
+  custody("retire", "make the key of a version unusable, if nothing needs it; nothing of it is lost", retireCommand);
+  custody("reinstate", "make the key of a retired version usable again", reinstateCommand);
 
   root
     .command("verify-report")
@@ -210,6 +241,11 @@ function explain(thrown: unknown, { stderr, signal }: CliOptions, terminal: Term
   if (thrown.remedy !== undefined) terminal.say(`remedy: ${thrown.remedy}`);
   if (thrown.cause instanceof KmsEtcdError) terminal.say(`cause: ${describeError(thrown.cause)}`);
   return signal.aborted || thrown.code === "cancelled" ? ExitCode.Interrupted : ExitCode.Error;
+}
+
+/** Asked for in this very run, so whatever this run finds to do. */
+function compacting(target: Target, compact: boolean): Target {
+  return compact ? { ...target, goal: { ...target.goal, compact: "now" } } : target;
 }
 
 function targetHelp(takes: "required" | "optional"): string {

@@ -25,6 +25,7 @@ export interface RunRequest extends LookContext {
   readonly settings: Settings;
   readonly target: Target;
   readonly breakLease: boolean;
+  readonly withoutLease: boolean;
   readonly json: boolean;
   readonly reportFile: ReportFile | undefined;
   readonly clock?: Clock;
@@ -53,7 +54,13 @@ export async function runCommand(request: RunRequest): Promise<ExitCode> {
       ...(clock && { clock }),
     },
     // Verifying changes nothing, so it need not keep anyone out.
-    name === "verify" ? undefined : cluster.alone && { ...cluster.alone, breakLease: request.breakLease },
+    name === "verify"
+      ? undefined
+      : cluster.alone && {
+          ...cluster.alone,
+          breakLease: request.breakLease,
+          withoutLease: request.withoutLease,
+        },
   );
   const finishedAt = Date.now();
   const exitCode = exitCodeOf(name, outcome, restricted);
@@ -128,6 +135,8 @@ function runDocument({ name, target }: RunRequest, { before, outcome, stages, ex
     stages,
     before,
     evidence,
+    snapshot: outcome.snapshot?.record,
+    compacted: outcome.compacted,
   };
 }
 
@@ -143,7 +152,20 @@ function runText({ target, name }: RunRequest, { outcome, took, exitCode }: RunR
   else if (exitCode === ExitCode.Pending) lines.push(`not at ${goal}: ${reason || "not everything is proven"}`);
   else lines.push(`blocked in ${stage}: ${reason}`);
   if (remedy !== undefined) lines.push(`remedy: ${remedy}`);
-  return [...lines, ...evidenceLines(evidence)].join("\n");
+  return [...lines, ...evidenceLines(evidence), ...keptLines(outcome)].join("\n");
+}
+
+function keptLines({ snapshot, compacted }: RotationOutcome): readonly string[] {
+  return [
+    ...(snapshot === undefined
+      ? []
+      : [`snapshot: ${snapshot.directory}/${snapshot.record.snapshot}, sha256:${snapshot.record.sha256}`]),
+    ...(compacted === undefined
+      ? []
+      : [
+          `etcd has forgotten what was overwritten before revision ${compacted.revision}; defragmented: ${compacted.defragmented.join(", ")}`,
+        ]),
+  ];
 }
 
 /** What was proven, in full: an auditor reads this part. */

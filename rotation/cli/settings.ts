@@ -22,6 +22,8 @@ export interface Settings {
   readonly resources: readonly string[] | undefined;
   readonly allowPlaintextReads: boolean;
   readonly rewriteBy: RewriteMethod;
+  /** Where snapshots of etcd are kept, and the records of what they need. */
+  readonly etcdSnapshot: { readonly directory: string } | undefined;
   readonly limits: Limits;
 }
 
@@ -34,6 +36,7 @@ export interface SettingsFlags {
   readonly resource?: readonly string[];
   readonly allowPlaintextReads?: boolean;
   readonly rewriteBy?: string;
+  readonly etcdSnapshot?: string;
 }
 
 const limitInputs: ReadonlyMap<string, keyof Limits> = new Map([
@@ -53,7 +56,7 @@ export async function readSettings(
   violations.push(
     ...unknownNames(
       file.inputs,
-      ["keys", "resources", "allowPlaintextReads", "rewriteBy", "limits", ...platforms.keys()],
+      ["keys", "resources", "allowPlaintextReads", "rewriteBy", "etcdSnapshot", "limits", ...platforms.keys()],
       "",
     ),
     ...givenTwice(flags, file.inputs),
@@ -77,6 +80,7 @@ export async function readSettings(
     const path = flags.rewriteBy === undefined ? "rewriteBy" : "--rewrite-by";
     violations.push({ path, reason: `is none of ${rewriteMethods.join(", ")}` });
   }
+  const etcdSnapshot = readSnapshotDirectory(flags, file, violations);
   const limits = readLimits(file.inputs["limits"], violations);
   if (violations.length > 0 || platform === undefined) throw new UsageError(violations);
   return {
@@ -85,6 +89,7 @@ export async function readSettings(
     resources: resources as readonly string[] | undefined,
     allowPlaintextReads: allowPlaintextReads === true,
     rewriteBy: rewriteBy ?? RewriteMethod.Patch,
+    etcdSnapshot,
     limits,
   };
 }
@@ -126,10 +131,29 @@ function givenTwice(flags: SettingsFlags, inputs: Readonly<Record<string, unknow
     ["--resource", flags.resource, "resources"],
     ["--allow-plaintext-reads", flags.allowPlaintextReads, "allowPlaintextReads"],
     ["--rewrite-by", flags.rewriteBy, "rewriteBy"],
+    ["--etcd-snapshot", flags.etcdSnapshot, "etcdSnapshot"],
   ];
   return pairs
     .filter(([, given, input]) => given !== undefined && inputs[input] !== undefined)
     .map(([path, , input]) => ({ path, reason: `is given, and ${input} in the configuration file; keep one` }));
+}
+
+function readSnapshotDirectory(
+  flags: SettingsFlags,
+  { inputs, base }: ConfigFile,
+  violations: InputViolation[],
+): Settings["etcdSnapshot"] {
+  if (flags.etcdSnapshot !== undefined) return { directory: resolve(flags.etcdSnapshot) };
+  const given = inputs["etcdSnapshot"];
+  if (given === undefined) return undefined;
+  const directory = isRecord(given) ? given["directory"] : undefined;
+  if (isRecord(given)) violations.push(...unknownNames(given, ["directory"], "etcdSnapshot"));
+  if (typeof directory === "string" && directory !== "") return { directory: resolve(base, directory) };
+  violations.push({
+    path: "etcdSnapshot.directory",
+    reason: "is missing; name the directory that keeps the snapshots",
+  });
+  return undefined;
 }
 
 function readPlatform(

@@ -7,7 +7,9 @@ import type { RotationStage } from "../../core/rotation-stage";
 import type { Evidence } from "../evidence";
 import type { Goal } from "../goal";
 import { withoutObjectNames } from "../object-names";
+import type { Compaction } from "../observation";
 import type { RotationEvent, RotationOutcome } from "../run";
+import type { SnapshotRecord } from "../snapshot-record";
 import { canonicalJson, type Json } from "./canonical-json";
 
 /** Persisted and signed: never change the meaning of a property; a new meaning needs a new `formatVersion`. */
@@ -26,6 +28,10 @@ export interface RotationReport {
   /** Undefined where nothing could be measured before. */
   readonly before: Evidence | undefined;
   readonly after: Evidence;
+  /** What was kept before anything left a configuration, and which keys it needs; absent where none was asked for. */
+  readonly snapshot?: SnapshotRecord;
+  /** What etcd was asked to forget, and did; absent where that was not asked for. */
+  readonly compacted?: Compaction;
 }
 
 export interface ReportedGoal {
@@ -93,6 +99,8 @@ export function rotationReport(input: ReportInput): RotationReport {
     stages,
     before,
     after: outcome.evidence,
+    ...(outcome.snapshot && { snapshot: outcome.snapshot.record }),
+    ...(outcome.compacted && { compacted: outcome.compacted }),
   };
 }
 

@@ -1,10 +1,10 @@
-/** What is kept before anything goes: on request, a snapshot of etcd from right before PRUNE. */
+/** On request: a snapshot of etcd right before PRUNE, and after it no trace of earlier keys in what etcd has overwritten. */
 
 import { providerIds } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { WriteKey } from "../../core/write-key";
-import { isEtcdUnchanged } from "../proofs";
-import type { Rule } from "./rule";
+import { isEtcdUnchanged, validStored } from "../proofs";
+import { blocked, type Rule } from "./rule";
 import { isPruned } from "./writer-rules";
 
 /**
@@ -32,5 +32,27 @@ export const snapshotIsKept: Rule = (situation) => {
       writers: [...targets.map(({ key }) => key), ...writers],
     },
     reason: `a snapshot of etcd is kept in ${etcdSnapshot.directory} before anything leaves a configuration`,
+  };
+};
+
+/**
+ * At the goal, so with a proof that is still valid: at the revision where etcd stands now, every value has the goal's key, and
+ * what was overwritten before may go. It is the last step, because nothing of it can be taken back.
+ */
+export const oldRevisionsAreForgotten: Rule = ({ observed, goal, targets }) => {
+  const isWanted = goal.compact === "now" || (goal.compact === "afterPrune" && observed.written.length > 0);
+  if (!isWanted || observed.compacted !== undefined) return undefined;
+  if (observed.etcd === undefined || validStored(observed, targets)?.method !== "etcd") {
+    return blocked(
+      RotationStage.Prune,
+      "what etcd has overwritten is to be forgotten, but what it holds was not seen in etcd itself",
+      "give the engine access to etcd, or leave compactAfterPrune out",
+    );
+  }
+  return {
+    kind: "act",
+    stage: RotationStage.Prune,
+    action: { kind: "compact", revision: observed.etcd.revision },
+    reason: "etcd forgets what was overwritten",
   };
 };

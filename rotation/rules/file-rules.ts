@@ -76,9 +76,13 @@ export const serversGoBack: Rule = (situation) => {
           server: name,
           expectedHash,
           loadedHash: fallback.hash,
-          failed: `${name} did not become ready with ${expectedHash ?? "no file"}: ${[why, fileProblem?.reason].filter(Boolean).join("; ")}`,
+          // A file that nobody could load is no gate that failed.
+          failed:
+            fileProblem === undefined
+              ? `${name} did not become ready with ${expectedHash ?? "no file"}: ${why}`
+              : undefined,
         },
-        reason: `${name} goes back to the configuration that it had before`,
+        reason: `${name} goes back to the configuration that it had before: ${fileProblem?.reason ?? why}`,
       }
     );
   }

@@ -10,7 +10,7 @@ import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
 import type { ServerObservation } from "../observation";
 import { serverState, validReadThrough, validStored } from "../proofs";
-import { declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
+import { configOf, declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
 import { blocked, configWrite, type Rule, wait } from "./rule";
@@ -43,7 +43,7 @@ export const differencesAreMeasured: Rule = (situation) => {
 /** What some server writes, or stored data needs, every server must read: also after a restore of an old etcd backup. */
 export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
   // Of a host that cannot be seen at all it is not known what it reads and writes: then nothing is concluded.
-  const unseen = (server: ServerObservation) => server.unreachable !== undefined && server.file === undefined;
+  const unseen = (server: ServerObservation) => server.unreachable !== undefined && configOf(server) === undefined;
   if (situation.observed.servers.some(unseen)) return undefined;
   // A server that has just refused a file would refuse the like of it: the run ends with why.
   if (situation.observed.setbacks.some((setback) => setback.kind !== "unreadable")) return undefined;
@@ -148,7 +148,7 @@ function addReadersDecision(
   const lacking = situation.observed.servers.filter((server) => lacks(server).length > 0);
   if (lacking.length === 0) return undefined;
   const writes = oneAct(lacking).map((server) => {
-    let config = server.file?.config ?? { blocks: [] };
+    let config = configOf(server) ?? { blocks: [] };
     for (const { slot, required } of needs) {
       const items = itemsFor(situation, slot, missing(server, slot, required));
       if (items.length > 0) config = withSlotProviders(config, slot, addReaders(listOf(server, slot), items));

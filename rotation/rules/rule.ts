@@ -22,7 +22,7 @@ export function names(servers: readonly ServerObservation[]): string {
 /** The file of `server` replaced, as it was observed. */
 export function configWrite(server: ServerObservation, config: EncryptionConfiguration): ConfigWrite {
   const loadedHash = server.loaded.hash ?? server.lastReadyHash;
-  const write = { server: server.name, expectedHash: server.file?.hash, config };
+  const write = { server: server.name, expectedHash: server.file?.hash ?? server.fileProblem?.hash, config };
   return loadedHash === undefined ? write : { ...write, loadedHash };
 }
 

@@ -10,7 +10,7 @@ import type { ServerObservation } from "../observation";
 import { serverState, validStored } from "../proofs";
 import { type GoalSlot, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, slotProviders, withSlotProviders } from "../slots";
-import type { Rule } from "./rule";
+import { configWrite, type Rule } from "./rule";
 
 /**
  * Invariants 1 and 2, before a file is loaded. The engine's own files hold them already; after PRUNE, or the kill of an engine
@@ -59,7 +59,7 @@ function mend(server: ServerObservation, slots: readonly GoalSlot[]): Decision {
   return {
     kind: "act",
     stage: RotationStage.Read,
-    action: { kind: "writeConfig", writes: [{ server: server.name, expectedHash: server.file?.hash, config }] },
+    action: { kind: "writeConfig", writes: [configWrite(server, config)] },
     reason: `somebody else has written the file of ${server.name}, and what it would load lacks what is needed`,
   };
 }

@@ -44,12 +44,19 @@ interface SimulatedHost {
   backups: Map<string, EncryptionConfiguration>;
   /** What the engine wrote last on the host, in whose place, and what the server had loaded then. */
   record: { written: string; replaced: string; loaded: string | undefined } | undefined;
-  plugins: Map<string, { startedAt: number; material: string; broken: boolean; socketMissing: boolean }>;
+  plugins: Map<string, SimulatedPlugin>;
   /** Faults. */
   refusesToLoad: boolean;
   /** While it is down, its files and plugins cannot be seen either. */
   unseen: boolean;
   failures: number;
+}
+
+interface SimulatedPlugin {
+  startedAt: number;
+  material: string;
+  broken: boolean;
+  socketMissing: boolean;
 }
 
 interface StoredObject {
@@ -72,10 +79,15 @@ export const plaintextStart: EncryptionConfiguration = {
   blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }] }],
 };
 
+const hashes = new WeakMap<EncryptionConfiguration, string>();
+
 export function configHash(config: EncryptionConfiguration): string {
-  return `sha256:${createHash("sha256")
-    .update(JSON.stringify(encryptionConfigurationDocument(config)))
-    .digest("hex")}`;
+  const known = hashes.get(config);
+  if (known !== undefined) return known;
+  const bytes = JSON.stringify(encryptionConfigurationDocument(config));
+  const hash = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  hashes.set(config, hash);
+  return hash;
 }
 
 export type SimulatedCluster = ReturnType<typeof simulateCluster>;
@@ -97,12 +109,15 @@ export function simulateCluster(options: SimulationOptions) {
     killAfter: Number.POSITIVE_INFINITY,
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
+    /** Something that happens to the cluster once the engine has had so many effects, while it works. */
+    strike: undefined as { readonly after: number; readonly work: () => void } | undefined,
   };
   /** Objects that a restored backup brought: nobody could read them, and the engine is asked to change that. */
   const restored = new Set<string>();
   const log: string[] = [];
   let effects = 0;
   let restarts = 0;
+  let raftIndex = 1;
 
   const hosts: SimulatedHost[] = Array.from({ length: options.hosts }, (_, index) => ({
     name: `cp${index + 1}`,
@@ -170,6 +185,7 @@ export function simulateCluster(options: SimulationOptions) {
 
   function store(name: string, provider: string, keyId: string | undefined, why: string): void {
     objects.set(name, { provider, keyId, version: (version += 1) });
+    raftIndex += 1;
     for (const reading of hosts) {
       if (!readersOf(listFor(reading.loaded)).has(provider))
         broken(`nothing is lost: ${name} was written with ${provider}, ${reading.name} cannot read it (${why})`);
@@ -190,6 +206,39 @@ export function simulateCluster(options: SimulationOptions) {
   function restore(name: string, provider: string, keyId: string | undefined): void {
     objects.set(name, { provider, keyId, version: (version += 1) });
     restored.add(name);
+    raftIndex = 1;
+  }
+
+  /** A snapshot of everything stored, and its restore, after which etcd's log begins anew while its revision goes on. */
+  function snapshot(): () => void {
+    const kept = [...objects].map(([name, object]) => [name, { ...object }] as const);
+    return () => {
+      log.push(`${now} an old snapshot is restored`);
+      inFlight.splice(0);
+      objects.clear();
+      for (const [name, object] of kept) restore(name, object.provider, object.keyId);
+    };
+  }
+
+  /** A server that joins as a platform makes one: with the files and plugins of another one. */
+  function join(): void {
+    const [like] = hosts;
+    if (like === undefined) return;
+    const joined = { ...like, name: `cp${hosts.length + 1}`, plugins: new Map<string, SimulatedPlugin>() };
+    for (const [name, plugin] of like.plugins) joined.plugins.set(name, { ...plugin });
+    hosts.push({
+      ...joined,
+      backups: new Map(),
+      record: undefined,
+      garbage: undefined,
+      loaded: like.config,
+      loadedSince: now,
+      processStartedAt: now,
+      restartRequestedAt: undefined,
+      downUntil: 0,
+      refusesToLoad: false,
+      unseen: false,
+    });
   }
 
   /** Why /readyz says no: a plugin is away, or informers cannot list what nobody can decrypt. */
@@ -298,6 +347,11 @@ export function simulateCluster(options: SimulationOptions) {
     log.push(`${now} engine: ${what}`);
     advance(1_000);
     const result = work();
+    const { strike } = faults;
+    if (strike !== undefined && effects >= strike.after) {
+      faults.strike = undefined;
+      strike.work();
+    }
     if (effects > faults.killAfter) throw new Killed(`killed after ${what}`);
     return result;
   }
@@ -398,7 +452,7 @@ export function simulateCluster(options: SimulationOptions) {
           .join(", ")}]`,
         () => {
           const target = host(write.server);
-          if (target.garbage !== undefined || configHash(target.config) !== write.expectedHash)
+          if (presentHash(target) !== write.expectedHash)
             throw new KmsEtcdError("conflict", `${write.server}: changed by someone else`);
           for (const item of listFor(write.config)) {
             if (item.kind !== "kms") continue;
@@ -407,10 +461,11 @@ export function simulateCluster(options: SimulationOptions) {
               broken(`invariant 4: ${write.server}'s configuration names ${name} before its plugin is there`);
           }
           checkPrune(target, write.config);
-          target.backups.set(configHash(target.config), target.config);
+          if (target.garbage === undefined) target.backups.set(configHash(target.config), target.config);
           target.backups.set(configHash(write.config), write.config);
           keepRecord(target, configHash(write.config), write.loadedHash);
           target.config = write.config;
+          target.garbage = undefined;
           target.writtenAt = now;
           target.restartRequestedAt = undefined;
         },
@@ -456,8 +511,10 @@ export function simulateCluster(options: SimulationOptions) {
 
   const stored: StoredObjects = {
     count: (targets, servers, onProgress, signal) => stored.measure(targets, servers, onProgress, signal),
+    position: async () => ({ clusterId: "1", revision: version, raftIndex }),
     measure: async (targets: readonly RewriteTarget[], servers: readonly ServerState[]): Promise<StoredProof> => {
       if (faults.measureFails) throw new KmsEtcdError("unreachable", "etcd does not answer");
+      const etcd = { clusterId: "1", revision: version, raftIndex };
       const startedAt = now;
       const counts = new Map<string, { key: { provider: string; keyId?: string }; objects: number }>();
       for (const object of objects.values()) {
@@ -473,6 +530,7 @@ export function simulateCluster(options: SimulationOptions) {
         method: "etcd",
         startedAt,
         finishedAt: now,
+        etcd,
         servers,
         resources: targets.map((target) => ({
           resource: target.resource,
@@ -535,6 +593,8 @@ export function simulateCluster(options: SimulationOptions) {
     advance,
     listFor,
     restore,
+    snapshot,
+    join,
     restarts: () => restarts,
     effects: () => effects,
     checkReadable,

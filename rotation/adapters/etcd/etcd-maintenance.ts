@@ -1,7 +1,9 @@
 /** What etcd itself says of where it stands, and what can be asked of it besides reading: compaction and defragmentation. */
-import { KmsEtcdError } from "../../../core/errors";
+import { setTimeout as delay } from "node:timers/promises";
+import { describeError, KmsEtcdError } from "../../../core/errors";
 import { ProtobufReader } from "../../../core/protobuf";
-import type { EtcdPosition } from "../../observation";
+import type { Compaction, EtcdPosition } from "../../observation";
+import type { Progress } from "../../stored-objects";
 import type { GrpcMethod } from "../grpc/grpc-connection";
 import { type EtcdConnections, type EtcdHeader, readHeader, varint } from "./etcd-connections";
 
@@ -90,6 +92,67 @@ export async function compactEtcd(etcd: EtcdConnections, revision: number, signa
 /** Gives the freed space of one member back; that member answers nobody meanwhile. */
 export async function defragmentMember(etcd: EtcdConnections, endpoint: string, signal: AbortSignal): Promise<void> {
   await etcd.callAt(endpoint, defragmentMethod, undefined, signal, defragmentTimeout);
+}
+
+/** A member that is behind by more log entries than this is not well; a busy one is behind by a few. */
+const mostBehind = 1_000;
+const healthTimeout = 120_000;
+const healthInterval = 1_000;
+
+/**
+ * Compacts, then defragments one member after the other, each only while all are well, and waits until it is well again.
+ * Throws `blocked`, naming the member, where one is not; what was compacted until then stays so.
+ */
+export async function compactAndDefragment(
+  etcd: EtcdConnections,
+  revision: number,
+  onProgress: (progress: Progress) => void,
+  signal: AbortSignal,
+): Promise<Compaction> {
+  await untilAllAreWell(etcd, signal);
+  await compactEtcd(etcd, revision, signal);
+  const defragmented: string[] = [];
+  for (const endpoint of etcd.endpoints) {
+    onProgress({ done: defragmented.length, total: etcd.endpoints.length });
+    await defragmentMember(etcd, endpoint, signal);
+    await untilAllAreWell(etcd, signal);
+    defragmented.push(endpoint);
+  }
+  onProgress({ done: defragmented.length, total: etcd.endpoints.length });
+  return { revision, defragmented };
+}
+
+async function untilAllAreWell(etcd: EtcdConnections, signal: AbortSignal): Promise<void> {
+  const until = Date.now() + healthTimeout;
+  for (;;) {
+    const problem = await firstProblem(etcd, signal);
+    if (problem === undefined) return;
+    if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
+    if (Date.now() > until) {
+      throw new KmsEtcdError("blocked", `etcd is not defragmented any further: ${problem}`, {
+        remedy: "see what is wrong with that member, then run again",
+      });
+    }
+    await delay(healthInterval, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function firstProblem(etcd: EtcdConnections, signal: AbortSignal): Promise<string | undefined> {
+  const members: MemberStatus[] = [];
+  for (const endpoint of etcd.endpoints) {
+    try {
+      members.push(await memberStatus(etcd, endpoint, signal));
+    } catch (thrown) {
+      return describeError(thrown);
+    }
+  }
+  const newest = Math.max(...members.map((member) => member.raftIndex));
+  for (const { endpoint, errors, hasLeader, raftAppliedIndex } of members) {
+    if (errors.length > 0) return `${endpoint}: ${errors.join(", ")}`;
+    if (!hasLeader) return `${endpoint} has no leader`;
+    if (newest - raftAppliedIndex > mostBehind) return `${endpoint} is ${newest - raftAppliedIndex} entries behind`;
+  }
+  return undefined;
 }
 
 function headerOf(bytes: Buffer): EtcdHeader {

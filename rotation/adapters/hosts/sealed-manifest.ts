@@ -33,7 +33,7 @@ export function manifestDifferences(present: string, wanted: string): readonly s
   const [left, right] = [present, wanted].map((text) => {
     const document = parseDocument(text, { prettyErrors: false });
     if (document.errors.length > 0) return undefined;
-    document.deleteIn(sealPath);
+    if (document.hasIn(sealPath)) document.deleteIn(sealPath);
     return document.toJS() as unknown;
   });
   if (left === undefined) return ["the whole file, which is not YAML"];

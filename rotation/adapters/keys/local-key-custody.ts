@@ -9,7 +9,10 @@ import type { KeyCustody } from "../../key-custody";
 export function localKeyCustody(): KeyCustody<LocalKeyReference> {
   return {
     retire: (key) => move(key, key.file, retiredKeyFile(key.file)),
-    reinstate: (key) => move(key, retiredKeyFile(key.file), key.file),
+    reinstate: async (key) => {
+      // One that was never retired on this machine is none of our business.
+      if ((await keyIdIn(retiredKeyFile(key.file))) !== undefined) await move(key, retiredKeyFile(key.file), key.file);
+    },
   };
 }
 

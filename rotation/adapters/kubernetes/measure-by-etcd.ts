@@ -7,7 +7,7 @@ import { type EtcdClient, etcdClient } from "../etcd/etcd-client";
 import type { EtcdAddress } from "../etcd/etcd-connections";
 import { keyRanges, resourceKeyPrefix } from "../etcd/etcd-keys";
 import { defaultLayout, type EtcdLayout } from "../etcd/etcd-layout";
-import { etcdPosition } from "../etcd/etcd-maintenance";
+import { compactAndDefragment, etcdPosition } from "../etcd/etcd-maintenance";
 import { scanStoredValues, storedKeys } from "../etcd/etcd-scan";
 import { keepSnapshot } from "../etcd/kept-snapshots";
 import type { ApiClient } from "./api-client";
@@ -80,6 +80,9 @@ export function etcdMeasurement(access: EtcdAccess) {
     },
     position,
     countEverything,
+    /** Of the main etcd too. */
+    compact: (revision: number, onProgress: (progress: Progress) => void, signal: AbortSignal) =>
+      compactAndDefragment(clientAt(access.endpoints).connections, revision, onProgress, signal),
     /** Of the main etcd; what overrides name is in others. */
     snapshot: (request: SnapshotRequest, onProgress: (progress: Progress) => void, signal: AbortSignal) => {
       const { connections } = clientAt(access.endpoints);

@@ -89,7 +89,12 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       const through = clientsOf(servers.map((state) => state.server));
       return countByApi({ clients: through, names, servers, signal });
     },
-    ...(etcd && { position: etcd.position, countEverything: etcd.countEverything, snapshot: etcd.snapshot }),
+    ...(etcd && {
+      position: etcd.position,
+      countEverything: etcd.countEverything,
+      snapshot: etcd.snapshot,
+      compact: etcd.compact,
+    }),
     rewrite: async (targets, servers, onProgress, signal, by = RewriteMethod.Patch) => {
       const through = clientsOf(servers);
       const names = targets.map((target) => target.resource);

@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -11,8 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { localKeyId, parseLocalKeyFile } from "../../../core/local-key-file";
-import { ensureKeyFile, readKeyId } from "../../../provider/local-key/key-file";
+import { localKeyId, parseLocalKeyFile, retiredKeyFile } from "../../../core/local-key-file";
+import { ensureKeyFile, readKeyFile } from "../../../provider/local-key/key-file";
 
 describe("local key file on disk", () => {
   let directory: string;
@@ -23,7 +24,7 @@ describe("local key file on disk", () => {
 
   it("no file => one with a fresh key, mode 0600 in a directory of mode 0700, and nothing beside it", async () => {
     const file = join(directory, "keys", "key-v1");
-    const keyId = await ensureKeyFile(file);
+    const { keyId } = await ensureKeyFile(file);
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.equal(statSync(join(directory, "keys")).mode & 0o777, 0o700);
     assert.deepEqual(readdirSync(join(directory, "keys")), ["key-v1"]);
@@ -32,25 +33,33 @@ describe("local key file on disk", () => {
 
   it("a file that is there => its key_id, byte for byte unchanged", async () => {
     const file = join(directory, "key-v1");
-    const keyId = await ensureKeyFile(file);
+    const { keyId } = await ensureKeyFile(file);
     const before = readFileSync(file);
-    assert.equal(await ensureKeyFile(file), keyId);
+    assert.equal((await ensureKeyFile(file)).keyId, keyId);
     assert.deepEqual(readFileSync(file), before);
   });
 
   it("twenty that make the same file at once => one key, the same for all", async () => {
     const file = join(directory, "key-v1");
     const ids = await Promise.all(Array.from({ length: 20 }, () => ensureKeyFile(file)));
-    assert.equal(new Set(ids).size, 1);
-    assert.equal(await readKeyId(file), ids[0]);
+    assert.equal(new Set(ids.map(({ keyId }) => keyId)).size, 1);
+    assert.deepEqual(await readKeyFile(file), ids[0]);
     assert.deepEqual(readdirSync(directory), ["key-v1"]);
+  });
+
+  it("a key that was retired => the same key, known to be retired, and no new one", async () => {
+    const file = join(directory, "key-v1");
+    const made = await ensureKeyFile(file);
+    renameSync(file, retiredKeyFile(file));
+    assert.deepEqual(await ensureKeyFile(file), { ...made, retired: true });
+    assert.deepEqual(readdirSync(directory), ["key-v1.retired"]);
   });
 
   it("a file that others can read => refused, with chmod as the remedy", async () => {
     const file = join(directory, "key-v1");
     await ensureKeyFile(file);
     chmodSync(file, 0o640);
-    await assert.rejects(readKeyId(file), { code: "permission-denied", message: /mode 0640/, remedy: /chmod 600/ });
+    await assert.rejects(readKeyFile(file), { code: "permission-denied", message: /mode 0640/, remedy: /chmod 600/ });
   });
 
   it("a file that is no key => refused, never overwritten, and its content is in no message", async () => {

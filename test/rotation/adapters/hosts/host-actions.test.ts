@@ -14,6 +14,7 @@ import {
   writeHostConfig,
 } from "../../../../rotation/adapters/hosts/host-actions";
 import { withHostLock } from "../../../../rotation/adapters/hosts/host-lock";
+import { sealManifest } from "../../../../rotation/adapters/hosts/sealed-manifest";
 import { apiServerManifestText, fleetHost, paths } from "./fleet-host";
 import {
   Killed,
@@ -222,11 +223,40 @@ describe("an action on a host", function () {
     assert.ok(!disk.files.has(`${paths.manifests}/old.yaml`));
   });
 
-  it("a plugin whose manifest differs gets the new one", async () => {
+  it("a plugin's manifest that an earlier version of the engine wrote gets the new one", async () => {
     const disk = freshDisk();
-    put(disk, pluginFile, Buffer.from("kind: Pod\nmetadata: {name: x}\n"), 0o600);
+    put(disk, pluginFile, Buffer.from(sealManifest("kind: Pod\nmetadata: {name: x}\n")), 0o600);
     await locked(memoryHost(disk), actions["start a plugin"] as Action);
     assert.match(textOf(disk, pluginFile) ?? "", /--listen-addr=unix:\/\/\/host\/run\//);
+  });
+
+  it("a plugin's manifest that is somebody else's, or was edited, is not overwritten, and it is said where it differs", async () => {
+    const disk = freshDisk();
+    await locked(memoryHost(disk), actions["start a plugin"] as Action);
+    const edited = (textOf(disk, pluginFile) ?? "").replace("kube-system", "my-own");
+    for (const [text, difference] of [
+      [edited, /differs in metadata\.namespace$/],
+      ["kind: Pod\nmetadata: {name: x}\n", /differs in metadata\.name, /],
+      ["no: [yaml", /differs in the whole file, which is not YAML$/],
+    ] as const) {
+      put(disk, pluginFile, Buffer.from(text), 0o600);
+      await assert.rejects(locked(memoryHost(disk), actions["start a plugin"] as Action), (error: KmsEtcdError) => {
+        assert.equal(error.code, "blocked");
+        assert.match(error.message, difference);
+        assert.match(error.remedy ?? "", /take the edit back/);
+        return true;
+      });
+      assert.equal(textOf(disk, pluginFile), text);
+    }
+  });
+
+  it("a manifest that is the same in another form is the same", async () => {
+    const disk = freshDisk();
+    await locked(memoryHost(disk), actions["start a plugin"] as Action);
+    const commented = `# mine\n${textOf(disk, pluginFile) ?? ""}`;
+    put(disk, pluginFile, Buffer.from(commented), 0o600);
+    await locked(memoryHost(disk), actions["start a plugin"] as Action);
+    assert.equal(textOf(disk, pluginFile), commented);
   });
 
   describe("asking for a restart", () => {

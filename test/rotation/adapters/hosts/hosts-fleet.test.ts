@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { KmsEtcdError } from "../../../../core/errors";
+import type { EncryptionConfiguration } from "../../../../core/encryption-configuration";
+import { KmsEtcdError } from "../../../../core/errors";
 import { pluginInstance } from "../../../../core/plugin-instance";
 import { fileHash } from "../../../../rotation/adapters/hosts/file-hash";
 import type { Host } from "../../../../rotation/adapters/hosts/host";
@@ -196,11 +197,47 @@ describe("a fleet of hosts", function () {
     assert.match(seen[1]?.unreachable ?? "", /in time/);
   });
 
-  it("a file that can't be read as a configuration => unreachable, naming file and line, and nothing of its text", async () => {
-    put(server(0).disk, paths.config, Buffer.from("kind: EncryptionConfiguration\nresources: ['c2VjcmV0\n"), 0o600);
+  it("a file that is no configuration => its hash, and why, with line but nothing of its text; the server is still seen", async () => {
+    const garbage = "kind: EncryptionConfiguration\nresources: ['c2VjcmV0\n";
+    put(server(0).disk, paths.config, Buffer.from(garbage), 0o600);
     const seen = await look();
-    assert.match(seen.unreachable ?? "", /config\.yaml: encryption configuration: line \d+ is not YAML/);
+    assert.deepEqual([seen.unreachable, seen.file], [undefined, undefined]);
+    assert.equal(seen.fileProblem?.hash, hashOf(garbage));
+    assert.match(seen.fileProblem.reason, /config\.yaml: encryption configuration: line \d+ is not YAML/);
+    assert.equal(seen.loaded.hash, hashOf(config()));
     assert.ok(!JSON.stringify(seen).includes("c2Vj"));
+  });
+
+  it("a file that may not be read => said so, without a hash; the server is still seen", async () => {
+    await fleet.close();
+    const { readFile } = server(0).host;
+    server(0).host = {
+      ...server(0).host,
+      readFile: (path) => {
+        if (path !== paths.config) return readFile(path);
+        throw new KmsEtcdError("permission-denied", `cp1: cannot read ${path}: EACCES`);
+      },
+    };
+    open();
+    const seen = await look();
+    assert.deepEqual(seen.fileProblem, { reason: `cp1: cannot read ${paths.config}: EACCES`, hash: undefined });
+    assert.equal(seen.unreachable, undefined);
+  });
+
+  it("what a host can go back to: what was loaded when the engine wrote, until that is seen loaded", async () => {
+    const before = hashOf(config());
+    const other: EncryptionConfiguration = { blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }] }] };
+    assert.equal((await look()).fallback, undefined);
+    await fleet.writeConfig({ server: "cp1", expectedHash: before, config: other, loadedHash: before });
+    const written = await look();
+    assert.equal(written.fallback?.hash, before);
+    // Somebody spoils the file: what the engine wrote last is the better one to go back to.
+    const text = server(0).disk.files.get(paths.config)?.bytes ?? Buffer.alloc(0);
+    put(server(0).disk, paths.config, Buffer.from("spoilt"), 0o600);
+    assert.equal((await look()).fallback?.hash, written.file?.hash);
+    put(server(0).disk, paths.config, text, 0o600);
+    await fleet.confirmLoaded?.("cp1", written.file?.hash ?? "");
+    assert.equal((await look()).fallback, undefined);
   });
 
   it("no configuration file => none, with the server still seen", async () => {

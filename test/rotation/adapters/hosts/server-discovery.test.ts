@@ -30,8 +30,12 @@ describe("discovery of API servers", () => {
     assert.deepEqual(compareWithList([server("cp1")], [lease("cp1"), lease("cp9")]).unlistedServers, ["cp9"]);
   });
 
-  it("a Lease that nobody renews any more is of no live server", () => {
-    assert.deepEqual(compareWithList([server("cp1")], [lease("cp1"), lease("cp9", false)]).unlistedServers, []);
+  it("a Lease that nobody renews any more is of no live server, and is named all the same", () => {
+    const found = compareWithList([server("cp1")], [lease("cp1"), lease("cp9", false)]);
+    assert.deepEqual(found.unlistedServers, []);
+    assert.match(found.discovery, /: 1 live; not renewed any more: the Lease of cp9$/);
+    const listed = compareWithList([server("cp1"), server("cp2")], [lease("cp1"), lease("cp2", false)]);
+    assert.ok(!listed.discovery.includes("not renewed"), "a listed server that is away is said elsewhere");
   });
 
   it("servers that share a host name share a Lease => said, because one more could not be seen", () => {

@@ -1,0 +1,40 @@
+/** A look at a cluster for retiring keys: its servers, everything that is stored, and the snapshots that are kept. */
+import { readSnapshotRecords } from "./adapters/etcd/kept-snapshots";
+import type { Cluster } from "./cluster";
+import type { Goal } from "./goal";
+import type { Observation } from "./observation";
+import { serverStates } from "./proofs";
+import type { RetirementView } from "./retire-keys";
+import { situationOf } from "./situation";
+
+/** Without a way to etcd, what is stored is proven through the API, which offers every object for a no-op write. */
+export async function retirementLook(
+  { fleet, stored }: Pick<Cluster, "fleet" | "stored">,
+  goal: Goal,
+  signal: AbortSignal,
+): Promise<RetirementView> {
+  const endpointOf = fleet.endpoint.bind(fleet);
+  const seen = await fleet.observe(signal);
+  const now = Date.now();
+  const observed: Observation = {
+    ...seen,
+    now,
+    runStartedAt: now,
+    servers: seen.servers.map((server) => ({ ...server, troubleSince: undefined, lastReadyHash: undefined })),
+    crosswise: [],
+    stored: undefined,
+    readThrough: [],
+    setbacks: [],
+    written: [],
+    rewrites: { count: 0, failures: [] },
+    settledAt: undefined,
+  };
+  const snapshots = goal.etcdSnapshot === undefined ? [] : await readSnapshotRecords(goal.etcdSnapshot.directory);
+  const nothing = () => undefined;
+  if (stored.countEverything !== undefined) {
+    return { observed, goal, endpointOf, snapshots, inEtcd: await stored.countEverything(nothing, signal) };
+  }
+  const { targets } = situationOf(observed, goal, endpointOf);
+  const proof = await stored.measure(targets, serverStates(observed.servers), nothing, signal);
+  return { observed: { ...observed, stored: proof }, goal, endpointOf, snapshots };
+}

@@ -1,0 +1,66 @@
+/** What happens to clusters while an engine works on them, for the model test: one function each, made from a random number. */
+import type { ProviderItem } from "../../core/encryption-configuration";
+import type { SimulatedCluster } from "./simulated-cluster";
+
+export const disturbances = {
+  nothing: () => undefined,
+  /** An API server's process dies; whoever runs static pods starts it again soon. */
+  crash: (cluster: SimulatedCluster, random: () => number) => {
+    const host = anyHost(cluster, random);
+    host.unseen = random() < 0.5;
+    host.downUntil = cluster.clock.now() + 1_000 + Math.floor(random() * 40_000);
+  },
+  /** Somebody spoils a file; half of the time its server's process dies too. */
+  spoiltFile: (cluster: SimulatedCluster, random: () => number) => {
+    const host = anyHost(cluster, random);
+    host.garbage = `sha256:${Math.floor(random() * 1e9).toString(16)}`;
+    if (random() < 0.5) host.downUntil = cluster.clock.now() + 1_000;
+  },
+  /** Somebody edits a file: another order of its readers, and plaintext readable too. */
+  handEdit: (cluster: SimulatedCluster, random: () => number) => {
+    const host = anyHost(cluster, random);
+    const [writer, ...readers] = cluster.listFor(host.config);
+    if (writer === undefined || host.garbage !== undefined) return;
+    const identity: readonly ProviderItem[] = [writer, ...readers].some((item) => item.kind === "identity")
+      ? []
+      : [{ kind: "identity" }];
+    host.config = {
+      blocks: [{ resources: ["secrets"], providers: [writer, ...readers.reverse(), ...identity] }],
+    };
+    host.writtenAt = cluster.clock.now();
+  },
+  /** A server that cannot load anything new, until somebody mends it; half of the time its process dies at once. */
+  cannotLoad: (cluster: SimulatedCluster, random: () => number) => {
+    const host = anyHost(cluster, random);
+    host.refusesToLoad = true;
+    if (random() < 0.5) host.downUntil = cluster.clock.now() + 1_000;
+  },
+  /** The key of some plugins is disabled, wherever they run. */
+  keyDisabled: (cluster: SimulatedCluster, random: () => number) => {
+    const material = `local-${1 + Math.floor(random() * 3)}`;
+    for (const host of cluster.hosts) {
+      for (const plugin of host.plugins.values()) plugin.broken ||= plugin.material === material;
+    }
+  },
+} as const;
+
+export type Disturbance = keyof typeof disturbances;
+
+export const disturbanceNames = Object.keys(disturbances) as readonly Disturbance[];
+
+/** What people mend before they start the engine again. */
+export function mend(cluster: SimulatedCluster): void {
+  for (const host of cluster.hosts) {
+    host.refusesToLoad = false;
+    host.unseen = false;
+    // Of a file that the engine has never written there is no copy to go back to.
+    if (host.record === undefined) host.garbage = undefined;
+    for (const plugin of host.plugins.values()) plugin.broken = false;
+  }
+}
+
+function anyHost(cluster: SimulatedCluster, random: () => number): SimulatedCluster["hosts"][number] {
+  const host = cluster.hosts[Math.floor(random() * cluster.hosts.length)];
+  if (host === undefined) throw new Error("a cluster has hosts");
+  return host;
+}
