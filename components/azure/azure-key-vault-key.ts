@@ -61,9 +61,22 @@ export class AzureKeyVaultKey extends pulumi.ComponentResource {
     const vault = azureVault(name, args.source, { versions, protect, parent: this });
     const keyIds = keyIdsOf(name, args.source, vault, { versions, retired: args.retireKeyVersions, parent: this });
     this.keyIds = pulumi.output(keyIds);
+    guardKeys(name, this.keyIds, { parent: this, protect, dependsOn: [...(vault?.parts ?? [])] });
     this.vaultId = pulumi.output(vault?.grantedId);
     this.registerOutputs({ keyIds: this.keyIds, vaultId: this.vaultId });
   }
+}
+
+/**
+ * Resources go in the reverse order of how they depend on each other: a `destroy` that is refused at the protected vault would have let go
+ * of the keys and of the private endpoint by then. This one depends on them all, so it is what refuses.
+ */
+function guardKeys(
+  name: string,
+  keyIds: pulumi.Output<Record<string, string>>,
+  options: pulumi.CustomResourceOptions,
+): void {
+  new pulumi.Stash(`${name}-guard`, { input: keyIds }, options);
 }
 
 function versionsOf(args: AzureKeyVaultKeyArgs): readonly number[] {

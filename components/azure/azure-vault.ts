@@ -22,6 +22,8 @@ export interface AzureVault {
    * them needs no way to that address.
    */
   readonly addressForAdministrators: () => pulumi.Output<string>;
+  /** What else a cluster needs of it: grants, the private endpoint. */
+  readonly parts: readonly pulumi.Resource[];
 }
 
 export interface AzureVaultOptions {
@@ -57,16 +59,14 @@ export function azureVault(
     source.privateEndpoint === undefined
       ? undefined
       : new VaultPrivateEndpoint(name, { vaultId: vault.id, settings: source.privateEndpoint }, { parent });
+  const parts = endpoint === undefined ? [access] : [access, endpoint];
   return {
+    parts,
     resourceGroupName: vault.resourceGroupName,
     vaultName: vault.vaultName,
     grantedId: access.vaultId,
     addressForAdministrators: () =>
-      new AzureVaultAccess(
-        name,
-        { vaultUri: vault.uri },
-        { parent, dependsOn: endpoint === undefined ? [access] : [access, endpoint] },
-      ).vaultUri,
+      new AzureVaultAccess(name, { vaultUri: vault.uri }, { parent, dependsOn: parts }).vaultUri,
   };
 }
 

@@ -22,7 +22,7 @@ export interface CallOptions {
 
 export function createCredential(environment: Environment, cloud: AzureCloud, calls: CallOptions): TokenCredential {
   const options = { authorityHost: cloud.authorityHost, ...calls };
-  const given = (name: string): string | undefined => environment[name] || undefined;
+  const given = (name: string): string | undefined => (environment[name] === "" ? undefined : environment[name]);
   const certificatePath = given("ARM_CLIENT_CERTIFICATE_PATH");
   if (certificatePath !== undefined) {
     const certificatePassword = given("ARM_CLIENT_CERTIFICATE_PASSWORD");

@@ -64,7 +64,8 @@ export function createPrincipalResource(
     },
     async create(inputs, preview, operation) {
       const outputs = await lookUp(inputs, preview, operation);
-      return { id: preview ? "" : String(outputs["objectId"]), outputs };
+      const { objectId } = outputs;
+      return { id: !preview && typeof objectId === "string" ? objectId : "", outputs };
     },
     // A lookup that fails must not stand in the way of a destroy.
     read: async (state) => state,

@@ -17,7 +17,7 @@ const longestPauseMs = 10_000;
 
 export function createVaultAccessResource(clients: () => AzureClients): Resource {
   async function wait(inputs: Properties, operation: Operation): Promise<Properties> {
-    const vaultUri = String(inputs["vaultUri"]);
+    const vaultUri = typeof inputs["vaultUri"] === "string" ? inputs["vaultUri"] : "";
     const seconds = typeof inputs["timeoutSeconds"] === "number" ? inputs["timeoutSeconds"] : defaultTimeoutSeconds;
     const start = performance.now();
     for (let pause = firstPauseMs; ; pause = Math.min(2 * pause, longestPauseMs)) {
@@ -25,7 +25,7 @@ export function createVaultAccessResource(clients: () => AzureClients): Resource
         .keys.list(vaultUri, operation.signal)
         .then(
           () => undefined,
-          (thrown: unknown) => thrown,
+          (thrown: unknown) => thrown as Error,
         );
       if (refused === undefined) return { vaultUri };
       const waited = performance.now() - start;
@@ -60,7 +60,7 @@ export function createVaultAccessResource(clients: () => AzureClients): Resource
 }
 
 /** Grants and names spread in time; what the network refuses after that stays refused. */
-function mayPass(thrown: unknown, waitedMs: number): boolean {
+function mayPass(thrown: Error, waitedMs: number): boolean {
   if (!(thrown instanceof KmsEtcdError)) return false;
   if (thrown.code === "permission-denied" && isNetworkRefusal(thrown)) return waitedMs < networkGraceMs;
   return ["permission-denied", "unreachable", "throttled"].includes(thrown.code);

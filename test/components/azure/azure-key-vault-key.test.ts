@@ -129,10 +129,7 @@ describe("AzureKeyVaultKey", () => {
     azure = await recordAzure();
     const given = await make({ source: { keyIds: { 1: givenKeyId } }, newestKeyVersion: 1 });
     assert.deepEqual(given, { keyIds: { 1: givenKeyId }, vaultId: undefined });
-    assert.deepEqual(
-      azure.registered.map(({ type }) => type),
-      [typeTokens.azureKeyVaultKey],
-    );
+    for (const type of [vaultType, keyType, roleAssignment]) assert.deepEqual(azure.of(type), []);
   });
 
   it("no list of retired versions and no expiry => nobody touches the keys' attributes or asks the vault's own endpoint", async () => {

@@ -76,7 +76,7 @@ function httpClientOf(agent: Agent): HttpClient {
         method: request.method,
         headers: request.headers.toJSON(),
         ...(typeof request.body === "string" ? { body: request.body } : {}),
-        ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal as AbortSignal }),
+        ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal }),
       });
       const received = createHttpHeaders();
       for (const [name, value] of Object.entries(headers)) received.set(name, [value ?? ""].flat().join(", "));
