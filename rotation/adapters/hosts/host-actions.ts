@@ -99,9 +99,9 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
   const present = (await host.readFile(path))?.bytes;
   const text = present?.toString("utf8");
   if (text === wanted) return;
+  const differing = text === undefined ? [] : manifestDifferences(text, wanted);
+  if (text !== undefined && differing.length === 0) return;
   if (text !== undefined && !isAsWritten(text)) {
-    const differing = manifestDifferences(text, wanted);
-    if (differing.length === 0) return;
     throw new KmsEtcdError(
       "blocked",
       `${host.name}: ${path} is not the manifest that the engine writes; it differs in ${differing.join(", ")}`,

@@ -39,11 +39,16 @@ export async function withHostLock<T>(
   const deadline = Date.now() + patience;
   for (let attempt = 1; ; attempt++) {
     const name = lockFileName(identity.own());
+    let ended = false;
     held.add(name);
     try {
       await host.createFile(join(directory, name), new Uint8Array(), 0o600);
       const other = await liveRival(host, directory, name, abandonedAfter, identity);
-      if (other === undefined) return await action();
+      if (other === undefined) {
+        const result = await action();
+        ended = true;
+        return result;
+      }
       if (Date.now() > deadline) {
         throw new KmsEtcdError("conflict", `${host.name}: another engine is writing (${join(directory, other)})`, {
           remedy: "let it finish, or end it, and run again",
@@ -51,8 +56,9 @@ export async function withHostLock<T>(
       }
     } finally {
       held.delete(name);
-      // Where the connection is gone, why it went says more; the file is nobody's from now on.
-      await host.removeFile(join(directory, name)).catch(() => false);
+      // The file is nobody's from now on. Where the action failed because the connection is gone, that is what there is to say.
+      const removing = host.removeFile(join(directory, name));
+      await (ended ? removing : removing.catch(() => false));
     }
     // Two that saw each other both step back; a random time lets one of them go first.
     await delay(Math.min(20 * attempt, 250) * (0.5 + Math.random()));

@@ -46,9 +46,9 @@ export function localPluginManifest(plugin: PluginInstance, host: LocalPluginHos
   );
 }
 
-/** Whether the manifest is of a plugin that the engine started. Labels are those of the plugin's image, which may be another's. */
+/** Whether the manifest is of a plugin that the engine started. Where the image is another's, its label is that image's own. */
 export function isOurPlugin(manifest: Manifest): boolean {
-  return staticPodAnnotations.key in manifest.annotations;
+  return staticPodAnnotations.key in manifest.annotations || manifest.labels["component"] === pluginComponent;
 }
 
 /** The path of the socket that the plugin listens on, as the manifest has it. */

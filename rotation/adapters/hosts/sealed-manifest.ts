@@ -7,6 +7,7 @@ import { parseDocument } from "yaml";
 import { staticPodAnnotations } from "../../../core/static-pod";
 import { fileHash } from "./file-hash";
 
+const annotationsPath = ["metadata", "annotations"];
 const sealPath = ["metadata", "annotations", staticPodAnnotations.contentHash];
 /** A message names so many places that differ. */
 const mostNamed = 5;
@@ -14,6 +15,9 @@ const mostNamed = 5;
 /** `text` is a Pod in YAML. */
 export function sealManifest(text: string): string {
   const document = parseDocument(text, { prettyErrors: false });
+  // Where it had no annotations it has none again without the seal.
+  if (!document.hasIn(annotationsPath)) document.setIn(annotationsPath, document.createNode({}));
+  document.setIn(sealPath, "");
   document.setIn(sealPath, contentHash(document.toJS()));
   return document.toString({ lineWidth: 0 });
 }
@@ -24,7 +28,7 @@ export function isAsWritten(text: string): boolean {
   if (document.errors.length > 0) return false;
   const seal: unknown = document.getIn(sealPath);
   if (typeof seal !== "string") return false;
-  document.deleteIn(sealPath);
+  document.setIn(sealPath, "");
   return seal === contentHash(document.toJS());
 }
 
