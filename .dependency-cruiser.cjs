@@ -23,7 +23,7 @@ module.exports = {
     { name: "examples-import-the-public-door", severity: "error", from: { path: "^examples/[^/]+/index\\.ts$" }, to: { path: others("examples", "components") } },
     { name: "examples-import-index-only", severity: "error", from: { path: "^examples/[^/]+/index\\.ts$" }, to: { path: "^components/(?!index\\.ts$)" } },
     { name: "nothing-imports-tests-or-examples", severity: "error", from: { path: "^(core|rotation|provider|components|plugin-server|control-plane|tools)/" }, to: { path: "^(test|examples|bench)/" } },
-    { name: "cloud-sdks-in-one-folder", severity: "error", from: { pathNot: "^(plugin-server/providers/azure-key-vault|provider/azure|test|rotation/adapters/aks)/" }, to: { path: "node_modules/@azure/" } },
+    { name: "cloud-sdks-in-one-folder", severity: "error", from: { pathNot: "^(plugin-server/providers/azure-key-vault|test|rotation/adapters/azure)/" }, to: { path: "node_modules/@azure/" } },
     { name: "aws-sdk-in-one-folder", severity: "error", from: { pathNot: "^(plugin-server/providers/aws-kms|test|rotation/adapters/kops)/" }, to: { path: "node_modules/@aws-sdk/" } },
     { name: "processes-only-in-adapters-and-tools", severity: "error", from: { path: "^(core|rotation|provider|components|plugin-server)/", pathNot: "^rotation/(adapters|cli)|^plugin-server/image" }, to: { path: "^(node:)?child_process$" } },
     { name: "no-dev-dependencies-in-the-product", severity: "error", from: { path: "^(core|rotation|provider|components|plugin-server)/", pathNot: "^plugin-server/image" }, to: { dependencyTypes: ["npm-dev"], pathNot: "node_modules/(@pulumi/(pulumi|azure-native|docker-build)|@types|google-protobuf)/" } },

@@ -1,9 +1,9 @@
 /** The Pulumi provider: every method of the service, from the parts that know one thing each. */
 import type { ConstructRequest } from "@pulumi/pulumi/proto/provider_pb";
 import { typeTokens } from "../core/type-tokens";
-import type { AzureClients } from "./azure/azure-clients";
+import type { AzureClients } from "../rotation/adapters/azure/azure-clients";
+import { lazyAzureClients } from "../rotation/adapters/azure/lazy-clients";
 import { createKeyAttributesResource } from "./azure/key-attributes-resource";
-import { lazyAzureClients } from "./azure/lazy-clients";
 import { createPrincipalResource } from "./azure/principal-resource";
 import { createVaultAccessResource } from "./azure/vault-access-resource";
 import { type ComponentHost, createComponentHost } from "./construct";

@@ -5,10 +5,10 @@ import { azureRules } from "../../core/azure-rules/azure-rules";
 import { checkRules } from "../../core/azure-rules/rule";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { unknownInputViolations } from "../../core/input-rules";
+import type { AzureClients, KeyAttributes } from "../../rotation/adapters/azure/azure-clients";
 import { changedProperties } from "../property-diff";
 import { type Properties, unknown } from "../property-values";
 import type { CheckProblem, Operation, Resource, State } from "../resource";
-import type { AzureClients, KeyAttributes } from "./azure-clients";
 
 export function createKeyAttributesResource(clients: () => AzureClients): Resource {
   /** Makes the version what the inputs want, and no more than that. */

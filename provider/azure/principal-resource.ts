@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { KmsEtcdError } from "../../core/errors";
 import { unknownInputViolations } from "../../core/input-rules";
+import type { AzureClients, PrincipalKind } from "../../rotation/adapters/azure/azure-clients";
 import { changedProperties } from "../property-diff";
 import { type Properties, unknown } from "../property-values";
 import type { CheckProblem, Operation, Resource } from "../resource";
-import type { AzureClients, PrincipalKind } from "./azure-clients";
 
 const kinds: readonly PrincipalKind[] = ["ServicePrincipal", "User", "Group"];
 /** A principal that was just made is not seen everywhere at once. */

@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { KmsEtcdError } from "../../core/errors";
 import { unknownInputViolations } from "../../core/input-rules";
+import type { AzureClients } from "../../rotation/adapters/azure/azure-clients";
+import { isNetworkRefusal } from "../../rotation/adapters/azure/azure-failure";
 import { changedProperties } from "../property-diff";
 import { type Properties, unknown } from "../property-values";
 import type { CheckProblem, Operation, Resource } from "../resource";
-import type { AzureClients } from "./azure-clients";
-import { isNetworkRefusal } from "./azure-failure";
 
 /** Azure speaks of up to ten minutes. */
 const defaultTimeoutSeconds = 600;

@@ -1,5 +1,11 @@
 /** What can be done to keys, by where they live. Another kind of key is another entry here; its adapter is a file of its own. */
 import type { KeyCustodies } from "../../key-custody";
+import { azureCloud } from "../azure/azure-cloud";
+import { azureKeyCustody } from "../azure/azure-key-custody";
+import { lazyAzureClients } from "../azure/lazy-clients";
 import { localKeyCustody } from "./local-key-custody";
 
-export const keyCustodies: KeyCustodies = { local: localKeyCustody() };
+export const keyCustodies: KeyCustodies = {
+  azure: azureKeyCustody(lazyAzureClients(process.env), () => azureCloud(process.env)),
+  local: localKeyCustody(),
+};

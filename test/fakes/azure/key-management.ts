@@ -63,7 +63,11 @@ export function manageKey(
 /** A key as GET gives it. */
 export function keyBundle(key: VaultKeyVersion): Readonly<Record<string, unknown>> {
   const { n, e } = key.publicKey.export({ format: "jwk" });
-  return { key: { kid: key.kid, kty: "RSA", key_ops: key.keyOps, n, e }, attributes: attributesOf(key) };
+  return {
+    key: { kid: key.kid, kty: "RSA", key_ops: key.keyOps, n, e },
+    attributes: attributesOf(key),
+    ...(key.tags === undefined ? {} : { tags: key.tags }),
+  };
 }
 
 function attributesOf(key: VaultKeyVersion): Readonly<Record<string, unknown>> {
@@ -143,8 +147,10 @@ function update(request: WireRequest, versions: readonly VaultKeyVersion[], vers
   if (input === undefined) return vaultError(400, "BadParameter", "The request body is not valid JSON.");
   const key = version === "" ? lastOf(versions) : versions.find((candidate) => candidate.version === version);
   if (key === undefined) return keyNotFound(version);
-  const { key_ops: operations, attributes } = input;
+  const { key_ops: operations, attributes, tags } = input;
   if (Array.isArray(operations)) key.keyOps = operations as KeyOperation[];
+  // Given tags take the place of all that there were.
+  if (typeof tags === "object" && tags !== null) key.tags = tags as Readonly<Record<string, string>>;
   change(key, attributes);
   return jsonAnswer(200, keyBundle(key));
 }

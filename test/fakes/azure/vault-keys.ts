@@ -15,6 +15,7 @@ export interface VaultKeyVersion {
   notBefore: number | undefined;
   expires: number | undefined;
   keyOps: readonly KeyOperation[];
+  tags?: Readonly<Record<string, string>>;
   /** In milliseconds. */
   readonly created: number;
 }

@@ -1,8 +1,8 @@
 /** The provider with the real Azure SDKs, led to a fake of Azure by the connections that they open; and the engine's side of it. */
 import { createHttpHeaders, type HttpClient } from "@azure/core-rest-pipeline";
 import { Agent, request as send } from "undici";
-import { createSdkClients } from "../../../provider/azure/sdk-clients";
 import { startProvider } from "../../../provider/provider";
+import { createSdkClients } from "../../../rotation/adapters/azure/sdk-clients";
 import { startFakeAzure } from "../../fakes/azure/azure-cloud";
 import type { FakeVault } from "../../fakes/azure/key-vault";
 import { jsonAnswer } from "../../fakes/azure/wire";
@@ -59,6 +59,7 @@ export async function azureSide() {
     application,
     principals,
     graph,
+    clients,
     grant: () => vault.grant(application.objectId, "get", "list", "update"),
     async close() {
       await side.close();

@@ -1,6 +1,6 @@
 /** What went wrong with a call to Azure, in our words: what was refused, why, and what to do. No token and no body gets into a message. */
 import type { PipelinePolicy } from "@azure/core-rest-pipeline";
-import { KmsEtcdError } from "../../core/errors";
+import { KmsEtcdError } from "../../../core/errors";
 
 /** Codes that Key Vault gives inside a 403. */
 const refusals: Readonly<Record<string, readonly [string, string]>> = {

@@ -12,7 +12,7 @@ import {
   ManagedIdentityCredential,
   type TokenCredential,
 } from "@azure/identity";
-import { KmsEtcdError } from "../../core/errors";
+import { KmsEtcdError } from "../../../core/errors";
 import type { AzureCloud, Environment } from "./azure-cloud";
 
 /** How calls reach Azure; tests lead them elsewhere. */
@@ -60,7 +60,7 @@ function isOn(value: string | undefined): boolean {
 }
 
 /** The token of whoever runs the pipeline, in exchange for which Entra ID gives one of its own. */
-async function assertion(environment: Environment): Promise<string> {
+export async function assertion(environment: Environment): Promise<string> {
   const token = environment["ARM_OIDC_TOKEN"];
   if (token !== undefined && token !== "") return token;
   const file = environment["ARM_OIDC_TOKEN_FILE_PATH"];

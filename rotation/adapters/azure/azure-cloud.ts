@@ -1,5 +1,5 @@
 /** The addresses of an Azure cloud, as the environment names it: in the words of azure-native (ARM_*), and of the Azure SDKs (AZURE_*). */
-import { KmsEtcdError } from "../../core/errors";
+import { KmsEtcdError } from "../../../core/errors";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -10,6 +10,9 @@ export interface AzureCloud {
   readonly graph: string;
   /** Azure Resource Manager, without a slash at the end. */
   readonly resourceManager: string;
+  /** Domains of key vaults and of managed HSMs. */
+  readonly vaults: string;
+  readonly managedHsms: string;
 }
 
 const clouds: Readonly<Record<string, AzureCloud>> = {
@@ -17,16 +20,22 @@ const clouds: Readonly<Record<string, AzureCloud>> = {
     authorityHost: "https://login.microsoftonline.com",
     graph: "https://graph.microsoft.com",
     resourceManager: "https://management.azure.com",
+    vaults: "vault.azure.net",
+    managedHsms: "managedhsm.azure.net",
   },
   usgovernment: {
     authorityHost: "https://login.microsoftonline.us",
     graph: "https://graph.microsoft.us",
     resourceManager: "https://management.usgovcloudapi.net",
+    vaults: "vault.usgovcloudapi.net",
+    managedHsms: "managedhsm.usgovcloudapi.net",
   },
   china: {
     authorityHost: "https://login.chinacloudapi.cn",
     graph: "https://microsoftgraph.chinacloudapi.cn",
     resourceManager: "https://management.chinacloudapi.cn",
+    vaults: "vault.azure.cn",
+    managedHsms: "managedhsm.azure.cn",
   },
 };
 

@@ -1,10 +1,12 @@
-/** Port: what the resources of this folder ask of Azure. Calls throw KmsEtcdError; asking twice changes nothing. */
+/** Port: what is asked of Azure about keys and principals. Calls throw KmsEtcdError; asking twice changes nothing. */
 
 /** What can be changed of a version of a key. */
 export interface KeyAttributes {
   readonly enabled: boolean;
   /** Absent for a version that does not expire. */
   readonly expiresOn?: Date;
+  /** A version's own labels. Setting them replaces them all. */
+  readonly tags?: Readonly<Record<string, string>>;
 }
 
 export interface VaultKeys {

@@ -6,8 +6,8 @@ import {
   createPipelineRequest,
 } from "@azure/core-rest-pipeline";
 import { KeyClient } from "@azure/keyvault-keys";
-import { versionedAzureKeyId } from "../../core/azure-key-id";
-import { KmsEtcdError } from "../../core/errors";
+import { versionedAzureKeyId } from "../../../core/azure-key-id";
+import { KmsEtcdError } from "../../../core/errors";
 import type {
   AzureClients,
   FoundPrincipal,
@@ -85,9 +85,13 @@ function vaultKeys(credential: Credential, calls: CallOptions): VaultKeys {
   };
 }
 
-function attributesIn(properties: { readonly enabled?: boolean; readonly expiresOn?: Date }): KeyAttributes {
-  const { enabled = true, expiresOn } = properties;
-  return { enabled, ...(expiresOn === undefined ? {} : { expiresOn }) };
+function attributesIn(properties: {
+  readonly enabled?: boolean;
+  readonly expiresOn?: Date;
+  readonly tags?: Readonly<Record<string, string>>;
+}): KeyAttributes {
+  const { enabled = true, expiresOn, tags } = properties;
+  return { enabled, ...(expiresOn === undefined ? {} : { expiresOn }), ...(tags === undefined ? {} : { tags }) };
 }
 
 const collections: Readonly<Record<PrincipalKind, string>> = {
