@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { armRequests } from "../fakes/arm/arm-requests";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
-import { azureNativeEnvironment, azureNativeFolder } from "../fakes/azure-native/stand-in";
+import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
 import { type PulumiProject, pulumiProject } from "./support/pulumi-project";
 
 /** The real SDK: a vault, a key, an identity that may use it, and who the deployer is. */
@@ -65,7 +65,7 @@ describe("the azure-native stand-in, with the real CLI and the real SDK", functi
           name: "kms-etcd-test",
           main: "index.js",
           runtime: { name: "nodejs", options: { typescript: false } },
-          plugins: { providers: [{ name: "azure-native", path: azureNativeFolder }] },
+          plugins: { providers: [{ name: "azure-native", path: await buildAzureNative(directory) }] },
         }),
         "package.json": JSON.stringify({ name: "program", private: true }),
         "index.js": program,

@@ -1,8 +1,30 @@
-/** For a test: the folder with the stand-in's executable, and the environment in which it and a program reach the fake ARM. */
+/** For a test: the stand-in's executable, and the environment in which it and a program reach the fake ARM. */
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
 import type { FakeArm } from "../arm/fake-arm";
 
-/** For `plugins.providers` of a Pulumi.yaml: `{ name: "azure-native", path: azureNativeFolder }`. */
-export const azureNativeFolder = __dirname;
+/**
+ * Makes the executable in a folder below `directory`, and gives the folder: for `plugins.providers` of a Pulumi.yaml, or for
+ * PATH. One file, because every operation of the CLI starts it: it takes a tenth of the time that TypeScript would.
+ */
+export async function buildAzureNative(directory: string): Promise<string> {
+  const folder = join(directory, "azure-native-plugin");
+  await mkdir(folder, { recursive: true });
+  await build({
+    entryPoints: [join(__dirname, "main.ts")],
+    outfile: join(folder, "main.js"),
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    logLevel: "warning",
+  });
+  const executable = join(folder, "pulumi-resource-azure-native");
+  await writeFile(executable, `#!/bin/sh\nexec "${process.execPath}" "$(dirname "$0")/main.js" "$@"\n`);
+  await chmod(executable, 0o755);
+  return folder;
+}
 
 /** Of the CLI: the plugins inherit it. `directory` gets the certificate of the fake's authority. */
 export async function azureNativeEnvironment(
