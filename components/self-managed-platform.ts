@@ -68,9 +68,15 @@ export interface SshJumpHostArgs {
 export interface SshArgs {
   /** The user that logs in: root, or one that may run sftp-server through sudo. */
   readonly user: pulumi.Input<string>;
-  /** Private key in OpenSSH or PEM form. It is kept as a secret in the state. */
+  /**
+   * Private key in OpenSSH or PEM form. It is kept as a secret in the state.
+   * @secret
+   */
   readonly privateKey?: pulumi.Input<string>;
-  /** Passphrase of the private key. It is kept as a secret in the state. */
+  /**
+   * Passphrase of the private key. It is kept as a secret in the state.
+   * @secret
+   */
   readonly passphrase?: pulumi.Input<string>;
   /** Path of an SSH agent's socket on the machine that runs Pulumi, instead of a private key. */
   readonly agentSocket?: pulumi.Input<string>;
@@ -95,6 +101,7 @@ export interface SelfManagedKubernetesArgs {
   /**
    * Text of a kubeconfig with a client certificate or a token of an administrator. It is kept as a secret in the state.
    * @default the file on the hosts that adminConfFile names, which is read over SSH and stored nowhere
+   * @secret
    */
   readonly kubeconfig?: pulumi.Input<string>;
   /**

@@ -9,6 +9,7 @@ export interface PropertySpec {
   readonly items?: PropertySpec;
   readonly additionalProperties?: PropertySpec;
   readonly plain?: boolean;
+  readonly secret?: boolean;
   readonly description?: string;
 }
 
@@ -158,10 +159,11 @@ function withoutUndefined(node: ts.TypeNode): ts.TypeNode {
   return only !== undefined && others.length === 1 ? only : node;
 }
 
-/** Numbers that are whole are integers in other languages; TypeScript can't say so, a tag can. */
+/** That a number is whole, or a text a secret, TypeScript can't say; a tag can. */
 function documented(node: ts.Node, spec: PropertySpec): PropertySpec {
   const whole = spec.type === "number" && tagOf(node, "integer") !== undefined;
-  return { ...spec, ...(whole ? { type: "integer" } : {}), ...describe(node) };
+  const secret = tagOf(node, "secret") !== undefined;
+  return { ...spec, ...(whole ? { type: "integer" } : {}), ...(secret ? { secret } : {}), ...describe(node) };
 }
 
 function describe(node: ts.Node): { readonly description?: string } {
