@@ -32,8 +32,14 @@ export function createLocalKeyResource(): Resource {
 
     async read(state, operation) {
       const problem = await problemWithFile(state.outputs["file"], state.outputs["keyId"]);
-      if (problem !== undefined) await operation.warn(describeError(problem));
-      return state;
+      if (problem !== undefined) {
+        await operation.warn(describeError(problem));
+        return state;
+      }
+      // A state from before the output was known gets it here.
+      const file = state.outputs["file"];
+      const key = typeof file === "string" ? await readKeyFile(file) : undefined;
+      return key === undefined ? state : { ...state, outputs: { ...state.outputs, createdAt: key.createdAt } };
     },
 
     async update(state, inputs) {

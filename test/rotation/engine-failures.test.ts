@@ -215,6 +215,176 @@ describe("the engine when something fails", function () {
     assert.equal(new Set(loadedHashes(cluster)).size, 1);
   });
 
+  it("file that somebody spoils => the server gets back what it has loaded, and the rotation goes on", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    for (const target of cluster.hosts.slice(0, 2)) target.garbage = "sha256:00";
+    assert.equal((await run(cluster, 2)).kind, "done");
+    assert.ok(cluster.hosts.every((host) => host.garbage === undefined));
+  });
+
+  it("file that cannot be read => blocked, with the reason and what to do, and nothing was changed", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    const before = cluster.effects();
+    const { observe } = cluster.fleet;
+    const outcome = await runRotation({
+      goal: goalFor(2, ["cp1", "cp2", "cp3"]),
+      fleet: {
+        ...cluster.fleet,
+        observe: async (signal) => {
+          const seen = await observe(signal);
+          const fileProblem = { reason: "cannot read /etc/config: EACCES", hash: undefined };
+          return { ...seen, servers: seen.servers.map((server) => ({ ...server, file: undefined, fileProblem })) };
+        },
+      },
+      stored: cluster.stored,
+      clock: cluster.clock,
+      onEvent: () => undefined,
+      signal: new AbortController().signal,
+    });
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /the encryption configuration of cp1 cannot be used: .*EACCES/);
+    assert.equal(cluster.effects(), before);
+  });
+
+  /** A run that ends right after cp1's file was written, and a process that dies then and cannot start with it. */
+  async function stuckCluster(): Promise<SimulatedCluster> {
+    const cluster = enabledCluster({ reload: "restart" });
+    await run(cluster, 1);
+    const paused = await runRotation({
+      goal: goalFor(2, ["cp1", "cp2", "cp3"]),
+      fleet: cluster.fleet,
+      stored: cluster.stored,
+      clock: cluster.clock,
+      onEvent: () => undefined,
+      signal: new AbortController().signal,
+      maxActions: 4,
+    });
+    assert.equal(paused.kind, "paused");
+    const [stuck] = cluster.hosts;
+    if (stuck === undefined) throw new Error("no host");
+    assert.equal(cluster.listFor(stuck.config).length, 2);
+    stuck.refusesToLoad = true;
+    stuck.downUntil = cluster.clock.now() + 1_000;
+    cluster.advance(10_000);
+    return cluster;
+  }
+
+  it("killed after the write, and the server cannot start with the file => a later run goes back, and says why", async () => {
+    const cluster = await stuckCluster();
+    const outcome = await run(cluster, 2);
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /cp1 did not become ready with sha256:.*connection refused/);
+    const [stuck] = cluster.hosts;
+    assert.equal(stuck?.downUntil, 0, "it runs again");
+    assert.equal(cluster.listFor(stuck.config).length, 1);
+    stuck.refusesToLoad = false;
+    assert.equal((await run(cluster, 2)).kind, "done");
+  });
+
+  it("what a record says is older than what the others write => not gone back to: nobody could read that", async () => {
+    const cluster = enabledCluster({ reload: "restart" });
+    await run(cluster, 1);
+    const old = cluster.hosts[0]?.config;
+    await run(cluster, 2, { advanceTo: RotationStage.Write });
+    const [away] = cluster.hosts;
+    if (away === undefined || old === undefined) throw new Error("no host");
+    away.backups.set(configHash(old), old);
+    away.record = { written: configHash(away.config), replaced: "", loaded: configHash(old) };
+    away.downUntil = Number.POSITIVE_INFINITY;
+    const before = fileHashes(cluster);
+    assert.equal((await run(cluster, 2)).kind, "blocked");
+    assert.deepEqual(fileHashes(cluster), before);
+  });
+
+  it("an etcd that is restored right after the look that proved everything => the proof is void, and nothing is pruned on it", async () => {
+    const cluster = enabledCluster({ clients: false });
+    await run(cluster, 1);
+    const restore = cluster.snapshot();
+    await run(cluster, 2, { advanceTo: RotationStage.Verify });
+    const { measure } = cluster.stored;
+    let restored = false;
+    const outcome = await runRotation({
+      goal: goalFor(2, ["cp1", "cp2", "cp3"]),
+      fleet: cluster.fleet,
+      stored: {
+        ...cluster.stored,
+        measure: async (...request) => {
+          const proof = await measure(...request);
+          if (!restored) restore();
+          restored = true;
+          return proof;
+        },
+      },
+      clock: cluster.clock,
+      onEvent: () => undefined,
+      signal: new AbortController().signal,
+    });
+    assert.equal(outcome.kind, "done", outcome.reason);
+    assert.ok([...cluster.objects.values()].every((object) => object.keyId === "local-2"));
+    assert.deepEqual([outcome.evidence.complete, outcome.evidence.etcd?.clusterId], [true, "1"]);
+  });
+
+  it("plan through the API => counts, writes nothing, and foretells no rewrite where only the goal's key is left", async () => {
+    const cluster = enabledCluster();
+    const stored = {
+      ...cluster.stored,
+      measure: () => assert.fail("a plan must change nothing"),
+      count: async (targets: readonly { resource: string }[], servers: never) => ({
+        ...{ method: "counted" as const, startedAt: 0, finishedAt: 0, servers },
+        resources: targets.map(({ resource }) => ({ resource, objects: 7, bytes: 0, keys: [], unknown: 7 })),
+      }),
+    };
+    const planned = (version: number) => {
+      const goal = goalFor(version, ["cp1", "cp2", "cp3"]);
+      return planRotation({
+        goal,
+        fleet: cluster.fleet,
+        stored: stored as never,
+        signal: new AbortController().signal,
+      });
+    };
+    const enable = await planned(1);
+    assert.equal(enable.stages.find(({ stage }) => stage === RotationStage.Rewrite)?.objects, 7);
+    await run(cluster, 1);
+    assert.equal((await planned(1)).changes, false);
+    assert.equal((await planned(2)).stages.find(({ stage }) => stage === RotationStage.Rewrite)?.objects, 7);
+  });
+
+  it("a snapshot that is wanted, and no way to etcd => stops before anything leaves a configuration", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    const outcome = await run(cluster, 2, { etcdSnapshot: { directory: "/none" } });
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /etcdSnapshot is given, but there is no way to this cluster's etcd/);
+    for (const host of cluster.hosts) assert.equal(cluster.listFor(host.loaded).length, 2);
+  });
+
+  it("stored objects need a retired key => blocked, and its version is to be taken out of the list", async () => {
+    const cluster = enabledCluster();
+    await run(cluster, 1);
+    const restore = cluster.snapshot();
+    await run(cluster, 2);
+    restore();
+    const outcome = await run(cluster, 2, { retired: [keyVersion(1).name] });
+    assert.equal(outcome.kind, "blocked");
+    assert.match(
+      outcome.reason ?? "",
+      /need kms\/v2\/kms-etcd-[0-9a-f]{12}, whose key \(local key local-1\) has been retired/,
+    );
+    assert.match(outcome.remedy ?? "", /retireKeyVersions/);
+    assert.equal((await run(cluster, 2)).kind, "done");
+  });
+
+  it("objects under a name that no configuration has, with the key_id of a declared key => read by that key again", async () => {
+    const cluster = enabledCluster({ clients: false });
+    await run(cluster, 2);
+    cluster.restore("s1", "kms/v2/made-by-somebody", "local-1");
+    assert.equal((await run(cluster, 2)).kind, "done");
+    assert.equal(cluster.objects.get("s1")?.keyId, "local-2");
+  });
+
   it("signal => stops as cancelled, with everything readable", async () => {
     const cluster = enabledCluster();
     const controller = new AbortController();

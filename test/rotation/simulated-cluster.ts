@@ -471,7 +471,10 @@ export function simulateCluster(options: SimulationOptions) {
         },
       ),
     confirmLoaded: async (server, hash) => {
-      host(server).record = { written: hash, replaced: hash, loaded: hash };
+      const target = host(server);
+      if (presentHash(target) !== hash) return;
+      target.backups.set(hash, target.config);
+      target.record = { written: hash, replaced: hash, loaded: hash };
     },
     restoreConfig: (server, expectedHash, loadedHash) =>
       effect(`restore ${server}`, () => {

@@ -30,7 +30,7 @@ describe("LocalKey over a real gRPC socket", () => {
 
   it("preview of a new key => key_id not known, and no file", async () => {
     const { outputs } = await side.localKey.create({ file }, true);
-    assert.deepEqual(outputs, { file, keyId: unknown });
+    assert.deepEqual(outputs, { file, keyId: unknown, createdAt: unknown });
     assert.equal(existsSync(file), false);
   });
 

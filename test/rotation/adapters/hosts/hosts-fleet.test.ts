@@ -226,7 +226,10 @@ describe("a fleet of hosts", function () {
 
   it("what a host can go back to: what was loaded when the engine wrote, until that is seen loaded", async () => {
     const before = hashOf(config());
-    const other: EncryptionConfiguration = { blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }] }] };
+    const key = { name: "a", secret: "c2VjcmV0" };
+    const other: EncryptionConfiguration = {
+      blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }, { kind: "secretbox", keys: [key] }] }],
+    };
     assert.equal((await look()).fallback, undefined);
     await fleet.writeConfig({ server: "cp1", expectedHash: before, config: other, loadedHash: before });
     const written = await look();
