@@ -19,7 +19,10 @@ export function sshHost(session: SshSession): Host {
   const { name } = session;
   let clock: Promise<number> | undefined;
 
-  /** Where looking is cut off, it is done once more over a new connection; changing is not, because it may have happened. */
+  /**
+   * Where looking is cut off, it is done once more over a new connection, and so is what may be done twice. Other changes are
+   * not, because they may have happened.
+   */
   async function looking<T>(doing: string, path: string, work: (sftp: SftpClient) => Promise<T>): Promise<T> {
     try {
       return await work(await session.sftp());
@@ -76,7 +79,7 @@ export function sshHost(session: SshSession): Host {
           .filter(({ attributes }) => ((attributes.mode ?? 0) & fileType) === regularFile)
           .map((entry) => entry.name);
       }),
-    makeDirectory: (path) => changing("make", path, (sftp) => makeDirectory(sftp, path)),
+    makeDirectory: (path) => looking("make", path, (sftp) => makeDirectory(sftp, path)),
     createFile: (path, bytes, mode, owner) =>
       changing("make", path, async (sftp) => {
         const handle = await sftp.open(path, openFor.making, 0o600).catch(async (thrown: unknown) => {
@@ -108,7 +111,7 @@ export function sshHost(session: SshSession): Host {
         return removed ?? false;
       }),
     syncDirectory: (path) =>
-      changing("sync", path, async (sftp) => {
+      looking("sync", path, async (sftp) => {
         const handle = await sftp.open(path, openFor.reading);
         await sftp.sync(handle).finally(() => (sftp.isOpen() ? sftp.close(handle) : undefined));
       }),
