@@ -20,6 +20,8 @@ export const everyFileCanBeUsed: Rule = ({ observed }) => {
   for (const server of observed.servers) {
     const { name, file, fileProblem, loaded, lastReadyHash } = server;
     if (file !== undefined) continue;
+    // Of a host that nobody can see it is not known that its file is gone.
+    if (fileProblem === undefined && server.unreachable !== undefined) continue;
     const back = loaded.config === undefined ? lastReadyHash : loaded.hash;
     const readable = fileProblem === undefined || fileProblem.hash !== undefined;
     const failure = observed.setbacks.find((setback) => setback.kind === "failed")?.reason;

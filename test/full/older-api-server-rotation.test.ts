@@ -31,6 +31,7 @@ for (const automaticReload of [false, true]) {
         const processes = cluster.controlPlane.hosts.map((host) => cluster.pid(host.name, "kube-apiserver"));
         const outcome = await cluster.rotate(goal);
         const { failures } = await traffic.stop();
+        process.stdout.write(`      ${cluster.log.at(-1)}\n`);
         assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.slice(-40).join("\n")}`);
         assert.equal(outcome.evidence.complete, true);
         const expected = automaticReload
@@ -48,7 +49,6 @@ for (const automaticReload of [false, true]) {
             [],
           );
         await assertAllThere(cluster, goal);
-        process.stdout.write(`      ${cluster.log.at(-1)}\n`);
       });
     }
   });

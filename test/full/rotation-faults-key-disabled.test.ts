@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { defaultLimits } from "../../rotation/goal";
-import { disturbedRotation } from "../e2e/support/disturbed-rotation";
+import { assertOutcomes, disturbedRotation } from "../e2e/support/disturbed-rotation";
 import { faultPoints } from "../e2e/support/fault-points";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 import { type CloudKeys, cloudKeys } from "./support/cloud-keys";
 
 /** The issue says ten minutes; to see all of them, KMS_ETCD_KEY_OUTAGE_SECONDS=600. What is waited for is the same. */
-const outageSeconds = Number(process.env["KMS_ETCD_KEY_OUTAGE_SECONDS"] ?? 45);
+const outageSeconds = Number(process.env["KMS_ETCD_KEY_OUTAGE_SECONDS"] ?? 75);
 
 describe(`a key in Azure Key Vault, disabled for ${outageSeconds} s in the middle of a rotation`, function () {
   this.timeout((outageSeconds + 600) * 1_000);
@@ -35,11 +35,11 @@ describe(`a key in Azure Key Vault, disabled for ${outageSeconds} s in the middl
       const key = cloud.vaultKey("vault-one", `etcd-${to}`);
       let disabledAt = 0;
       const unready = new Set<string>();
-      const { outcomes, log } = await disturbedRotation(cluster, {
+      const disturbed = await disturbedRotation(cluster, {
         to,
         at,
         // The engine gives up sooner than the outage ends, or waits it out: both are tried.
-        goal: { limits: { ...defaultLimits, plugin: 15_000, ready: 15_000 } },
+        goal: { limits: { ...defaultLimits, plugin: 30_000, ready: 30_000 } },
         strike: () => {
           key.enabled = false;
           disabledAt = Date.now();
@@ -54,10 +54,8 @@ describe(`a key in Azure Key Vault, disabled for ${outageSeconds} s in the middl
           key.enabled = true;
         },
       });
-      assert.deepEqual(
-        outcomes.map(({ kind }) => kind),
-        ["blocked", "done"],
-      );
+      assertOutcomes(disturbed, ["blocked", "done"]);
+      const { outcomes, log } = disturbed;
       assert.match(outcomes[0]?.reason ?? "", /is disabled|\/readyz says no: .*kms-providers/);
       if (at === "while the new plugin starts") assert.equal(unready.size, 0, "no server has been told of the key yet");
       else assert.ok(unready.size > 0, "an API server says on /readyz that its key cannot be used");

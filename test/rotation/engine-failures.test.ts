@@ -422,6 +422,23 @@ describe("the engine when something fails", function () {
     }
   }
 
+  it("a host of which nothing can be seen for a while => nothing is done on it; then it goes on", async () => {
+    for (const reload of ["hot", "restart"] as const) {
+      const cluster = enabledCluster({ reload });
+      await run(cluster, 1);
+      await run(cluster, 2, { advanceTo: RotationStage.Read });
+      const target = cluster.hosts[1];
+      if (target === undefined) throw new Error("three hosts");
+      const since = cluster.log.length;
+      target.unseen = true;
+      target.downUntil = cluster.clock.now() + 60_000;
+      const outcome = await run(cluster, 2);
+      assert.equal(outcome.kind, "done", outcome.reason);
+      const restored = cluster.log.slice(since).filter((line) => line.includes("put the loaded configuration back"));
+      assert.deepEqual(restored, []);
+    }
+  });
+
   it("somebody edits a file half-way through PRUNE so that it writes the old key again => mended before it is loaded", async () => {
     const cluster = enabledCluster({ reload: "restart" });
     await run(cluster, 1);

@@ -55,6 +55,13 @@ export async function disturbedRotation(cluster: RealCluster, disturbance: Distu
   return { outcomes, log: cluster.log.slice(logStart) };
 }
 
+/** How the engine's runs ended, each in turn; fails with its words. */
+export function assertOutcomes({ outcomes, log }: Disturbed, kinds: readonly RotationOutcome["kind"][]): void {
+  const ended = outcomes.map(({ kind }) => kind);
+  const why = outcomes.map(({ kind, reason }) => `${kind}: ${reason ?? ""}`).join("\n");
+  assert.deepEqual(ended, kinds, `${why}\n${log.slice(-60).join("\n")}`);
+}
+
 /** Runs `work` under readers, writers and the observer, and then judges what they saw. */
 export async function underClients(
   cluster: RealCluster,

@@ -26,8 +26,8 @@ export function hotReloadJourney(title: string, goals: readonly (number | "ident
         const outcome = await cluster.rotate(goal);
         assert.equal(outcome.kind, "done", `${goal}: ${outcome.reason}\n${cluster.log.join("\n")}`);
         assert.equal(outcome.evidence.complete, true);
-        await assertAllThere(cluster, goal);
         process.stdout.write(`      to ${goal}: ${cluster.log.at(-1)}\n`);
+        await assertAllThere(cluster, goal);
       }
       const report = await traffic.stop();
       await observer.stop();

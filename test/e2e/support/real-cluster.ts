@@ -208,6 +208,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
 /** Control planes are processes of their own: they must not outlive a test run that is ended from outside. */
 const runningSupervisors = new Set<number>();
 process.once("SIGTERM", () => process.exit(143));
+process.once("SIGINT", () => process.exit(130));
 process.on("exit", () => {
   for (const pid of runningSupervisors) {
     try {
