@@ -14,6 +14,7 @@ import type { BenchCluster } from "./bench-cluster";
 import type { ClientResult, ClientWork } from "./client-process";
 import type { Dataset } from "./dataset";
 import type { DelayProxy } from "./delay-proxy";
+import { nudge } from "./nudge";
 import { storedWith } from "./stored-with";
 
 export interface Measurement {
@@ -109,28 +110,42 @@ export async function byInTree(scene: Scene, watchSeconds: number | undefined): 
     const { served } = await discoverResources(client, signal);
     const resources = served.filter(({ name }) => name === dataset.resource);
     const stop = new AbortController();
-    const before = totalBytes(proxies);
-    const cpu = cpuMeter(cluster);
-    const clientBefore = cpuMicroseconds(manager.pid);
-    const begun = performance.now();
+    let before = totalBytes(proxies);
+    let cpu = cpuMeter(cluster);
+    let clientBefore = cpuMicroseconds(manager.pid);
+    let begun = performance.now();
     let seconds = 0;
+    let watch: NodeJS.Timeout | undefined;
     const end = () => {
       seconds = (performance.now() - begun) / 1_000;
       // From here on it reaches nobody: it would go on while it is being stopped.
       for (const proxy of proxies) proxy.close();
       stop.abort();
     };
-    const watch = watchSeconds === undefined ? undefined : setTimeout(end, watchSeconds * 1_000);
-    const { failures } = await migrateInTree({
+    // Until its cache has seen a later change of this resource, which on a cluster at rest takes up to a minute, it waits.
+    const nudging = await nudge(scene, () => {
+      before = totalBytes(proxies);
+      cpu = cpuMeter(cluster);
+      clientBefore = cpuMicroseconds(manager.pid);
+      begun = performance.now();
+      if (watchSeconds !== undefined) watch = setTimeout(end, watchSeconds * 1_000);
+    });
+    const migrating = migrateInTree({
       clients: [client],
       resources,
       onProgress: () => undefined,
       signal: stop.signal,
       pollInterval: 100,
-    }).catch((thrown: unknown) => {
-      if (stop.signal.aborted) return { failures: [] };
-      throw thrown;
     });
+    const failures = await migrating
+      .then(
+        (result) => result.failures,
+        (thrown: unknown) => {
+          if (stop.signal.aborted) return [];
+          throw thrown;
+        },
+      )
+      .finally(() => nudging.close());
     clearTimeout(watch);
     if (!stop.signal.aborted) seconds = (performance.now() - begun) / 1_000;
     const spent = { ...cpu(), client: (cpuMicroseconds(manager.pid) - clientBefore) / 1_000 };
