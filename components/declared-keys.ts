@@ -16,6 +16,8 @@ export interface DeclaredKeysOptions {
   readonly name: string;
   readonly parent: pulumi.Resource;
   readonly range: KeyVersionRange;
+  /** Whether Pulumi is kept from deleting what keys need. */
+  readonly protect: boolean;
 }
 
 /** The keys, and what has to be there before a cluster uses them: grants, for example. */
@@ -38,10 +40,11 @@ export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): D
   return { keys: blocks.localKey === undefined ? [] : localKeys(blocks.localKey, options), dependsOn: [] };
 }
 
-function azureKeys(source: AzureKeyVaultSourceArgs, { name, parent, range }: DeclaredKeysOptions): DeclaredKeys {
+function azureKeys(source: AzureKeyVaultSourceArgs, options: DeclaredKeysOptions): DeclaredKeys {
+  const { name, parent, range, protect } = options;
   const made = new AzureKeyVaultKey(
     name,
-    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest },
+    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest, protectKeys: protect },
     { parent },
   );
   const keys = declaredVersions(range).map((version) => {
@@ -53,10 +56,11 @@ function azureKeys(source: AzureKeyVaultSourceArgs, { name, parent, range }: Dec
   return { keys, dependsOn: [made] };
 }
 
-function awsKeys(source: AwsKmsSourceArgs, { name, parent, range }: DeclaredKeysOptions): DeclaredKeys {
+function awsKeys(source: AwsKmsSourceArgs, options: DeclaredKeysOptions): DeclaredKeys {
+  const { name, parent, range, protect } = options;
   const made = new AwsKmsKey(
     name,
-    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest },
+    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest, protectKeys: protect },
     { parent },
   );
   const { encryptionContext } = source;

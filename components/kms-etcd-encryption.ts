@@ -102,6 +102,12 @@ export interface KmsEtcdEncryptionArgs {
   readonly retireKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
   /** What keys have to fulfil; preview refuses what does not. */
   readonly policy?: pulumi.Input<RotationPolicyArgs>;
+  /**
+   * Keep Pulumi from deleting vaults, identities and grants by mistake. Keys that are not protected either are scheduled for deletion in
+   * AWS when their resource goes; in Azure they stay in any case.
+   * @default true
+   */
+  readonly protectKeys?: boolean;
   /** Keys in Azure Key Vault, a key for each version. */
   readonly azureKeyVault?: AzureKeyVaultSourceArgs;
   /** Keys in AWS KMS, a key for each version. */
@@ -118,6 +124,7 @@ const inputNames = [
   ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "rewriteBy"],
   ...["advanceTo", "limits", ...keyBlocks, ...platformBlocks],
   ...["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy"],
+  "protectKeys",
 ];
 
 /**
@@ -138,7 +145,12 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseViolations(name, args);
     super(typeTokens.kmsEtcdEncryption, name, withSecretBlocks(args), opts);
-    const { keys, dependsOn } = declaredKeys(args, { name, parent: this, range: keyVersionRange(args) });
+    const { keys, dependsOn } = declaredKeys(args, {
+      name,
+      parent: this,
+      range: keyVersionRange(args),
+      protect: args.protectKeys ?? true,
+    });
     const rollout = new EncryptionRollout(
       name,
       {

@@ -137,7 +137,7 @@ describe("KmsEtcdEncryption", () => {
       "azureKeyVault",
       /no key is named; give exactly one of azureKeyVault, awsKms, localKey/,
     ],
-    ["no cluster", { local: undefined }, "local", /no cluster is named; give exactly one of local/],
+    ["no cluster", { local: undefined }, "selfManaged", /no cluster is named; give exactly one of selfManaged, local/],
     ["a misspelt input", { keyversion: 1 }, "keyversion", /is not an input; the inputs are keyVersion/],
   ];
   for (const [name, changed, path, reason] of bad) {
@@ -200,6 +200,7 @@ describe("the public door", () => {
       "KeyAccess",
       "KmsEtcdEncryption",
       "LocalKey",
+      "PluginFlavour",
       "PluginImage",
       "RewriteMethod",
       "RotationStage",

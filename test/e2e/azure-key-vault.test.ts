@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { versionedAzureKeyId } from "../../core/azure-key-id";
 import { roleAssignmentName } from "../../core/azure-roles";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
-import { azureNativeEnvironment, azureNativeFolder } from "../fakes/azure-native/stand-in";
+import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
 import { type PulumiProject, pulumiProject, repository } from "./support/pulumi-project";
 
 /** A group, an identity, a vault and its keys, as a program would make them; what varies is configuration. */
@@ -45,6 +45,7 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
     cloud = await startFakeArm();
     directory = mkdtempSync(join(tmpdir(), "kms-etcd-azure-"));
     environment = await azureNativeEnvironment(cloud, directory);
+    const azureNative = await buildAzureNative(directory);
     const folder = join(directory, "project");
     mkdirSync(folder);
     project = await pulumiProject({
@@ -57,7 +58,7 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
           plugins: {
             providers: [
               { name: "kms-etcd", path: join(repository, "provider") },
-              { name: "azure-native", path: azureNativeFolder },
+              { name: "azure-native", path: azureNative },
             ],
           },
         }),
