@@ -1,0 +1,70 @@
+/** What kops prints, as values. Forms: kops 1.36 cmd/kops and upup/pkg/fi/dryrun_target.go. */
+import { KmsEtcdError } from "../../../core/errors";
+
+/** A machine as `kops get instances -o json` has it. */
+export interface KopsInstance {
+  readonly id: string;
+  readonly group: string;
+  readonly needsUpdate: boolean;
+  readonly nodeName: string | undefined;
+  readonly internalAddress: string;
+  readonly externalAddress: string;
+}
+
+/** One document or a list of them. */
+export function readDocuments(stdout: string, what: string): readonly unknown[] {
+  const parsed = parseJson(stdout, what);
+  return Array.isArray(parsed) ? parsed : [parsed];
+}
+
+export function readInstances(stdout: string): readonly KopsInstance[] {
+  return readDocuments(stdout, "kops get instances").map((entry) => {
+    const { id, instanceGroup, status, nodeName, internalIP, externalIP } = entry as Readonly<Record<string, unknown>>;
+    if (typeof id !== "string" || typeof instanceGroup !== "string" || typeof status !== "string") {
+      throw new KmsEtcdError("unsupported", "kops get instances printed an instance without id, group or status", {
+        remedy: "use a kops of the cluster's own minor version",
+      });
+    }
+    return {
+      id,
+      group: instanceGroup,
+      // `Detached` ones are about to go; they are replaced like those that are late.
+      needsUpdate: status !== "UpToDate",
+      nodeName: typeof nodeName === "string" ? nodeName : undefined,
+      internalAddress: typeof internalIP === "string" ? internalIP : "",
+      externalAddress: typeof externalIP === "string" ? externalIP : "",
+    };
+  });
+}
+
+/** Names of the tasks that an update would carry out, `Type/name`: they stand two blanks in, their changes further. */
+export function pendingTasks(preview: string): readonly string[] {
+  return [...preview.matchAll(/^ {2}(\w+\/\S+)$/gm)].map(([, task = ""]) => task);
+}
+
+/** Whether an update would change what machines of `group` get, or which template they are made from. */
+export function isPending(tasks: readonly string[], group: string): boolean {
+  return tasks.some(
+    (task) => task === `ManagedFile/nodeupconfig-${group}` || task.startsWith(`LaunchTemplate/${group}.`),
+  );
+}
+
+/** The failures that `kops validate cluster -o json` names; undefined where there are none. */
+export function validationFailure(stdout: string): string | undefined {
+  const { failures } = parseJson(stdout, "kops validate cluster") as {
+    readonly failures?: readonly { readonly name?: string; readonly message?: string }[] | null;
+  };
+  if (failures === undefined || failures === null || failures.length === 0) return undefined;
+  return failures.map(({ name, message }) => message ?? name ?? "").join("; ");
+}
+
+function parseJson(stdout: string, what: string): unknown {
+  try {
+    return JSON.parse(stdout) as unknown;
+  } catch (cause) {
+    throw new KmsEtcdError("unsupported", `${what} printed no JSON`, {
+      cause,
+      remedy: "use a kops of the cluster's own minor version",
+    });
+  }
+}
