@@ -4,7 +4,6 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
 import { KmsEtcdError } from "../core/errors";
 
 /** Where Linux distributions keep them all in one file (Go's crypto/x509/root_linux.go). */
@@ -18,8 +17,8 @@ const systemFiles = [
 ];
 
 /**
- * PEM texts; undefined where nothing adds to what Node knows. SSL_CERT_FILE and SSL_CERT_DIR stand in the place of the
- * well-known authorities, the host's file beside them. Throws `invalid-input` for a variable that names nothing readable.
+ * PEM texts, in the place of the authorities that Node brings along; undefined where those count: the image has no file of
+ * its own. Throws `invalid-input` for a variable that names nothing readable.
  */
 export function certificateAuthorities(
   variables: Readonly<Record<string, string | undefined>>,
@@ -27,7 +26,7 @@ export function certificateAuthorities(
 ): readonly string[] | undefined {
   const file = variables["SSL_CERT_FILE"] ?? "";
   const directories = variables["SSL_CERT_DIR"] ?? "";
-  // Node adds these by itself only while no other authorities are named.
+  // Node adds these by itself, but only to its own.
   const extraFile = variables["NODE_EXTRA_CA_CERTS"] ?? "";
   const extra = extraFile === "" ? [] : [readNamed("NODE_EXTRA_CA_CERTS", extraFile)];
   if (file !== "" || directories !== "") {
@@ -38,7 +37,7 @@ export function certificateAuthorities(
     ];
   }
   const hostFile = hostFiles.find((candidate) => existsSync(candidate));
-  return hostFile === undefined ? undefined : [...rootCertificates, readFileSync(hostFile, "utf8"), ...extra];
+  return hostFile === undefined ? undefined : [readFileSync(hostFile, "utf8"), ...extra];
 }
 
 function readNamed(variable: string, file: string): string {

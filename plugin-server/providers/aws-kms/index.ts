@@ -14,7 +14,7 @@ export function createAwsKmsProviders(
   config: AwsPluginConfig,
   variables: Readonly<Record<string, string | undefined>> = process.env,
 ): readonly KeyProvider[] {
-  const clients = createKmsClients(config, readAwsEnvironment(variables));
+  const clients = createKmsClients(config, readAwsEnvironment(variables), variables);
   const inUse = new Set(config.keys);
   return config.keys.map((key) =>
     createAwsKmsProvider(key, clients, config, async () => {

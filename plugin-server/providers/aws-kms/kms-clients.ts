@@ -1,4 +1,5 @@
 /** The KMS clients of one process: one for each region, over the same connections, made when a key is first opened. */
+import { certificateAuthorities } from "../../certificate-authorities";
 import type { AwsPluginConfig } from "../../config/aws";
 import type { AwsEnvironment } from "./environment";
 import type { KmsClient } from "./kms-client";
@@ -30,6 +31,7 @@ export function createKmsClients(
     readonly operation: Pick<AwsPluginConfig["operation"], "callTimeoutMs">;
   },
   environment: AwsEnvironment,
+  variables: Readonly<Record<string, string | undefined>>,
 ): KmsClients {
   // Refused at once: with a wrong --source-arn no call could ever succeed.
   if (config.sourceArn !== undefined) sourceArnHeaders(config.sourceArn);
@@ -48,7 +50,11 @@ export function createKmsClients(
   function clientIn(region: string): KmsClient {
     const present = clients.get(region);
     if (present !== undefined) return present;
-    transport ??= loadTransport().createTransport({ attemptTimeoutMs: callTimeoutMs * attemptShare, environment });
+    transport ??= loadTransport().createTransport({
+      attemptTimeoutMs: callTimeoutMs * attemptShare,
+      environment,
+      authorities: certificateAuthorities(variables),
+    });
     const client = loadSdk().createSdkKmsClient({
       region,
       endpoint: config.kmsEndpoint,

@@ -3,6 +3,7 @@
  * request, sees a connection die while it idles, and knows proxies. One set of connections serves all keys.
  */
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import type * as Undici from "undici";
 import { KmsEtcdError } from "../../../core/errors";
 import type { AwsEnvironment, ProxySettings } from "./environment";
@@ -46,6 +47,8 @@ export interface TransportOptions {
   /** For each of connecting, waiting for the answer's head, and waiting for more of its body. */
   readonly attemptTimeoutMs: number;
   readonly environment: Pick<AwsEnvironment, "caBundleFile" | "proxy">;
+  /** PEM; undefined: those that Node brings along. AWS_CA_BUNDLE wins. */
+  readonly authorities?: readonly string[] | undefined;
 }
 
 /**
@@ -60,19 +63,27 @@ const idleConnectionMs = 90_000;
 const userAgent = `kms-etcd-plugin node/${process.versions.node}`;
 
 export function createTransport(options: TransportOptions): Transport {
-  const connect = {
-    timeout: options.attemptTimeoutMs,
-    ...(options.environment.caBundleFile === undefined ? {} : { ca: readCaBundle(options.environment.caBundleFile) }),
-  };
-  const agentOptions: Undici.Agent.Options = {
-    connect,
-    connections: connectionsPerOrigin,
-    pipelining: 1,
-    keepAliveTimeout: idleConnectionMs,
-    headersTimeout: options.attemptTimeoutMs,
-    bodyTimeout: options.attemptTimeoutMs,
-  };
-  const dispatchers = createDispatchers(agentOptions, options.environment.proxy);
+  const { caBundleFile } = options.environment;
+  const authorities = caBundleFile === undefined ? options.authorities : [readCaBundle(caBundleFile)];
+  const { attemptTimeoutMs } = options;
+  const openDispatchers = (): Dispatchers =>
+    createDispatchers(
+      {
+        connect: {
+          timeout: attemptTimeoutMs,
+          // One context for all connections: to parse a host's authorities takes 30 ms.
+          ...(authorities === undefined ? {} : { secureContext: createSecureContext({ ca: [...authorities] }) }),
+        },
+        connections: connectionsPerOrigin,
+        pipelining: 1,
+        keepAliveTimeout: idleConnectionMs,
+        headersTimeout: attemptTimeoutMs,
+        bodyTimeout: attemptTimeoutMs,
+      },
+      options.environment.proxy,
+    );
+  // With the first request, not with the start.
+  let dispatchers: Dispatchers | undefined;
   const signals = new WeakMap<object, AbortSignal>();
 
   function handle(request: OutgoingRequest): Promise<{ response: IncomingResponse }> {
@@ -84,6 +95,7 @@ export function createTransport(options: TransportOptions): Transport {
       headers: { "user-agent": userAgent, ...request.headers },
       body: request.body ?? null,
     };
+    dispatchers ??= openDispatchers();
     const dispatcher = dispatchers[request.protocol === "http:" ? "http" : "https"];
     return new Promise((resolve, reject) => {
       const signal = signals.get(request);
@@ -136,16 +148,15 @@ export function createTransport(options: TransportOptions): Transport {
       signals.set(request, signal);
     },
     async close() {
-      await Promise.all([...new Set(Object.values(dispatchers))].map((dispatcher) => dispatcher.destroy()));
+      await Promise.all([...new Set(Object.values(dispatchers ?? {}))].map((dispatcher) => dispatcher.destroy()));
     },
   };
 }
 
+type Dispatchers = Readonly<Record<"http" | "https", Undici.Dispatcher>>;
+
 /** As Go does it: each scheme has a proxy of its own, and https does not fall back to the one for http. */
-function createDispatchers(
-  agentOptions: Undici.Agent.Options,
-  proxy: ProxySettings | undefined,
-): Readonly<Record<"http" | "https", Undici.Dispatcher>> {
+function createDispatchers(agentOptions: Undici.Agent.Options, proxy: ProxySettings | undefined): Dispatchers {
   // The whole of undici takes 90 ms to load, mostly for fetch, and only a proxy needs it; the agent alone takes 25 (Node 20).
   /* eslint-disable @typescript-eslint/no-require-imports */
   const Agent = require("undici/lib/dispatcher/agent") as typeof Undici.Agent;

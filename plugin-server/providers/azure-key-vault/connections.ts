@@ -3,6 +3,7 @@
  * between calls (a probe a minute is enough to need no new one), costs half the CPU of the SDKs' own client, and goes
  * through HTTPS_PROXY with connections kept open too, which the SDKs' own does not.
  */
+import { createSecureContext } from "node:tls";
 import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
 import type { Agent as AgentOptions, buildConnector, Dispatcher } from "undici";
 import { loadLibraries } from "./load-libraries";
@@ -45,10 +46,19 @@ export function createConnections(settings: {
   readonly proxyMode: ProxyMode | undefined;
   readonly connect: Connect | undefined;
   readonly environment: NodeJS.ProcessEnv;
+  /** PEM; undefined: those that Node brings along. */
+  readonly authorities: readonly string[] | undefined;
 }): Connections {
   const { Agent, createHttpHeaders, EnvHttpProxyAgent } = loadLibraries();
+  const tls = {
+    timeout: connectTimeoutMs,
+    // One context for all connections: to parse a host's authorities takes 30 ms.
+    ...(settings.authorities === undefined
+      ? {}
+      : { secureContext: createSecureContext({ ca: [...settings.authorities] }) }),
+  };
   const options: AgentOptions.Options = {
-    connect: settings.connect ?? { timeout: connectTimeoutMs },
+    connect: settings.connect ?? tls,
     connections: mostConnections,
     keepAliveTimeout: idleMs,
     headersTimeout: answerTimeoutMs,
@@ -59,6 +69,7 @@ export function createConnections(settings: {
   // As Go does it: https has a proxy of its own and does not fall back to the one for http.
   const secure = new EnvHttpProxyAgent({
     ...options,
+    requestTls: tls,
     httpProxy: "",
     httpsProxy: environment["HTTPS_PROXY"] ?? environment["https_proxy"] ?? "",
     noProxy: environment["NO_PROXY"] ?? environment["no_proxy"] ?? "",

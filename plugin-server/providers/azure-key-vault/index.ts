@@ -4,6 +4,7 @@
  * call and not before, so that the socket is ready at once.
  */
 import { KmsEtcdError } from "../../../core/errors";
+import { certificateAuthorities } from "../../certificate-authorities";
 import type { AzurePluginConfig } from "../../config/azure";
 import type { KeyProvider } from "../../key-provider";
 import { type AttemptLimits, inAttempts, type Outcome } from "./attempts";
@@ -39,6 +40,7 @@ interface Opened {
   readonly service: KeyService;
   readonly names: KeyNames;
   readonly identity: KeyIdentity;
+  readonly authorities: readonly string[] | undefined;
 }
 
 interface Backend {
@@ -77,7 +79,12 @@ export function createAzureKeyVaultProvider(
   };
 
   const startBackend = (known: Opened): Backend => {
-    const connections = createConnections({ proxyMode: config.proxy, connect: options.connect, environment });
+    const connections = createConnections({
+      proxyMode: config.proxy,
+      connect: options.connect,
+      environment,
+      authorities: known.authorities,
+    });
     const { resource } = known.service;
     const { cloud, names, identity } = known;
     const settings = { credentialsFile: config.credentialsFile, environment, cloud, resource, connections };
@@ -154,7 +161,9 @@ export function createAzureKeyVaultProvider(
         });
       }
       const names: KeyNames = { ...config, dnsSuffix: service.dnsSuffix };
-      opened = { azureJson, cloud, service, names, identity: createKeyIdentity(names) };
+      // A connection of one's own knows its authorities.
+      const authorities = options.connect === undefined ? certificateAuthorities(environment) : undefined;
+      opened = { azureJson, cloud, service, names, identity: createKeyIdentity(names), authorities };
     },
     async encrypt(plaintext, call) {
       const known = whileOpen("encrypt");

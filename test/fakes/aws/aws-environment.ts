@@ -1,6 +1,6 @@
 /** The environment variables by which the AWS SDK finds credentials and more: exactly the given ones, whatever the machine has. */
 
-const ours = /^(AWS_|HTTPS?_PROXY$|NO_PROXY$)/i;
+const ours = /^(AWS_|HTTPS?_PROXY$|NO_PROXY$|SSL_CERT_(FILE|DIR)$)/i;
 
 const isolation: Readonly<Record<string, string>> = {
   AWS_CONFIG_FILE: "/nonexistent/aws-config",

@@ -79,10 +79,12 @@ describe("TLS to AWS KMS", () => {
     return rig;
   };
 
-  it("trusts the authorities of AWS_CA_BUNDLE", async () => {
-    const { provider } = await startWith({ AWS_CA_BUNDLE: caBundle });
-    await provider.probe(AbortSignal.timeout(2_500));
-  });
+  for (const variable of ["AWS_CA_BUNDLE", "SSL_CERT_FILE"]) {
+    it(`trusts the authorities of ${variable}`, async () => {
+      const { provider } = await startWith({ [variable]: caBundle });
+      await provider.probe(AbortSignal.timeout(2_500));
+    });
+  }
 
   it("trusts no unknown authority, and says why", async () => {
     const { provider } = await startWith({});

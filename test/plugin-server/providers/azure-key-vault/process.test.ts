@@ -97,6 +97,12 @@ describe("the plugin's process with a key in Azure Key Vault", function () {
     }
   });
 
+  it("believes the authorities that SSL_CERT_FILE names, as Go programs do", async () => {
+    const { NODE_EXTRA_CA_CERTS: authority = "" } = await host.azure.processEnvironment(host.directory);
+    const { client } = await start("d", { NODE_EXTRA_CA_CERTS: "", SSL_CERT_FILE: authority });
+    assert.equal((await client.v2.Status({})).healthz, "ok");
+  });
+
   it("takes an identity from App Service's endpoint where the environment names one", async () => {
     const { client } = await start("b", {
       IDENTITY_ENDPOINT: `http://127.0.0.1:${host.azure.plainPort}/msi/token`,

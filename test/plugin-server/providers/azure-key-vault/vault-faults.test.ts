@@ -298,7 +298,12 @@ describe("the Azure Key Vault provider, when the vault has a bad day", function 
     await reader.probe(AbortSignal.timeout(2_900));
     // What the SDK does when it is left alone: it has read the public key, and no longer asks the vault.
     const token = host.azure.entra.issue(host.identity, "https://vault.azure.net").accessToken;
-    const dispatcher = createConnections({ proxyMode: undefined, connect: host.azure.connect, environment: {} });
+    const dispatcher = createConnections({
+      proxyMode: undefined,
+      connect: host.azure.connect,
+      environment: {},
+      authorities: undefined,
+    });
     const unguarded = new CryptographyClient(
       host.key.kid,
       { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_600_000 }) },
