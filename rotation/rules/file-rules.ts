@@ -7,6 +7,7 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
 import type { ServerObservation } from "../observation";
+import { isEtcdUnchanged } from "../proofs";
 import { declaredPlugin, listOf, type Situation } from "../situation";
 import { type Slot, slotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
@@ -106,7 +107,9 @@ function neededOf({ observed }: Situation, server: ServerObservation, slot: Slot
     ...(other.loaded.config === undefined ? [] : [slotProviders(other.loaded.config, slot)]),
   ]);
   const written = lists.map(writerOf);
-  const entries = observed.stored?.method === "etcd" ? observed.stored.resources : [];
+  const { stored, etcd } = observed;
+  const isSeen = stored?.method === "etcd" && isEtcdUnchanged(etcd, stored.etcd);
+  const entries = isSeen ? stored.resources : [];
   const seen = entries.filter((entry) => slot.resources.includes(entry.resource) && entry.unknown === 0);
   if (seen.length === slot.resources.length) {
     const keys = seen.flatMap((entry) => entry.keys.filter((key) => key.objects > 0));

@@ -8,8 +8,8 @@ import type { PluginInstance } from "../../core/plugin-instance";
 import { RotationStage } from "../../core/rotation-stage";
 import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
-import type { ServerObservation } from "../observation";
-import { serverState, validReadThrough, validStored } from "../proofs";
+import type { Observation, ServerObservation, StoredProof } from "../observation";
+import { isEtcdUnchanged, serverState, validReadThrough, validStored } from "../proofs";
 import { configOf, declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
@@ -21,8 +21,8 @@ export const differencesAreMeasured: Rule = (situation) => {
   // A measurement that failed is not tried for ever: the run ends with what failed.
   if (observed.setbacks.some((setback) => setback.kind === "failed")) return undefined;
   if (validStored(observed, targets) !== undefined) return undefined;
-  // No proof can hold for a server whose state is not known: one look is all there is to have.
-  if (observed.stored !== undefined && observed.servers.some((server) => serverState(server) === undefined))
+  // No proof can hold for a server whose state is not known: one look at this etcd is all there is to have.
+  if (lastLook(observed) !== undefined && observed.servers.some((server) => serverState(server) === undefined))
     return undefined;
   const differ = slots.some(({ slot, writer }) => {
     const others = (server: ServerObservation) => [...readersOf(listOf(server, slot))].filter((id) => id !== writer);
@@ -129,8 +129,17 @@ function requiredReaders(situation: Situation, slot: Slot): ReadonlySet<Provider
   const unreadable = observed.servers.some((server) => (validReadThrough(observed, server)?.failures.length ?? 0) > 0);
   const all = observed.servers.flatMap((server) => [...readersOf(listOf(server, slot))]);
   if (unreadable) return new Set([...writers, ...all]);
-  const measured = validStored(observed, situation.targets) !== undefined;
-  return new Set([...writers, ...(measured ? neededProviders(situation, slot) : [])]);
+  if (validStored(observed, situation.targets) !== undefined)
+    return new Set([...writers, ...neededProviders(situation, slot)]);
+  // While a server is away no proof is valid, but a reader that is added for what was seen does no harm.
+  const entries = (lastLook(observed)?.resources ?? []).filter((entry) => slot.resources.includes(entry.resource));
+  const seen = entries.flatMap((entry) => entry.keys.filter((key) => key.objects > 0));
+  return new Set([...writers, ...(troubled(situation) ? seen.map(({ key }) => key.provider) : [])]);
+}
+
+/** What etcd was seen to hold in this run, as long as it is the same etcd, whatever has become of the servers. */
+function lastLook({ stored, etcd }: Observation): StoredProof | undefined {
+  return stored !== undefined && isEtcdUnchanged(etcd, stored.etcd) ? stored : undefined;
 }
 
 function missing(server: ServerObservation, slot: Slot, required: ReadonlySet<ProviderId>): readonly ProviderId[] {

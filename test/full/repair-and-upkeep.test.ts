@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LocalControlPlaneHost } from "../../core/local-control-plane";
@@ -55,12 +55,15 @@ describe("files that servers cannot use, snapshots, retired keys and etcd's hist
     const manifest = join(host(0).manifestDirectory, `${cluster.keyVersion(2).name}.yaml`);
     const good = readFileSync(manifest, "utf8");
     writeFileSync(manifest, good.replaceAll("v2.key", "missing.key"));
+    const socket = join(host(0).pluginSocketDirectory, cluster.keyVersion(2).socketFile);
+    for (const until = Date.now() + 30_000; existsSync(socket) && Date.now() < until; ) await delay(100);
+    assert.ok(!existsSync(socket), "the plugin is gone");
     const pid = cluster.pid(host(0).name, "kube-apiserver");
     process.kill(pid as number, "SIGKILL");
     await untilRestarted(0, pid);
     const outcome = await cluster.rotate(2, { limits: impatient });
-    assert.equal(outcome.kind, "blocked");
-    assert.match(outcome.reason ?? "", /cp1 did not become ready with sha256:[0-9a-f]{64}: .*kms-providers/);
+    assert.equal(outcome.kind, "blocked", cluster.log.slice(-30).join("\n"));
+    assert.match(`${outcome.reason}\n${cluster.log.slice(-25).join("\n")}`, /^cp1 did not become ready with sha256:[0-9a-f]{64}: .*kms-providers/);
     assert.equal(fileHash(0), before, "the file from before is back");
     assert.equal(await loadedHash(0), before, "and the server runs it");
     writeFileSync(manifest, good);

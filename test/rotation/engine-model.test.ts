@@ -72,14 +72,20 @@ describe("the engine against a simulated cluster", function () {
     const begun = Date.now();
     const details = await fc.check(
       fc.asyncProperty(fc.integer(), fc.integer({ min: 1, max: 4 }), reloads, lives, versions, live),
-      { numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }) },
+      {
+        numRuns: runs,
+        ...(seed === undefined ? {} : { seed: Number(seed) }),
+        ...(seconds === undefined ? {} : { interruptAfterTimeLimit: Number(seconds) * 1_000 }),
+      },
     );
     if (runs > 1_000) console.log(`      ${details.numRuns} lives, seed ${details.seed}, ${Date.now() - begun} ms`);
     if (details.failed) throw new Error(fc.defaultReportMessage(details), { cause: details.errorInstance });
   });
 });
 
+/** For long runs: `MODEL_RUNS=10000 MODEL_SECONDS=3600`; a failure names its seed for `MODEL_SEED`. */
 const seed = process.env["MODEL_SEED"];
+const seconds = process.env["MODEL_SECONDS"];
 const reloads = fc.constantFrom("hot" as const, "restart" as const);
 const versions = fc.constantFrom<(number | "identity")[]>(1, 2, 3, "identity");
 const lives = fc.array(

@@ -4,6 +4,7 @@ import { providerName } from "../../core/provider-name";
 import { RotationStage } from "../../core/rotation-stage";
 import { type Decide, decideBy, progressRules, repairRules } from "../../rotation/decide";
 import type { Decision } from "../../rotation/decision";
+import { everyFileCanBeUsed, serversGoBack } from "../../rotation/rules/file-rules";
 import {
   everyFileIsLoaded,
   everyLiveServerIsListed,
@@ -31,9 +32,14 @@ import { runRotation } from "../../rotation/run";
 import type { Situation } from "../../rotation/situation";
 import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
-import { InvariantBroken, Killed, simulateCluster } from "./simulated-cluster";
+import { configHash, InvariantBroken, Killed, simulateCluster } from "./simulated-cluster";
 
-type Fault = "wrongKey" | "crash" | "restored" | "unlisted" | "away" | "refuses" | "measureFails" | "edited";
+const faults = [
+  ...(["wrongKey", "crash", "restored", "unlisted", "away", "refuses", "measureFails", "edited"] as const),
+  // A file is spoilt; a server cannot start with the file that a killed engine has left; a backup comes back in a run.
+  ...(["spoilt", "cannotStart", "restoredMeanwhile"] as const),
+] as const;
+type Fault = (typeof faults)[number];
 
 /** Every rule that is left out, swapped or weakened must be noticed by the simulated cluster: else the model proves nothing. */
 const mutants: readonly {
@@ -53,6 +59,18 @@ const mutants: readonly {
   without("the plugin that a configuration names", everyNamedPluginIsThere, "restored"),
   without("the end of a run in which a gate failed", nothingFailedInThisRun, "refuses"),
   without("the end of a run in which a server stays away", noServerStaysAway, "away"),
+  without("the repair of a file that somebody has spoilt", everyFileCanBeUsed, "spoilt"),
+  without("the way back for a server that does not start", serversGoBack, "cannotStart"),
+  {
+    what: "proofs that outlive the etcd they were made in",
+    fault: "restoredMeanwhile",
+    decide: (observed, goal, endpointOf) => {
+      const { etcd: _etcd, ...stored } = observed.stored ?? {};
+      const readThrough = observed.readThrough.map(({ etcd: _position, ...proof }) => proof);
+      const unbound = observed.stored === undefined ? {} : { stored: stored as NonNullable<typeof observed.stored> };
+      return decideBy(repairRules, progressRules, { ...observed, ...unbound, readThrough }, goal, endpointOf);
+    },
+  },
   without("the look at files that somebody else has written", waitingFilesAreHarmless, "edited"),
   {
     what: "PRUNE on all servers at once, without reading through one",
@@ -94,7 +112,7 @@ function pruneAllAtOnce(situation: Situation): Decision | undefined {
 async function firstTrouble(
   seed: number,
   decide: Decide | undefined,
-  fault: string | undefined,
+  fault: Fault | undefined,
 ): Promise<string | undefined> {
   const random = randomFrom(seed);
   const cluster = simulateCluster({ hosts: 3, reload: seed % 2 === 0 ? "hot" : "restart", objects: 8, random });
@@ -126,12 +144,37 @@ async function firstTrouble(
     if (fault === "refuses") (cluster.hosts[0] as { refusesToLoad: boolean }).refusesToLoad = true;
     if (fault === "away") (cluster.hosts[2] as { downUntil: number }).downUntil = Number.POSITIVE_INFINITY;
     if (fault === "crash") (cluster.hosts[1] as { downUntil: number }).downUntil = cluster.clock.now() + 40_000;
-    const endless = fault === "restored" || fault === "away" || fault === "refuses" || fault === "measureFails";
+    if (fault === "spoilt") (cluster.hosts[1] as { garbage: string | undefined }).garbage = "sha256:00";
+    if (fault === "restoredMeanwhile") {
+      cluster.faults.strike = { after: cluster.effects() + Math.floor(random() * 14), work: cluster.snapshot() };
+      const first = await go(2);
+      const lost = [...cluster.objects.values()].filter((object) => object.keyId !== "local-2");
+      if (first.kind === "done" && cluster.faults.strike === undefined && lost.length > 0)
+        return "said done, but it is not";
+      cluster.faults.strike = undefined;
+    }
+    const endless =
+      fault === "spoilt" ||
+      fault === "restoredMeanwhile" ||
+      fault === "restored" ||
+      fault === "away" ||
+      fault === "refuses" ||
+      fault === "measureFails";
     if (!endless) cluster.faults.killAfter = cluster.effects() + Math.floor(random() * 14);
     await go(2).catch((thrown: unknown) => {
       if (!(thrown instanceof Killed)) throw thrown;
     });
     cluster.faults.killAfter = Number.POSITIVE_INFINITY;
+    if (fault === "cannotStart") {
+      const [stuck] = cluster.hosts;
+      if (stuck === undefined || configHash(stuck.config) === configHash(stuck.loaded)) return undefined;
+      stuck.refusesToLoad = true;
+      stuck.downUntil = cluster.clock.now() + 1_000;
+      cluster.advance(10_000);
+      await go(2);
+      if (cluster.clock.now() < stuck.downUntil) return "left a server behind that cannot start";
+      stuck.refusesToLoad = false;
+    }
     if (fault === "restored") {
       cluster.restore("s1", `kms/v2/${providerName("v2", keyVersion(1).key, "secrets")}`, "local-1");
       for (const host of cluster.hosts.slice(0, seed % 3)) host.plugins.clear();
@@ -167,17 +210,7 @@ describe("mutants of the engine's rules", function () {
   this.timeout(120_000);
   const lives = 60;
 
-  for (const fault of [
-    undefined,
-    "wrongKey",
-    "crash",
-    "restored",
-    "unlisted",
-    "away",
-    "refuses",
-    "measureFails",
-    "edited",
-  ]) {
+  for (const fault of [undefined, ...faults]) {
     it(`the real rules get through ${lives} lives (${fault ?? "kills only"})`, async () => {
       for (let seed = 0; seed < lives; seed += 1)
         assert.equal(await firstTrouble(seed, undefined, fault), undefined, `seed ${seed}`);
