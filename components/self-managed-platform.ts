@@ -180,7 +180,7 @@ function marked<Args extends object>(
   names: readonly (keyof Args & string)[],
 ): pulumi.Input<Args> {
   if (pulumi.Output.isInstance(block) || block instanceof Promise) return block;
-  const plain = block as Args;
+  const plain: Args = block;
   const secrets = names.flatMap((name) => {
     const value: unknown = plain[name];
     return value === undefined ? [] : [[name, pulumi.secret(value)]];

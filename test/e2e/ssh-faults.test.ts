@@ -28,12 +28,14 @@ describe("faults on the way to control-plane hosts over SSH", function () {
       this.skip();
     }
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
+    closing.push(() => cluster.close());
     await cluster.createSecrets(secrets);
     ssh = await sshCluster(cluster);
+    closing.push(() => ssh.close());
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    await ssh?.close();
-    await cluster?.close();
+    for (const close of closing.reverse()) await close();
   });
 
   type Run = NonNullable<Parameters<SshCluster["rotate"]>[2]>;
@@ -196,7 +198,7 @@ describe("faults on the way to control-plane hosts over SSH", function () {
       const change = { hosts: ssh.described.hosts.slice(0, 1) };
       // Until its identity Lease has expired it may still be alive somewhere.
       let outcome = await to(2, { change });
-      for (let runs = 1; /live but not listed/.test(outcome.reason ?? "") && runs < 20; runs += 1) {
+      for (let runs = 1; outcome.reason?.includes("live but not listed") === true && runs < 20; runs += 1) {
         await new Promise((resolve) => setTimeout(resolve, 5_000));
         outcome = await to(2, { change });
       }

@@ -1,20 +1,10 @@
 import assert from "node:assert/strict";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { reservePorts } from "../../control-plane/ports/port-reservations";
-import type { KmsEtcdError } from "../../core/errors";
+import { KmsEtcdError } from "../../core/errors";
 import { fileHash } from "../../rotation/adapters/hosts/file-hash";
 import type { Host } from "../../rotation/adapters/hosts/host";
 import { withHostLock } from "../../rotation/adapters/hosts/host-lock";
@@ -22,6 +12,7 @@ import { replaceFile } from "../../rotation/adapters/hosts/replace-file";
 import { sshHost } from "../../rotation/adapters/hosts/ssh-host";
 import { type SudoSettings, sshSession } from "../../rotation/adapters/ssh/ssh-session";
 import type { SshTarget } from "../../rotation/adapters/ssh/ssh-target";
+import { haveProgram } from "../full/support/debian-program";
 import { cuttableWay } from "../support/cuttable-way";
 import { type SshServer, startSshServer, whyNoSshServer } from "../support/ssh-server";
 
@@ -40,15 +31,17 @@ describe("a host over a real OpenSSH server", function () {
       this.skip();
     }
     directory = mkdtempSync(join(tmpdir(), "ks-"));
+    closing.push(async () => rmSync(directory, { recursive: true }));
     const [port = 0] = await reservePorts(directory, [undefined]);
     server = await startSshServer({ directory: at("sshd"), port, hostKeyTypes: ["ed25519", "rsa"], sudo: "works" });
+    closing.push(() => server.stop());
   });
   afterEach(async () => {
     await Promise.all(open.splice(0).map((host) => host.close()));
   });
+  const closing: (() => Promise<void>)[] = [];
   after(async () => {
-    await server?.stop();
-    if (directory !== undefined) rmSync(directory, { recursive: true });
+    for (const close of closing.reverse()) await close();
   });
 
   function target(more: Partial<SshTarget> = {}): SshTarget {
@@ -104,7 +97,7 @@ describe("a host over a real OpenSSH server", function () {
     });
 
     it(`${how}: a unix socket is reached`, async function () {
-      if (sudo !== undefined && !existsSync("/usr/bin/socat") && !existsSync("/usr/bin/nc")) this.skip();
+      if (sudo !== undefined && !(await haveProgram("socat"))) this.skip();
       const path = at("echo.sock");
       const echo: Server = createServer((socket) => socket.pipe(socket));
       await new Promise<void>((resolve) => echo.listen(path, resolve));
@@ -217,8 +210,8 @@ describe("a host over a real OpenSSH server", function () {
           }),
         ).then(
           () => true,
-          (error: KmsEtcdError) => {
-            assert.equal(error.code, "unreachable", error.message);
+          (thrown: unknown) => {
+            assert.ok(thrown instanceof KmsEtcdError && thrown.code === "unreachable", String(thrown));
             return false;
           },
         );
@@ -279,7 +272,7 @@ describe("a host whose sudo refuses", function () {
         (error: KmsEtcdError) =>
           error.code === "permission-denied" &&
           /sudo -n does not run sftp-server .*a password is required/.test(error.message) &&
-          /NOPASSWD/.test(error.remedy ?? ""),
+          error.remedy?.includes("NOPASSWD") === true,
       );
     } finally {
       session.close();

@@ -23,8 +23,10 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
       this.skip();
     }
     clouds = await cloudKeys();
+    closing.push(() => clouds.close());
     const { azure } = await clouds.pluginSettings();
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
+    closing.push(() => cluster.close());
     await cluster.createSecrets(30);
     await withoutEncryption(cluster, true);
     ssh = await sshCluster(cluster, {
@@ -34,6 +36,7 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
         environment: azure?.environment ?? {},
       },
     });
+    closing.push(() => ssh.close());
     const directory = join(cluster.directory, "project");
     mkdirSync(directory);
     const key = (version: number): Omit<AzureKeyReference, "kind"> => {
@@ -62,10 +65,9 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
     });
     await project.configure({ keyVersion: 1 });
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    await ssh?.close();
-    await cluster?.close();
-    await clouds?.close();
+    for (const close of closing.reverse()) await close();
   });
 
   const secret = () => ssh.described.ssh.privateKey?.split("\n")[1] ?? assert.fail("no key");

@@ -26,19 +26,21 @@ describe("a self-managed cluster over SSH", function () {
       this.skip();
     }
     clouds = await cloudKeys();
+    closing.push(() => clouds.close());
     const { azure } = await clouds.pluginSettings();
     cluster = await realCluster({ staggerSeconds: 5 });
+    closing.push(() => cluster.close());
     await cluster.createSecrets(60);
     await withoutEncryption(cluster);
     const azureConfigFile = azure?.arguments?.[0]?.split("=")[1] ?? "";
     ssh = await sshCluster(cluster, {
       plugin: { azureConfigFile, arguments: ["--probe-interval=2s"], environment: azure?.environment ?? {} },
     });
+    closing.push(() => ssh.close());
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    await ssh?.close();
-    await cluster?.close();
-    await clouds?.close();
+    for (const close of closing.reverse()) await close();
   });
 
   async function rotateTo(writer: number | "identity"): Promise<void> {

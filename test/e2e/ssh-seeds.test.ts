@@ -50,13 +50,16 @@ resources:
       this.skip();
     }
     clouds = await cloudKeys();
+    closing.push(() => clouds.close());
     const { azure } = await clouds.pluginSettings();
     const settings = {
       azureConfigFile: azure?.arguments?.[0]?.split("=")[1] ?? "",
       environment: azure?.environment ?? {},
     };
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
+    closing.push(() => cluster.close());
     ssh = await sshCluster(cluster, { plugin: { ...settings, arguments: ["--probe-interval=2s"] } });
+    closing.push(() => ssh.close());
     for (const [index, host] of hosts().entries()) {
       mkdirSync(join(cluster.directory, `o${index}`), { mode: 0o700 });
       const pod = pluginStaticPod(
@@ -81,10 +84,9 @@ resources:
       writeFileSync(theirConfig(index), configText(index));
     }
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    await ssh?.close();
-    await cluster?.close();
-    await clouds?.close();
+    for (const close of closing.reverse()) await close();
   });
 
   const rotate = (ready: number) => ssh.rotate(next(), { limits: { ...defaultLimits, ready } });

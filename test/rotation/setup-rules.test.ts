@@ -63,9 +63,8 @@ describe("servers that the engine may set up", () => {
     assert.deepEqual(decided(restarting), { kind: "wait", stage: "Plugin", reason: "cp1 to restart" });
     const late = { ...restarting, now: seen.now + goal.limits.restart + 1 };
     const decision = decided(late);
-    assert.equal(decision.kind, "blocked");
     assert.match(
-      decision.kind === "blocked" ? decision.reason : "",
+      decision.kind === "blocked" ? decision.reason : decision.kind,
       /cp1 was asked to restart and still runs its old process/,
     );
   });
@@ -103,7 +102,6 @@ describe("servers that the engine may set up", () => {
       servers: seen.servers.map((server) => ({ ...server, unreachable: undefined })),
     };
     const ended = decided(back);
-    assert.equal(ended.kind, "blocked");
-    assert.match(ended.kind === "blocked" ? ended.reason : "", /cp1 did not become ready/);
+    assert.match(ended.kind === "blocked" ? ended.reason : ended.kind, /cp1 did not become ready/);
   });
 });

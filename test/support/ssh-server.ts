@@ -112,10 +112,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
 
   async function start(): Promise<void> {
     const child = spawn(sshd, ["-D", "-f", at("sshd_config"), "-E", at("sshd.log")], { stdio: "ignore" });
-    let ended = false;
-    child.once("exit", () => (ended = true));
     while (!(await answers(port))) {
-      if (ended) throw new Error(`sshd ended: ${readFileSync(at("sshd.log"), "utf8")}`);
+      if (child.exitCode !== null) throw new Error(`sshd ended: ${readFileSync(at("sshd.log"), "utf8")}`);
       await delay(20);
     }
     master = child.pid;

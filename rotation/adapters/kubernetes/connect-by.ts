@@ -34,11 +34,11 @@ export function connectBy(
           if (!told) act();
           told = true;
         };
-        socket.on("error", (error) => tell(() => callback(error, null)));
+        socket.on("error", (error: Error) => tell(() => callback(error, null)));
         socket.on("close", () => tell(() => callback(new Error("the connection was closed"), null)));
         socket.once("secureConnect", () => tell(() => callback(null, socket)));
       },
-      (thrown: unknown) => callback(thrown as Error, null),
+      (thrown: Error) => callback(thrown, null),
     );
   };
 }

@@ -18,8 +18,8 @@ export async function readKubeconfig(
   readFile?: (path: string) => Promise<string>,
 ): Promise<KubeconfigCredentials> {
   const document = parseDocument(text, { prettyErrors: false });
-  const root = document.errors.length > 0 ? undefined : record(document.toJS());
-  if (root === undefined || root["kind"] !== "Config") throw invalid(what, "is no kubeconfig");
+  const root = document.errors.length > 0 ? {} : record(document.toJS());
+  if (root["kind"] !== "Config") throw invalid(what, "is no kubeconfig");
   const contexts = named(root["contexts"]);
   const current = root["current-context"];
   const [only] = contexts.size === 1 ? contexts.values() : [];

@@ -140,7 +140,9 @@ export async function sftpClient(connection: Duplex, limit = defaultLimit): Prom
     throw new SftpStatusError(code, body.done ? "" : body.string());
   }
 
-  const order = (type: number, fill: (writer: PacketWriter) => PacketWriter) => ask(type, packetType.status, fill);
+  const order = async (type: number, fill: (writer: PacketWriter) => PacketWriter): Promise<void> => {
+    await ask(type, packetType.status, fill);
+  };
 
   const extensions = await new Promise<ReadonlySet<string>>((resolve, reject) => {
     const late = () => breakOff(new SftpConnectionError(`no answer in ${limit / 1_000} s`));
@@ -176,7 +178,7 @@ export async function sftpClient(connection: Duplex, limit = defaultLimit): Prom
             .attributes(mode === undefined ? {} : { mode }),
         )
       ).buffer(),
-    close: async (handle) => void (await order(packetType.close, (writer) => writer.string(handle))),
+    close: (handle) => order(packetType.close, (writer) => writer.string(handle)),
     readAll: async (handle, longest) => {
       const parts: Buffer[] = [];
       for (let at = 0; ; ) {
@@ -209,8 +211,8 @@ export async function sftpClient(connection: Duplex, limit = defaultLimit): Prom
     },
     attributesOf: async (handle) =>
       (await ask(packetType.fstat, packetType.attributes, (writer) => writer.string(handle))).attributes(),
-    changeAttributes: async (handle, attributes) =>
-      void (await order(packetType.fsetstat, (writer) => writer.string(handle).attributes(attributes))),
+    changeAttributes: (handle, attributes) =>
+      order(packetType.fsetstat, (writer) => writer.string(handle).attributes(attributes)),
     stat: async (path) =>
       (await ask(packetType.lstat, packetType.attributes, (writer) => writer.string(path))).attributes(),
     list: async (path) => {
@@ -233,15 +235,11 @@ export async function sftpClient(connection: Duplex, limit = defaultLimit): Prom
         if (broken === undefined) await client.close(handle);
       }
     },
-    remove: async (path) => void (await order(packetType.remove, (writer) => writer.string(path))),
-    makeDirectory: async (path, mode) =>
-      void (await order(packetType.mkdir, (writer) => writer.string(path).attributes({ mode }))),
-    rename: async (from, to) =>
-      void (await order(packetType.extended, (writer) =>
-        writer.string("posix-rename@openssh.com").string(from).string(to),
-      )),
-    sync: async (handle) =>
-      void (await order(packetType.extended, (writer) => writer.string("fsync@openssh.com").string(handle))),
+    remove: (path) => order(packetType.remove, (writer) => writer.string(path)),
+    makeDirectory: (path, mode) => order(packetType.mkdir, (writer) => writer.string(path).attributes({ mode })),
+    rename: (from, to) =>
+      order(packetType.extended, (writer) => writer.string("posix-rename@openssh.com").string(from).string(to)),
+    sync: (handle) => order(packetType.extended, (writer) => writer.string("fsync@openssh.com").string(handle)),
     space: async (path) => {
       const body = await ask(packetType.extended, packetType.extendedReply, (writer) =>
         writer.string("statvfs@openssh.com").string(path),

@@ -164,9 +164,9 @@ function sshClient(name: string, client: Client, isOpen: () => boolean, jump: Ss
         running.on("exit", (status: number | null) => (code = status ?? -1));
         running.on("close", () => {
           clearTimeout(timer);
-          if (code === undefined) return reject(new KmsEtcdError("unreachable", `${name}: a command was cut off`));
           const text = (parts: readonly Buffer[]) => Buffer.concat(parts).toString("utf8");
-          resolve({ code, stdout: text(out), stderr: text(err) });
+          if (code !== undefined) resolve({ code, stdout: text(out), stderr: text(err) });
+          else reject(new KmsEtcdError("unreachable", `${name}: a command was cut off`));
         });
         running.end();
       });

@@ -46,6 +46,9 @@ export function sshSession(target: SshTarget, sudo?: SudoSettings): SshSession {
   let failure: { readonly error: KmsEtcdError; readonly at: number } | undefined;
   let tries: number[] = [];
 
+  /** Somebody may close it while it connects. */
+  const isClosed = () => closed;
+
   async function connect(): Promise<SshClient> {
     if (closed) throw new KmsEtcdError("cancelled", `${name}: the connection was closed`);
     const now = Date.now();
@@ -56,8 +59,8 @@ export function sshSession(target: SshTarget, sudo?: SudoSettings): SshSession {
     tries.push(now);
     try {
       live = await connectSsh(target);
-      if (closed) live.close();
       failure = undefined;
+      if (isClosed()) live.close();
       return live;
     } catch (thrown) {
       if (thrown instanceof KmsEtcdError) {
