@@ -16,6 +16,8 @@ export interface Observation {
   readonly unlistedServers: readonly string[];
   /** Why live servers cannot be discovered; undefined when they were. Then the list alone proves nothing (invariant 10). */
   readonly discoveryProblem: string | undefined;
+  /** Since when, in this run, every look has met such a problem; absent without one. */
+  readonly discoveryProblemSince?: number;
   /** How the server set was found, in words, with what could not be seen. Goes into the evidence. */
   readonly discovery: string;
   /** Where etcd stands; absent where there is no way to it, or it did not answer. */

@@ -160,6 +160,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let snapshot: TakenSnapshot | undefined;
   let compacted: Compaction | undefined;
   let settledAt: number | undefined;
+  let discoveryProblemSince: number | undefined;
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
   let wait = { reason: "", since: 0, said: 0 };
@@ -209,12 +210,14 @@ function createRun(options: RotationOptions, clock: Clock) {
         lastReadyHash: lastReadyHash.get(server.name),
       };
     });
+    discoveryProblemSince = seen.discoveryProblem === undefined ? undefined : (discoveryProblemSince ?? now);
     const without: Observation = {
       now,
       runStartedAt: startedAt,
       servers,
       unlistedServers: seen.unlistedServers,
       discoveryProblem: seen.discoveryProblem,
+      ...(discoveryProblemSince !== undefined && { discoveryProblemSince }),
       discovery: seen.discovery,
       ...(etcd && { etcd }),
       crosswise,

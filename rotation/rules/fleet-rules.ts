@@ -35,7 +35,8 @@ export const liveServersAreKnown: Rule = ({ observed, goal }) => {
   // With no server ready there is nobody to ask, and repair must go on.
   if (discoveryProblem === undefined || observed.servers.every((server) => trouble(server) !== undefined))
     return undefined;
-  if (observed.now - observed.runStartedAt <= goal.limits.ready) return wait(RotationStage.Plugin, discoveryProblem);
+  const since = observed.discoveryProblemSince ?? observed.now;
+  if (observed.now - since <= goal.limits.ready) return wait(RotationStage.Plugin, discoveryProblem);
   return blocked(
     RotationStage.Plugin,
     `live API servers cannot be discovered: ${discoveryProblem}`,

@@ -422,6 +422,32 @@ describe("the engine when something fails", function () {
     }
   }
 
+  it("servers cannot be discovered for a while, late in a run => waits; for good => stops, saying why", async () => {
+    for (const [lastsFor, kind] of [
+      [60_000, "done"],
+      [Number.POSITIVE_INFINITY, "blocked"],
+    ] as const) {
+      const cluster = enabledCluster();
+      const begun = cluster.clock.now();
+      // Later than the limit counts from the start of the run: it counts from the problem.
+      const from = begun + 150_000;
+      const observe = cluster.fleet.observe.bind(cluster.fleet);
+      cluster.fleet.observe = async (signal) => {
+        const seen = await observe(signal);
+        const now = cluster.clock.now();
+        return now < from || now > from + lastsFor ? seen : { ...seen, discoveryProblem: "Leases cannot be read" };
+      };
+      const outcome = await run(cluster, 1);
+      assert.equal(outcome.kind, kind, outcome.reason);
+      assert.ok(cluster.clock.now() > from);
+      assert.match(waits(cluster), /waiting for Leases cannot be read/);
+      if (kind === "blocked") {
+        assert.match(outcome.reason ?? "", /live API servers cannot be discovered: Leases cannot be read/);
+        assert.ok(cluster.clock.now() - from > 120_000);
+      }
+    }
+  });
+
   it("a host of which nothing can be seen for a while => nothing is done on it; then it goes on", async () => {
     for (const reload of ["hot", "restart"] as const) {
       const cluster = enabledCluster({ reload });
