@@ -49,8 +49,7 @@ export async function layOutHosts(
     peerPort: settings.etcdPeerPort,
     tls: pki.etcdServer,
     unsafeNoFsync: settings.unsafeNoFsync,
-    // Settings from before there was this choice lack it.
-    extraArguments: settings.etcdArguments ?? [],
+    extraArguments: settings.etcdArguments,
   });
   await writeManifest(join(layout.host(etcdHostName).manifestDirectory, "etcd.yaml"), etcd, settings.etcdBinary);
   for (const [index, { name, encryptionConfigFile }] of controlPlane.hosts.entries()) {

@@ -54,7 +54,8 @@ export async function readSettings(layout: StateLayout): Promise<ControlPlaneSet
       remedy: "use the release that made it, or clean the state directory",
     });
   }
-  return settings;
+  // What was started before there was this choice has not got it.
+  return { ...settings, etcdArguments: (settings as Partial<ControlPlaneSettings>).etcdArguments ?? [] };
 }
 
 export async function writeSettings(layout: StateLayout, settings: ControlPlaneSettings): Promise<void> {

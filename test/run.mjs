@@ -29,7 +29,7 @@ const tiers = {
         "rotation-faults-hot-reload",
       ]),
     options: ["--parallel", "--jobs", "4", "--timeout", "1200000", ...fileTimes],
-    tools: ["etcd", "kube-apiserver", "pulumi"],
+    tools: ["etcd", "kube-apiserver", "kube-controller-manager", "pulumi"],
   },
   full: {
     specs: () => longestFirst("test/full", ["transitions", "older-api-server-rotation", "rotation-faults-killed"]),

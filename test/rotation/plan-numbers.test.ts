@@ -59,7 +59,7 @@ describe("the plan's numbers", () => {
     const signal = new AbortController().signal;
     const plan = await planRotation({ goal: goalFor(1, servers), fleet: cluster.fleet, stored, signal });
     assert.equal(plan.rewrite?.objectsPerSecond, 300);
-    assert.deepEqual(plan.rewrite?.resources, [
+    assert.deepEqual(plan.rewrite.resources, [
       {
         resource: "secrets",
         objects: 10,

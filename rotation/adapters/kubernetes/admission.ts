@@ -40,7 +40,10 @@ interface Bindings {
   readonly items: readonly { readonly spec: { readonly policyName?: string } }[];
 }
 
-type MatchedRule = { readonly rule: Rule; readonly exactVersion: boolean };
+interface MatchedRule {
+  readonly rule: Rule;
+  readonly exactVersion: boolean;
+}
 
 /** What stands between the rewrite and the objects of each name; `served` says what the name stands for. */
 export async function admissionOf(

@@ -138,7 +138,7 @@ describe("discovery of resources", () => {
     assert.deepEqual(found.aggregated, ["pods.metrics.k8s.io"]);
     assert.throws(
       () => expandResources(["pods.metrics.k8s.io"], found),
-      (error: KmsEtcdError) => error.code === "not-found" && /aggregated API server/.test(error.message),
+      (error: KmsEtcdError) => error.code === "not-found" && error.message.includes("aggregated API server"),
     );
   });
 
