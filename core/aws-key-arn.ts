@@ -25,3 +25,6 @@ export function keyArnProblem(arn: unknown): string | undefined {
   }
   return `is ${JSON.stringify(arn)}; write arn:aws:kms:REGION:ACCOUNT:key/ID`;
 }
+
+/** The tag of a key that was disabled by retiring its version. Never change it: keys that carry it could not be reinstated any more. */
+export const retiredKeyTag = "kms-etcd-retired";

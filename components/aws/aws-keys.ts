@@ -1,6 +1,6 @@
 /** One KMS key a version: made, or given. */
 import * as pulumi from "@pulumi/pulumi";
-import { keyArnProblem } from "../../core/aws-key-arn";
+import { keyArnProblem, retiredKeyTag } from "../../core/aws-key-arn";
 import { keyPolicy } from "../../core/aws-key-policy";
 import type { AwsKmsSourceArgs } from "./aws-kms-source";
 import { loadAws } from "./aws-modules";
@@ -61,8 +61,8 @@ function madeKey(
       parent,
       // A key that data or a backup may need is never deleted with its resource.
       retainOnDelete: protect,
-      // Whoever has disabled a key by hand has a reason; only a list of versions to retire says otherwise.
-      ...(retired === undefined ? { ignoreChanges: ["isEnabled"] } : {}),
+      // Whoever has disabled a key has a reason: a person, or a rollout that retires its version. Only a list given here says otherwise.
+      ...(retired === undefined ? { ignoreChanges: ["isEnabled", `tags["${retiredKeyTag}"]`] } : {}),
     },
   );
   const alias = pulumi.output(source.aliasName).apply((given) => `${given ?? defaultAliasName(name)}-v${version}`);
