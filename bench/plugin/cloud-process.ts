@@ -2,9 +2,7 @@
  * The fake Key Vault or AWS KMS of the tests in a process of its own, so that its work is not counted as the plugin's. Says
  * over IPC how the plugin finds it, and on request how many connections were opened. argv: azure|aws, milliseconds away.
  */
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { defaultAccessKey, startKmsFake } from "../../test/fakes/aws/kms-fake";
 import { startAzureHost } from "../../test/plugin-server/providers/azure-key-vault/azure-host";
 
@@ -25,6 +23,7 @@ export interface CloudConnections {
 
 async function azure(awayMs: number): Promise<{ readonly ready: CloudReady; readonly connections: () => number }> {
   const host = await startAzureHost();
+  process.on("exit", () => rmSync(host.directory, { recursive: true, force: true }));
   // A service principal: the upstream plugin asks for a managed identity at one fixed address.
   const application = host.azure.entra.addApplication({ tenantId: host.vault.tenantId, secret: "bench" });
   host.vault.grant(application.objectId, "encrypt", "decrypt");
@@ -39,8 +38,7 @@ async function azure(awayMs: number): Promise<{ readonly ready: CloudReady; read
     for (const place of ["encrypt", "decrypt"] as const)
       host.azure.faults.order(place, { kind: "slow", ms: awayMs }, Number.POSITIVE_INFINITY);
   }
-  const directory = mkdtempSync(join(tmpdir(), "kms-etcd-bench-azure-"));
-  const environment = await host.azure.processEnvironment(directory);
+  const environment = await host.azure.processEnvironment(host.directory);
   const { NODE_EXTRA_CA_CERTS: authority = "", ...proxy } = environment;
   const flags = [
     "--keyvault-name=myvault",
@@ -91,6 +89,7 @@ async function main(cloud: string | undefined, away: string | undefined): Promis
   process.on("message", () =>
     process.send?.({ kind: "connections", opened: connections() } satisfies CloudConnections),
   );
+  process.on("SIGTERM", () => process.exit(0));
   // The bench has gone: so does the cloud.
   process.on("disconnect", () => process.exit(0));
   process.send?.(ready);
