@@ -173,12 +173,12 @@ describe("faults on the way to control-plane hosts over SSH", function () {
         // full
       }
       const before = readFileSync(ssh.configFile(1), "utf8");
-      const full = await to(1, { change: onSmallDisk() }, true);
+      const full = await to(1, { change: onSmallDisk() });
       assertBlocked(full, /cp2: cannot make .*backups.*the disk is full/, /make room/);
       assert.equal(readFileSync(ssh.configFile(1), "utf8"), before);
       rmSync(filler);
       mount("-o", "remount,ro", small());
-      const readOnly = await to(1, { change: onSmallDisk() }, true);
+      const readOnly = await to(1, { change: onSmallDisk() });
       assertBlocked(readOnly, /cp2: cannot make .*the file system is read-only/, /./);
       mount("-o", "remount,rw", small());
       await assertDone(await settled(() => to(1, { change: onSmallDisk() })), 1);

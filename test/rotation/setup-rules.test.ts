@@ -74,6 +74,17 @@ describe("servers that the engine may set up", () => {
     assert.ok(decision.kind === "wait" || decision.kind === "blocked", JSON.stringify(decision));
   });
 
+  it("a server that lost what it was given, as after an upgrade, does not get ready => gets it again, before the others", async () => {
+    const seen = await observed({ setUp: need }, { setUp: need, notReady: "informer-sync" });
+    const late = {
+      ...seen,
+      now: seen.now + goal.limits.ready + 1,
+      servers: seen.servers.map((server) => ({ ...server, troubleSince: seen.now })),
+    };
+    const decision = decided(late);
+    assert.deepEqual(decision.kind === "act" && decision.action, { kind: "setUp", server: "cp2" });
+  });
+
   it("what a person has to do first => said, whatever else could be done", async () => {
     const refused = { ...need, reason: "somebody has changed the flag", refused: "put it back" };
     const decision = decided(await observed({ setUp: need }, { setUp: refused }));

@@ -18,6 +18,7 @@ import type { FleetHost } from "./fleet-host";
 import { reloadsVisibly } from "./loaded-config";
 import { booleanFlag, flagValue, type Manifest, parseManifest } from "./manifest";
 import { removeExpected, replaceFile } from "./replace-file";
+import { readWrittenRecord } from "./written-record";
 
 /** Before 1.28 a server does not show what it has reloaded, so nothing is gained by the flag. */
 const firstMinorWithVisibleReload = 28;
@@ -135,8 +136,10 @@ async function placeConfig(at: FleetHost, { readsFrom }: ApiServerSetUp): Promis
       remedy: "put it there; another server, or the backup directory, may have it",
     });
   }
-  const wanted = adopted ?? (own !== undefined && isPlaintext(own) ? own : undefined);
-  const bytes = wanted ?? Buffer.from(plaintextConfigText);
+  // An upgrade that makes the manifest anew (kubeadm's does) drops the flags: the engine's own file is then put to use again.
+  const record = await readWrittenRecord(host, backupDirectory);
+  const isOurs = own !== undefined && (isPlaintext(own) || fileHash(own) === record?.written);
+  const bytes = adopted ?? (isOurs ? own : Buffer.from(plaintextConfigText));
   if (own?.equals(bytes)) return bytes;
   if (own !== undefined) {
     throw new KmsEtcdError("blocked", `${host.name}: ${path} is there, but its API server does not read it`, {

@@ -60,9 +60,8 @@ async function findPlugins({
 }: PluginSearch): Promise<readonly Found[]> {
   const ours: Found[] = [];
   const others: { readonly name: string; readonly modifiedAt: number; readonly text: string }[] = [];
-  for (const name of await host.listFiles(manifestDirectory)) {
-    if (name.startsWith(".")) continue;
-    const file = await host.readFile(join(manifestDirectory, name));
+  const names = (await host.listFiles(manifestDirectory)).filter((name) => !name.startsWith("."));
+  for (const file of await Promise.all(names.map((name) => host.readFile(join(manifestDirectory, name))))) {
     const text = file?.bytes.toString("utf8") ?? "";
     const manifest = parseManifest(text);
     if (file === undefined || manifest === undefined) continue;

@@ -64,8 +64,9 @@ export function sshHost(session: SshSession): Host {
         const handle = await unlessMissing(sftp.open(path, openFor.reading));
         if (handle === undefined) return undefined;
         try {
-          const { owner = { uid: 0, gid: 0 }, mode = 0, modifiedSecond = 0 } = await sftp.attributesOf(handle);
-          const bytes = await sftp.readAll(handle, longestFile);
+          const found = await sftp.attributesOf(handle);
+          const { owner = { uid: 0, gid: 0 }, mode = 0, modifiedSecond = 0, size = 0 } = found;
+          const bytes = await sftp.readAll(handle, size, longestFile);
           // The protocol has whole seconds: the last moment of it, so that nothing that happened before seems to have come later.
           return { bytes, mode: mode & permissions, owner, modifiedAt: (modifiedSecond + 1) * 1_000 };
         } finally {

@@ -39,8 +39,8 @@ export interface SftpClient {
   /** A handle. `mode` is for a file that is made. */
   open(path: string, flags: number, mode?: number): Promise<Buffer>;
   close(handle: Buffer): Promise<void>;
-  /** The whole of an open file. */
-  readAll(handle: Buffer, longest: number): Promise<Buffer>;
+  /** The whole of an open file that has `size` bytes; 0 stands for one that does not know. */
+  readAll(handle: Buffer, size: number, longest: number): Promise<Buffer>;
   writeAll(handle: Buffer, bytes: Uint8Array): Promise<void>;
   attributesOf(handle: Buffer): Promise<FileAttributes>;
   changeAttributes(handle: Buffer, attributes: FileAttributes): Promise<void>;
@@ -179,7 +179,7 @@ export async function sftpClient(connection: Duplex, limit = defaultLimit): Prom
         )
       ).buffer(),
     close: (handle) => order(packetType.close, (writer) => writer.string(handle)),
-    readAll: async (handle, longest) => {
+    readAll: async (handle, size, longest) => {
       const parts: Buffer[] = [];
       for (let at = 0; ; ) {
         const offset = at;
@@ -195,6 +195,7 @@ export async function sftpClient(connection: Duplex, limit = defaultLimit): Prom
         if (part === undefined || part.length === 0) return Buffer.concat(parts);
         parts.push(part);
         at += part.length;
+        if (at === size) return Buffer.concat(parts);
         if (at > longest) throw new SftpStatusError(statusCode.failure, `longer than ${longest} bytes`);
       }
     },

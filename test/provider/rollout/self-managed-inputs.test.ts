@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import { readProperties, unknown, writeProperties } from "../../../provider/property-values";
+import { type PropertyValue, readProperties, unknown, writeProperties } from "../../../provider/property-values";
 import {
   describePlatform,
   isSamePlatform,
@@ -22,7 +22,8 @@ const block = {
 const azure = { vaultName: "vault", keyName: "k8s", keyVersion: "0".repeat(32) };
 const inputs = { keyVersion: 1, keys: [{ version: 1, azure }], selfManaged: block };
 const of = (hosts: readonly string[]) =>
-  platformOf({ selfManaged: { ...block, hosts: hosts.map((address) => ({ name: address, address })) } }) ?? assert.fail();
+  platformOf({ selfManaged: { ...block, hosts: hosts.map((address) => ({ name: address, address })) } }) ??
+  assert.fail();
 
 describe("the platform selfManaged of a rollout", () => {
   it("good inputs => no problems, and a cluster that messages can name", () => {
@@ -37,7 +38,7 @@ describe("the platform selfManaged of a rollout", () => {
       platformProblems({ selfManaged: wrong }).map(({ path }) => path),
       ["selfManaged.hosts[0].address", "selfManaged.plugin.image"],
     );
-    const later = { ...block, hosts: [{ name: "cp1", address: unknown }] };
+    const later: PropertyValue = { ...block, hosts: [{ name: "cp1", address: unknown }] };
     assert.deepEqual(platformProblems({ selfManaged: later }), []);
     assert.equal(platformOf({ selfManaged: later }), undefined);
   });
@@ -45,7 +46,10 @@ describe("the platform selfManaged of a rollout", () => {
   it("a key in a file of this machine => refused at its place", () => {
     const local = { file: "/keys/1", keyId: "local-1" };
     const problems = rolloutProblems({ ...inputs, keys: [{ version: 1, local }] });
-    assert.deepEqual(problems.map(({ path }) => path), ["keys[0].local"]);
+    assert.deepEqual(
+      problems.map(({ path }) => path),
+      ["keys[0].local"],
+    );
     assert.match(problems[0]?.reason ?? "", /hosts of selfManaged do not have; use azure or aws/);
   });
 

@@ -4,6 +4,7 @@ import type { KmsEtcdError } from "../../../../core/errors";
 import { parseEncryptionConfig } from "../../../../rotation/adapters/hosts/encryption-config-file";
 import { fileHash } from "../../../../rotation/adapters/hosts/file-hash";
 import type { FleetHost } from "../../../../rotation/adapters/hosts/fleet-host";
+import { writeHostConfig } from "../../../../rotation/adapters/hosts/host-actions";
 import {
   hostSetUpNeed,
   missingKmsV1Gate,
@@ -14,7 +15,7 @@ import {
 import { parseManifest } from "../../../../rotation/adapters/hosts/manifest";
 import { fleetHost } from "./fleet-host";
 import { kubeadmManifest } from "./kubeadm-manifest";
-import { Killed, type MemoryDisk, memoryDisk, memoryHost, textOf } from "./memory-host";
+import { Killed, type MemoryDisk, memoryDisk, memoryHost, put, textOf } from "./memory-host";
 
 const layout = {
   manifestDirectory: "/etc/kubernetes/manifests",
@@ -116,6 +117,18 @@ describe("setting a host up", () => {
       (error: KmsEtcdError) => error.code === "blocked" && error.remedy?.includes("move it away") === true,
     );
     assert.equal(textOf(disk, manifestFile), kubeadmManifest);
+  });
+
+  it("the engine's own configuration, after an upgrade made the manifest anew => is put to use again", async () => {
+    const disk = memoryDisk({ [manifestFile]: kubeadmManifest });
+    await setUpHost(at(disk), version, undefined);
+    const config = parseEncryptionConfig(kmsV1Config);
+    await writeHostConfig(at(disk), fileHash(Buffer.from(plaintextConfigText)), config);
+    const written = textOf(disk, layout.encryptionConfigFile);
+    put(disk, manifestFile, Buffer.from(kubeadmManifest), 0o600);
+    await setUpHost(at(disk), "", undefined);
+    assert.equal(textOf(disk, layout.encryptionConfigFile), written);
+    assert.equal(await needOf(disk), undefined);
   });
 
   it("a configuration that the flag names and that is not there => said so", async () => {
