@@ -1,5 +1,6 @@
 /** How AKS encrypts a cluster's etcd, as it stands in the cluster's ARM body; and a body with other settings and nothing else changed. */
 import { parseAzureKeyId } from "../../../core/azure-key-id";
+import type { ArmBody } from "../azure/arm-client";
 
 /** The vault is reached from all networks, or through a private endpoint that AKS makes. */
 export type VaultNetwork = "Public" | "Private";
@@ -19,9 +20,6 @@ export type KmsSettings =
   | ({ readonly mode: "cmk" } & KeyInVault)
   /** KMS data encryption with a key of the platform's. */
   | { readonly mode: "pmk" };
-
-/** A JSON body of ARM's. What this file does not know stays in it. */
-export type ArmBody = Readonly<Record<string, unknown>>;
 
 /** An API version that every setting but KMS data encryption is stable in, and one that shows that too. */
 export const stableApiVersion = "2025-09-01";

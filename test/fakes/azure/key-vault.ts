@@ -15,7 +15,7 @@ export interface FakeVault {
   readonly host: string;
   readonly tenantId: string;
   readonly keys: VaultKeys;
-  grant(objectId: string, ...operations: readonly (KeyOperation | "get")[]): void;
+  grant(objectId: string, ...operations: readonly VaultOperation[]): void;
   revoke(objectId: string): void;
   /** Tokens that it has accepted so far count as expired from now on. */
   expireTokens(): void;

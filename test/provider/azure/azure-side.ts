@@ -1,10 +1,10 @@
 /** The provider with the real Azure SDKs, led to a fake of Azure by the connections that they open; and the engine's side of it. */
-import { createHttpHeaders, type HttpClient } from "@azure/core-rest-pipeline";
-import { Agent, request as send } from "undici";
+import { Agent } from "undici";
 import { startProvider } from "../../../provider/provider";
 import { createSdkClients } from "../../../rotation/adapters/azure/sdk-clients";
 import { startFakeAzure } from "../../fakes/azure/azure-cloud";
 import type { FakeVault } from "../../fakes/azure/key-vault";
+import { sdkHttpClient } from "../../fakes/azure/sdk-http-client";
 import { jsonAnswer } from "../../fakes/azure/wire";
 import { engineSide } from "../support/engine-side";
 import { simulatedEngine } from "../support/simulated-engine";
@@ -43,7 +43,7 @@ export async function azureSide() {
     ARM_CLIENT_ID: application.clientId,
     ARM_CLIENT_SECRET: "a-secret",
   };
-  const clients = createSdkClients(environment, { httpClient: httpClientOf(agent) });
+  const clients = createSdkClients(environment, { httpClient: sdkHttpClient(agent) });
   const side = await engineSide((engineAddress) =>
     startProvider({
       engineAddress,
@@ -65,23 +65,6 @@ export async function azureSide() {
       await side.close();
       await agent.close();
       await azure.close();
-    },
-  };
-}
-
-function httpClientOf(agent: Agent): HttpClient {
-  return {
-    async sendRequest(request) {
-      const { statusCode, headers, body } = await send(request.url, {
-        dispatcher: agent,
-        method: request.method,
-        headers: request.headers.toJSON(),
-        ...(typeof request.body === "string" ? { body: request.body } : {}),
-        ...(request.abortSignal === undefined ? {} : { signal: request.abortSignal }),
-      });
-      const received = createHttpHeaders();
-      for (const [name, value] of Object.entries(headers)) received.set(name, [value ?? ""].flat().join(", "));
-      return { request, status: statusCode, headers: received, bodyAsText: await body.text() };
     },
   };
 }

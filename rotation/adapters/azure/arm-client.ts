@@ -1,0 +1,182 @@
+/**
+ * Azure Resource Manager, for what no provider of Pulumi's can do: change some fields of a resource that somebody else may own. GET, merge, PUT
+ * with the ETag that was got, so that nobody's change in between is lost; and the operation that a PUT starts is followed to its end.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  bearerTokenAuthenticationPolicy,
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineFromOptions,
+  createPipelineRequest,
+  type PipelineResponse,
+} from "@azure/core-rest-pipeline";
+import { KmsEtcdError } from "../../../core/errors";
+import type { AzureCloud } from "./azure-cloud";
+import { azureFailure } from "./azure-failure";
+import type { CallOptions, createCredential } from "./credential";
+
+/** A JSON body of ARM's. */
+export type ArmBody = Readonly<Record<string, unknown>>;
+
+export interface ArmClient {
+  /** Undefined when there is no such resource. */
+  get(id: string, apiVersion: string, signal: AbortSignal): Promise<ArmBody | undefined>;
+  /**
+   * Makes the resource what `change` makes of it, and gives it back when ARM has finished. Waits while another operation is under way, and
+   * asks `change` again when somebody else was faster; nothing is sent when it gives back what it got. Idempotent if `change` is.
+   */
+  update(
+    id: string,
+    apiVersion: string,
+    change: (body: ArmBody) => ArmBody,
+    signal: AbortSignal,
+    onProgress?: (message: string) => void,
+  ): Promise<ArmBody>;
+}
+
+/** What ARM has answered, kept as the cause of an error. */
+export interface ArmProblem {
+  readonly status: number;
+  readonly code: string;
+}
+
+/** The code in ARM's answer, for errors of this client that have one. */
+export function armCodeOf(thrown: unknown): string | undefined {
+  const cause = (thrown as { cause?: Partial<ArmProblem> } | undefined)?.cause;
+  return typeof cause?.code === "string" && typeof cause.status === "number" ? cause.code : undefined;
+}
+
+/** Between two looks at an operation, where ARM does not say when to come back. */
+const defaultPauseMs = 10_000;
+/** Another operation is under way on the resource. */
+const busyCodes: ReadonlySet<string> = new Set([
+  "OperationNotAllowed",
+  "AnotherOperationInProgress",
+  "OperationPreempted",
+]);
+/** A resource that is busy, or that somebody else keeps changing. */
+const mostTries = 60;
+
+export function createArmClient(
+  credential: ReturnType<typeof createCredential>,
+  cloud: AzureCloud,
+  calls: CallOptions,
+  pauseMs = defaultPauseMs,
+): ArmClient {
+  const pipeline = createPipelineFromOptions({});
+  pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: `${cloud.resourceManager}/.default` }));
+  const client = calls.httpClient ?? createDefaultHttpClient();
+
+  async function send(
+    method: "GET" | "PUT",
+    url: string,
+    signal: AbortSignal,
+    more: { readonly body?: ArmBody; readonly ifMatch?: string } = {},
+  ): Promise<PipelineResponse> {
+    const headers = createHttpHeaders({
+      ...(more.body === undefined ? {} : { "content-type": "application/json" }),
+      ...(more.ifMatch === undefined ? {} : { "if-match": more.ifMatch }),
+    });
+    const body = more.body === undefined ? {} : { body: JSON.stringify(more.body) };
+    try {
+      return await pipeline.sendRequest(
+        client,
+        createPipelineRequest({ url, method, headers, abortSignal: signal, ...body }),
+      );
+    } catch (thrown) {
+      throw azureFailure(thrown, "Azure Resource Manager");
+    }
+  }
+
+  const urlOf = (id: string, apiVersion: string) => `${cloud.resourceManager}${id}?api-version=${apiVersion}`;
+
+  async function get(id: string, apiVersion: string, signal: AbortSignal): Promise<ArmBody | undefined> {
+    const response = await send("GET", urlOf(id, apiVersion), signal);
+    if (response.status === 404) return undefined;
+    if (response.status !== 200) throw armError(response, id);
+    return bodyOf(response);
+  }
+
+  /** To the end of the operation that `response` has begun. */
+  async function follow(id: string, response: PipelineResponse, signal: AbortSignal): Promise<void> {
+    const address = response.headers.get("azure-asyncoperation") ?? response.headers.get("location");
+    if (address === undefined) return;
+    for (let last = response; ; ) {
+      await pause(pauseOf(last, pauseMs), signal);
+      last = await send("GET", address, signal);
+      if (last.status >= 400) throw armError(last, id);
+      const body = bodyOf(last);
+      const status = body["status"];
+      if (status === "Succeeded" || (status === undefined && last.status === 200)) return;
+      if (status === "Failed" || status === "Canceled") throw armError(last, id);
+    }
+  }
+
+  return {
+    get,
+    async update(id, apiVersion, change, signal, onProgress = () => undefined) {
+      for (let tries = 1; ; tries += 1) {
+        const found = await get(id, apiVersion, signal);
+        if (found === undefined) throw new KmsEtcdError("not-found", `${id} is not there`);
+        const wanted = change(found);
+        if (wanted === found) return found;
+        const eTag = found["eTag"] ?? found["etag"];
+        const ifMatch = typeof eTag === "string" ? { ifMatch: eTag } : {};
+        const response = await send("PUT", urlOf(id, apiVersion), signal, { body: wanted, ...ifMatch });
+        if (response.status < 300) {
+          await follow(id, response, signal);
+          return (await get(id, apiVersion, signal)) ?? wanted;
+        }
+        const refusal = armError(response, id);
+        const isBusy = response.status === 412 || busyCodes.has(armCodeOf(refusal) ?? "");
+        if (!isBusy || tries === mostTries) throw refusal;
+        onProgress(`waiting: ${refusal.message}`);
+        // Somebody else's change is there already; another operation takes its time.
+        if (response.status !== 412) await pause(pauseOf(response, pauseMs), signal);
+      }
+    },
+  };
+}
+
+function bodyOf(response: PipelineResponse): ArmBody {
+  const text = response.bodyAsText ?? "";
+  const value: unknown = text === "" ? {} : JSON.parse(text);
+  return typeof value === "object" && value !== null ? (value as ArmBody) : {};
+}
+
+/** ARM's own code and words: `{error: {code, message}}`, or without the `error` around it. */
+function armError(response: PipelineResponse, id: string): KmsEtcdError {
+  let body: ArmBody = {};
+  try {
+    body = bodyOf(response);
+  } catch {
+    // A gateway's page in between; the status has to do.
+  }
+  const error = typeof body["error"] === "object" && body["error"] !== null ? (body["error"] as ArmBody) : body;
+  const code = typeof error["code"] === "string" ? error["code"] : String(response.status);
+  const message = typeof error["message"] === "string" ? error["message"] : "";
+  const cause: ArmProblem = { status: response.status, code };
+  const kind =
+    response.status === 401 || response.status === 403
+      ? "permission-denied"
+      : response.status === 404
+        ? "not-found"
+        : response.status === 409 || response.status === 412
+          ? "conflict"
+          : response.status === 429
+            ? "throttled"
+            : "invalid-input";
+  return new KmsEtcdError(kind, `Azure refuses to change ${id}: ${code}: ${message}`, { cause });
+}
+
+function pauseOf(response: PipelineResponse, otherwise: number): number {
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) ? seconds * 1_000 : otherwise;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch((cause: unknown) => {
+    throw new KmsEtcdError("cancelled", "stopped while waiting for Azure", { cause });
+  });
+}

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { Agent } from "undici";
+import {
+  dataEncryptionApiVersion,
+  kmsSettingsOf,
+  stableApiVersion,
+  withKmsSettings,
+} from "../../../../rotation/adapters/aks/kms-settings";
+import {
+  type ArmBody,
+  type ArmClient,
+  armCodeOf,
+  createArmClient,
+} from "../../../../rotation/adapters/azure/arm-client";
+import { azureCloud } from "../../../../rotation/adapters/azure/azure-cloud";
+import { createCredential } from "../../../../rotation/adapters/azure/credential";
+import { type ArmRequests, armRequests } from "../../../fakes/arm/arm-requests";
+import { type FakeArm, startFakeArm } from "../../../fakes/arm/fake-arm";
+import { roles } from "../../../fakes/arm/roles";
+import { type JsonObject, textAt } from "../../../fakes/arm/shape";
+import { sdkHttpClient } from "../../../fakes/azure/sdk-http-client";
+
+describe("our ARM client, with the real Azure SDK, on the fake ARM", function () {
+  this.timeout(60_000);
+  let fake: FakeArm;
+  let arm: ArmRequests;
+  let agent: Agent;
+  let client: ArmClient;
+  let group: string;
+  let identity: string;
+  let principalId: string;
+  const never = new AbortController().signal;
+
+  before(async () => {
+    fake = await startFakeArm({ secondOpinion: "cached" });
+    arm = armRequests(fake);
+    agent = new Agent({ connect: fake.azure.connect });
+    const environment = fake.credentials();
+    const calls = { httpClient: sdkHttpClient(agent) };
+    const cloud = azureCloud(environment);
+    client = createArmClient(createCredential(environment, cloud, calls), cloud, calls, 50);
+    group = await arm.group();
+    identity = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kms`;
+    const { body } = await arm.put(identity, "2023-01-31", { location: "westeurope" });
+    principalId = textAt(body, "properties", "principalId");
+  });
+  after(async () => {
+    await agent.close();
+    await arm.close();
+    await fake.close();
+  });
+
+  async function cluster(name: string): Promise<string> {
+    const id = `${group}/providers/Microsoft.ContainerService/managedClusters/${name}`;
+    const body: JsonObject = {
+      location: "westeurope",
+      tags: { team: "platform" },
+      identity: { type: "UserAssigned", userAssignedIdentities: { [identity]: {} } },
+      properties: {
+        dnsPrefix: "kms",
+        kubernetesVersion: "1.34",
+        agentPoolProfiles: [{ name: "system", mode: "System", count: 1, vmSize: "Standard_D2s_v5" }],
+        securityProfile: { imageCleaner: { enabled: true, intervalHours: 48 } },
+      },
+    };
+    const { status, message } = await arm.put(id, stableApiVersion, body);
+    assert.equal(status, 200, message);
+    return id;
+  }
+
+  async function vaultKey(name: string, granted: boolean): Promise<string> {
+    const id = `${group}/providers/Microsoft.KeyVault/vaults/${name}`;
+    const properties = {
+      tenantId: fake.tenantId,
+      sku: { family: "A", name: "standard" },
+      enableRbacAuthorization: true,
+    };
+    await arm.put(id, "2024-11-01", { location: "westeurope", properties });
+    if (granted) fake.arm.access.grant(principalId, roles.keyVaultCryptoUser, id);
+    const { body } = await arm.put(`${id}/keys/etcd`, "2024-11-01", { properties: { kty: "RSA" } });
+    return textAt(body, "properties", "keyUriWithVersion");
+  }
+
+  const at = (body: ArmBody, ...names: string[]) => textAt(body as JsonObject, ...names);
+
+  it("KMS settings => set, the operation followed to its end, and everything else as it was", async () => {
+    const id = await cluster("whole");
+    const keyId = await vaultKey("armclient1", true);
+    const before = (await client.get(id, stableApiVersion, never)) ?? assert.fail();
+    fake.arm.operations.durationMs = 100;
+    const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+    const after = await client.update(id, stableApiVersion, (body) => withKmsSettings(body, settings), never);
+    fake.arm.operations.durationMs = 0;
+    assert.equal(at(after, "properties", "provisioningState"), "Succeeded");
+    assert.deepEqual(kmsSettingsOf((await client.get(id, dataEncryptionApiVersion, never)) ?? {}), settings);
+    const others = (body: ArmBody) => {
+      const { securityProfile, ...properties } = body["properties"] as Record<string, unknown>;
+      const { azureKeyVaultKms: _kms, ...profile } = securityProfile as Record<string, unknown>;
+      return { ...body, eTag: "", systemData: "", properties: { ...properties, securityProfile: profile } };
+    };
+    assert.deepEqual(others(after), others(before));
+  });
+
+  it("a change that changes nothing => nothing is sent", async () => {
+    const id = await cluster("same");
+    const puts = () => fake.azure.requests.filter(({ method }) => method === "PUT").length;
+    const before = puts();
+    await client.update(id, stableApiVersion, (body) => body, never);
+    assert.equal(puts(), before);
+  });
+
+  it("somebody else is faster between GET and PUT => their change stays, and ours comes on top of it", async () => {
+    const id = await cluster("raced");
+    const keyId = await vaultKey("armclient2", true);
+    let first = true;
+    const updates: Promise<unknown>[] = [];
+    const after = await client.update(
+      id,
+      stableApiVersion,
+      (body) => {
+        // Their ETag is taken by the time that ours arrives.
+        const mine = first ? { ...body, eTag: '"someone-elses"' } : body;
+        if (first) updates.push(arm.put(id, stableApiVersion, { ...(body as JsonObject), tags: { team: "other" } }));
+        first = false;
+        return withKmsSettings(mine, { mode: "legacy", keyId, networkAccess: "Public" });
+      },
+      never,
+    );
+    await Promise.all(updates);
+    assert.equal(at(after, "tags", "team"), "other");
+    assert.equal(at(after, "properties", "securityProfile", "azureKeyVaultKms", "keyId"), keyId);
+  });
+
+  it("another operation is under way => it waits, says so, and then does its own", async () => {
+    const id = await cluster("busy");
+    const keyId = await vaultKey("armclient3", true);
+    const body = (await client.get(id, stableApiVersion, never)) as JsonObject;
+    fake.arm.operations.durationMs = 300;
+    await arm.ask("PUT", id, stableApiVersion, { body: { ...body, tags: { team: "busy" } } });
+    const said: string[] = [];
+    const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+    const after = await client.update(
+      id,
+      stableApiVersion,
+      (found) => withKmsSettings(found, settings),
+      never,
+      (message) => said.push(message),
+    );
+    fake.arm.operations.durationMs = 0;
+    assert.match(said.join(), /OperationNotAllowed/);
+    assert.deepEqual([at(after, "tags", "team"), kmsSettingsOf(after).mode], ["busy", "legacy"]);
+  });
+
+  it("the identity has no access to the key => AKS's own code and words, by which a caller can tell a grant that is on its way", async () => {
+    const id = await cluster("denied");
+    const keyId = await vaultKey("armclient4", false);
+    await assert.rejects(
+      client.update(
+        id,
+        stableApiVersion,
+        (body) => withKmsSettings(body, { mode: "legacy", keyId, networkAccess: "Public" }),
+        never,
+      ),
+      (thrown: unknown) => {
+        assert.match(String(armCodeOf(thrown)), /AzureKeyVaultKmsValidateIdentityPermission/);
+        assert.match((thrown as Error).message, new RegExp(id.split("/").at(-1) ?? ""));
+        return true;
+      },
+    );
+  });
+
+  it("no such cluster => get says so by nothing, update by an error; ^C => stops", async () => {
+    const id = `${group}/providers/Microsoft.ContainerService/managedClusters/none`;
+    assert.equal(await client.get(id, stableApiVersion, never), undefined);
+    await assert.rejects(
+      client.update(id, stableApiVersion, (body) => body, never),
+      /is not there/,
+    );
+    const stopped = AbortSignal.abort();
+    await assert.rejects(client.get(id, stableApiVersion, stopped), /stopped while asking for Azure Resource Manager/);
+  });
+});
