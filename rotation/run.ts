@@ -357,9 +357,13 @@ function createRun(options: RotationOptions, clock: Clock) {
         for (const write of action.writes) {
           await ports.writeConfig(write);
           written.add(write.server);
+          // A server in trouble gets its full time with the new file: others wait for it.
+          troubleSince.delete(write.server);
         }
         return;
       case "restart":
+        // For a server that was in trouble before it counts from here on.
+        troubleSince.delete(action.server);
         return ports.restart(action.server);
       case "setUp":
         return ports.setUp?.(action.server);

@@ -95,13 +95,11 @@ export const everyServerIsReady: Rule = (situation) => {
 export const noServerStaysAway: Rule = ({ observed }) => {
   const troubled = observed.servers.filter((server) => trouble(server) !== undefined);
   if (troubled.length === 0) return undefined;
+  const gate = observed.setbacks.find((setback) => setback.kind === "notLoaded");
+  const away = troubled.map((server) => [`${server.name}: ${trouble(server) ?? ""}`, server.fileProblem?.reason]);
   return blocked(
     RotationStage.Plugin,
-    troubled
-      .map((server) =>
-        [`${server.name}: ${trouble(server) ?? ""}`, server.fileProblem?.reason].filter(Boolean).join("; "),
-      )
-      .join("; "),
+    [gate?.reason, ...away.flat()].filter(Boolean).join("; "),
     troubled.every((server) => server.unreachable !== undefined && server.file === undefined)
       ? `bring ${names(troubled)} back, or take it out of the list of servers if it is gone for good; then run again`
       : `bring ${names(troubled)} back (its API server's log says what it lacks), then run again`,

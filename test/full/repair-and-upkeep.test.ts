@@ -13,7 +13,7 @@ import { retirementLook } from "../../rotation/retirement-look";
 import { assertAllThere } from "../e2e/support/disturbed-rotation";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
-const impatient = { ...defaultLimits, ready: 8_000 };
+const impatient = { ...defaultLimits, ready: 45_000 };
 
 describe("files that servers cannot use, snapshots, retired keys and etcd's history, on a real control plane", function () {
   this.timeout(15 * 60_000);
@@ -63,7 +63,10 @@ describe("files that servers cannot use, snapshots, retired keys and etcd's hist
     await untilRestarted(0, pid);
     const outcome = await cluster.rotate(2, { limits: impatient });
     assert.equal(outcome.kind, "blocked", cluster.log.slice(-30).join("\n"));
-    assert.match(`${outcome.reason}\n${cluster.log.slice(-25).join("\n")}`, /^cp1 did not become ready with sha256:[0-9a-f]{64}: .*kms-providers/);
+    assert.match(
+      `${outcome.reason}\n${cluster.log.slice(-25).join("\n")}`,
+      /^cp1 did not become ready with sha256:[0-9a-f]{64}: .*kms-providers/,
+    );
     assert.equal(fileHash(0), before, "the file from before is back");
     assert.equal(await loadedHash(0), before, "and the server runs it");
     writeFileSync(manifest, good);

@@ -146,8 +146,13 @@ async function firstTrouble(
     if (fault === "crash") (cluster.hosts[1] as { downUntil: number }).downUntil = cluster.clock.now() + 40_000;
     if (fault === "spoilt") (cluster.hosts[1] as { garbage: string | undefined }).garbage = "sha256:00";
     if (fault === "restoredMeanwhile") {
-      cluster.faults.strike = { after: cluster.effects() + Math.floor(random() * 14), work: cluster.snapshot() };
+      cluster.faults.strike = {
+        after: cluster.effects() + Math.floor(random() * 18),
+        work: cluster.snapshot(),
+        onLook: true,
+      };
       const first = await go(2);
+      // The sharper eye is the cluster's own: a server must not let go of what a restored backup needs.
       const lost = [...cluster.objects.values()].filter((object) => object.keyId !== "local-2");
       if (first.kind === "done" && cluster.faults.strike === undefined && lost.length > 0)
         return "said done, but it is not";

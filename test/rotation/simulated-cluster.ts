@@ -109,8 +109,8 @@ export function simulateCluster(options: SimulationOptions) {
     killAfter: Number.POSITIVE_INFINITY,
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
-    /** Something that happens to the cluster once the engine has had so many effects, while it works. */
-    strike: undefined as { readonly after: number; readonly work: () => void } | undefined,
+    /** Something that happens to the cluster once the engine has had so many effects: right after one, or after a look. */
+    strike: undefined as { readonly after: number; readonly work: () => void; readonly onLook?: boolean } | undefined,
   };
   /** Objects that a restored backup brought: nobody could read them, and the engine is asked to change that. */
   const restored = new Set<string>();
@@ -118,6 +118,8 @@ export function simulateCluster(options: SimulationOptions) {
   let effects = 0;
   let restarts = 0;
   let raftIndex = 1;
+  /** Whether the engine has looked since etcd was restored: from then on it can know. */
+  let looked = true;
 
   const hosts: SimulatedHost[] = Array.from({ length: options.hosts }, (_, index) => ({
     name: `cp${index + 1}`,
@@ -207,6 +209,7 @@ export function simulateCluster(options: SimulationOptions) {
     objects.set(name, { provider, keyId, version: (version += 1) });
     restored.add(name);
     raftIndex = 1;
+    looked = false;
   }
 
   /** A snapshot of everything stored, and its restore, after which etcd's log begins anew while its revision goes on. */
@@ -253,6 +256,11 @@ export function simulateCluster(options: SimulationOptions) {
   /** Invariant 10: one server lets go first; the others follow when everything was read through one that has. */
   function checkPrune(target: SimulatedHost, next: EncryptionConfiguration): void {
     const wanted = readersOf(listFor(next));
+    const present = readersOf(listFor(target.config));
+    for (const [name, { provider }] of objects) {
+      if (looked && target.garbage === undefined && present.has(provider) && !wanted.has(provider))
+        broken(`invariant 2: ${target.name} lets go of ${provider}, which ${name} needs since a restore`);
+    }
     if ([...readersOf(listFor(target.config))].every((id) => wanted.has(id))) return;
     const done = hosts.filter(
       (other) => other !== target && [...readersOf(listFor(other.config))].every((id) => wanted.has(id)),
@@ -340,6 +348,14 @@ export function simulateCluster(options: SimulationOptions) {
     } else store(name, writer(through), keyIdFor(through), `client through ${through.name}`);
   }
 
+  /** Right after an effect, or right after a look. */
+  function strikeIfDue(): void {
+    const { strike } = faults;
+    if (strike === undefined || effects < strike.after) return;
+    faults.strike = undefined;
+    strike.work();
+  }
+
   /** One effect of the engine; a kill happens right before or right after it. */
   async function effect<T>(what: string, work: () => T): Promise<T> {
     effects += 1;
@@ -347,11 +363,7 @@ export function simulateCluster(options: SimulationOptions) {
     log.push(`${now} engine: ${what}`);
     advance(1_000);
     const result = work();
-    const { strike } = faults;
-    if (strike !== undefined && effects >= strike.after) {
-      faults.strike = undefined;
-      strike.work();
-    }
+    if (faults.strike?.onLook !== true) strikeIfDue();
     if (effects > faults.killAfter) throw new Killed(`killed after ${what}`);
     return result;
   }
@@ -372,6 +384,7 @@ export function simulateCluster(options: SimulationOptions) {
   const fleet: Fleet = {
     async observe(): Promise<FleetObservation> {
       advance(1_000);
+      looked = true;
       return {
         unlistedServers: [...unlisted],
         discovery: "simulated",
@@ -494,7 +507,8 @@ export function simulateCluster(options: SimulationOptions) {
       effect(`restart ${server}`, () => {
         const target = host(server);
         const othersAway = hosts.filter((other) => other !== target && !up(other));
-        if (up(target) && othersAway.length > 0)
+        // A server that is of no use to anybody may restart: that is how a cluster of which none is ready is repaired.
+        if (up(target) && notReady(target) === undefined && othersAway.length > 0)
           broken(`invariant 3: ${server} restarts while ${othersAway.map((other) => other.name).join(", ")} is away`);
         restarts += 1;
         target.restartRequestedAt = now;
@@ -529,6 +543,7 @@ export function simulateCluster(options: SimulationOptions) {
         counts.set(id, { key, objects: (counts.get(id)?.objects ?? 0) + 1 });
       }
       advance(1_000);
+      strikeIfDue();
       return {
         method: "etcd",
         startedAt,

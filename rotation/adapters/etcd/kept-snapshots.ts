@@ -26,8 +26,9 @@ export async function keepSnapshot(
 ): Promise<TakenSnapshot> {
   const position = await etcdPosition(etcd, signal);
   const takenAt = new Date();
-  const counted = await countAll();
   const prefix = `etcd-${position.clusterId}-`;
+  await prepare(directory, prefix);
+  const counted = await countAll();
   const snapshot = `${prefix}${position.revision}-${takenAt.toISOString().replace(/[-:]|\.\d+/g, "")}.db`;
   const recordOf = (saved: SavedSnapshot): SnapshotRecord => ({
     formatVersion: 1,
@@ -39,7 +40,6 @@ export async function keepSnapshot(
     needs: snapshotNeeds(counted.keys, writers),
     unknown: counted.unknown,
   });
-  await prepare(directory, prefix);
   const saved = await saveSnapshot(
     etcd,
     join(directory, snapshot),
