@@ -36,5 +36,6 @@ export async function retirementLook(
   }
   const { targets } = situationOf(observed, goal, endpointOf);
   const proof = await stored.measure(targets, serverStates(observed.servers), nothing, signal);
-  return { observed: { ...observed, stored: proof }, goal, endpointOf, snapshots };
+  const etcd = await stored.position?.(signal);
+  return { observed: { ...observed, stored: proof, ...(etcd && { etcd }) }, goal, endpointOf, snapshots };
 }

@@ -20,7 +20,7 @@ export interface RetireRequest extends LookContext {
   readonly version: number;
 }
 
-/** Throws `blocked` with everything that needs the key. */
+/** What needs the key, or another engine at work, is said and makes it `Blocked`. */
 export async function retireCommand(request: RetireRequest): Promise<ExitCode> {
   const { cluster, settings, version, terminal, signal } = request;
   const target: Target = await targetOf(cluster, settings, undefined, RotationStage.Prune, request);
@@ -31,9 +31,16 @@ export async function retireCommand(request: RetireRequest): Promise<ExitCode> {
     await retireKeys(keyCustodies, [key], view, (message) => terminal.print(message), working);
   };
   const onEvent = (_kind: string, message: string) => terminal.say(message);
-  if (cluster.alone === undefined) await work(signal);
-  else await withEngineLease({ ...cluster.alone, signal, onEvent }, work);
-  return ExitCode.Ok;
+  try {
+    if (cluster.alone === undefined) await work(signal);
+    else await withEngineLease({ ...cluster.alone, signal, onEvent }, work);
+    return ExitCode.Ok;
+  } catch (thrown) {
+    if (!(thrown instanceof KmsEtcdError) || (thrown.code !== "blocked" && thrown.code !== "conflict")) throw thrown;
+    terminal.say(`error: ${thrown.message}`);
+    if (thrown.remedy !== undefined) terminal.say(`remedy: ${thrown.remedy}`);
+    return ExitCode.Blocked;
+  }
 }
 
 /** Needs no cluster that answers: it is what a restored backup may need first. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Fleet } from "../../../rotation/fleet";
 import { manualClock } from "../manual-clock";
@@ -364,5 +364,19 @@ describe("kms-etcd on a simulated cluster", function () {
       assert.equal(code, 2);
       assert.match(stderr, /^error: the target is "7"; write a declared key version \(1, 2\), or identity/);
     });
+  });
+
+  it("retire and reinstate => refused with what needs the key, done where nothing does, and taken back", async () => {
+    await at("rotate", "1");
+    const needed = await at("retire", "1");
+    assert.equal(needed.code, 4);
+    assert.match(needed.stderr, /key version 1 is not retired: it is the key that encrypts/);
+    await at("rotate", "2");
+    const retired = await at("retire", "1");
+    assert.deepEqual([retired.code, existsSync(cli.keyFile(1))], [0, false], retired.stderr);
+    assert.match(retired.stdout, /^key version 1 \(local key local-[0-9a-f]{32}\) is retired$/m);
+    assert.equal((await at("status")).code, 0, "a retired version stays declared");
+    const back = await at("reinstate", "1");
+    assert.deepEqual([back.code, existsSync(cli.keyFile(1))], [0, true]);
   });
 });
