@@ -27,7 +27,7 @@ module.exports = {
     { name: "aws-sdk-in-one-folder", severity: "error", from: { pathNot: "^(plugin-server/providers/aws-kms|test|rotation/adapters/aws)/" }, to: { path: "node_modules/@aws-sdk/" } },
     { name: "ssh-in-one-folder", severity: "error", from: { pathNot: "^(rotation/adapters/ssh|test)/" }, to: { path: "node_modules/ssh2/" } },
     { name: "processes-only-in-adapters-and-tools", severity: "error", from: { path: "^(core|rotation|provider|components|plugin-server)/", pathNot: "^rotation/(adapters|cli)|^plugin-server/image" }, to: { path: "^(node:)?child_process$" } },
-    { name: "no-dev-dependencies-in-the-product", severity: "error", from: { path: "^(core|rotation|provider|components|plugin-server)/", pathNot: "^plugin-server/image" }, to: { dependencyTypes: ["npm-dev"], pathNot: "node_modules/(@pulumi/(pulumi|azure-native|docker-build)|@types|google-protobuf)/" } },
+    { name: "no-dev-dependencies-in-the-product", severity: "error", from: { path: "^(core|rotation|provider|components|plugin-server)/", pathNot: "^plugin-server/image" }, to: { dependencyTypes: ["npm-dev"], pathNot: "node_modules/(@pulumi/(pulumi|aws|azure-native|docker-build)|@types|google-protobuf)/" } },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -6,6 +6,7 @@ import {
   stableApiVersion,
   withKmsSettings,
 } from "../../../../rotation/adapters/aks/kms-settings";
+import { managedCluster } from "../../../../rotation/adapters/aks/managed-cluster";
 import {
   type ArmBody,
   type ArmClient,
@@ -167,6 +168,46 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
         return true;
       },
     );
+  });
+
+  describe("a cluster of AKS", () => {
+    const limits = { spreadMs: 10_000, pauseMs: 50 };
+
+    it("the grant arrives late => set asks again until AKS sees it; the settings are there afterwards", async () => {
+      const id = await cluster("late");
+      const keyId = await vaultKey("armclient5", false);
+      const aks = managedCluster(client, id, limits);
+      const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+      const said: string[] = [];
+      await aks.set(settings, never, (message) => {
+        said.push(message);
+        const vault = `${group}/providers/Microsoft.KeyVault/vaults/armclient5`;
+        fake.arm.access.grant(principalId, roles.keyVaultCryptoUser, vault);
+      });
+      assert.match(said.join(), /waiting until AKS sees that the cluster's identity may use the key/);
+      assert.deepEqual(await aks.observe(never), { provisioningState: "Succeeded", kms: settings });
+      await aks.set({ mode: "off" }, never, () => undefined);
+      assert.deepEqual((await aks.observe(never)).kms, { mode: "off" });
+    });
+
+    it("the grant never arrives => AKS's own words when the time is over", async () => {
+      const id = await cluster("never");
+      const keyId = await vaultKey("armclient6", false);
+      const aks = managedCluster(client, id, { spreadMs: 200, pauseMs: 50 });
+      const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+      await assert.rejects(
+        aks.set(settings, never, () => undefined),
+        /AzureKeyVaultKmsValidateIdentityPermission/,
+      );
+    });
+
+    it("a cluster that is not there => named, with the command that prints ids", async () => {
+      const none = `${group}/providers/Microsoft.ContainerService/managedClusters/none`;
+      await assert.rejects(
+        managedCluster(client, none, limits).observe(never),
+        /there is no cluster .*managedClusters\/none/,
+      );
+    });
   });
 
   it("no such cluster => get says so by nothing, update by an error; ^C => stops", async () => {
