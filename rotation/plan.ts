@@ -15,6 +15,7 @@ import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
 import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "./rewrite-forecast";
 import { isPruned } from "./rules/writer-rules";
+import { noWayToEtcd } from "./run";
 import { settledSince } from "./settled";
 import { type EndpointOf, situationOf } from "./situation";
 import type { RewriteOutlook, StoredObjects } from "./stored-objects";
@@ -83,6 +84,11 @@ export async function planRotation(options: {
   const endpointOf = fleet.endpoint.bind(fleet);
   const { present, unmeasured } = await presentState(bare, goal, options.stored);
   const plan = await withOutlook(foretell(present, goal, endpointOf));
+  const wish = wishWithoutEtcd(goal, options.stored);
+  if (wish !== undefined && plan.blocked === undefined && plan.changes) {
+    const { message: reason, remedy = "" } = noWayToEtcd(wish);
+    return { ...plan, blocked: { reason, remedy } };
+  }
   if (unmeasured === undefined) return plan;
   const reason = `what is stored could not be looked at: ${unmeasured}`;
   return { ...plan, blocked: plan.blocked ?? { reason, remedy: "mend it first: a run would stop there too" } };
@@ -140,6 +146,12 @@ function asConfigured(situation: ReturnType<typeof situationOf>, counted: Stored
     return key === undefined ? entry : { ...entry, unknown: 0, keys: [{ key, objects: entry.objects }] };
   });
   return { ...counted, resources };
+}
+
+/** What is asked of etcd where there is no way to it: a run would find out behind WRITE, so it is said now. */
+function wishWithoutEtcd({ etcdSnapshot, compact }: Goal, stored: StoredObjects): string | undefined {
+  if (etcdSnapshot !== undefined && stored.snapshot === undefined) return "etcdSnapshot";
+  return compact !== undefined && stored.compact === undefined ? "compactAfterPrune" : undefined;
 }
 
 /** The plan from an observation: pure. */

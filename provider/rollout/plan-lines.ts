@@ -22,8 +22,20 @@ export function planLines(plan: RotationPlan, inputs: RolloutInputs): readonly s
       `${stage}: ${purpose(stage, key, inputs.target === 0)}`,
       ...(planned === undefined ? [] : costs(planned)),
       ...(stage === RotationStage.Rewrite ? rewriteCosts(plan) : []),
+      ...(stage === RotationStage.Prune ? upkeepParts(inputs) : []),
     ].join("; ");
   });
+}
+
+/** What is done before and after PRUNE, on request. */
+function upkeepParts({ goal }: RolloutInputs): readonly string[] {
+  const { etcdSnapshot, compact, retire = [] } = goal;
+  const versions = retire.map(({ version }) => version).join(", ");
+  return [
+    ...(etcdSnapshot === undefined ? [] : [`before it a snapshot of etcd is kept in ${etcdSnapshot.directory}`]),
+    ...(compact === undefined ? [] : ["then etcd forgets what was overwritten, and its members are defragmented"]),
+    ...(versions === "" ? [] : [`then the key of version ${versions} is retired`]),
+  ];
 }
 
 /** Counts and the names of webhooks; objects' names would stay in the state. */

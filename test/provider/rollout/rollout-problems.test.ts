@@ -20,6 +20,11 @@ describe("inputs of an EncryptionRollout", () => {
       advanceTo: "Read",
       limits: { reloadSeconds: 30 },
       resources: ["secrets"],
+      etcdSnapshot: { directory: "/var/backups/etcd" },
+      compactAfterPrune: true,
+      withoutLease: false,
+      retireKeyVersions: [1],
+      policy: { minimumKeptVersions: 1, maximumKeyAgeDays: 90 },
     };
     assert.deepEqual(problems(all), []);
     const clouds = [
@@ -34,6 +39,32 @@ describe("inputs of an EncryptionRollout", () => {
 
   const bad: readonly (readonly [string, Properties, RegExp])[] = [
     ["keyVersion 0", { keyVersion: 0 }, /^keyVersion is 0; write a whole number, 1 or greater/],
+    [
+      "a snapshot directory that is relative",
+      { etcdSnapshot: { directory: "snapshots" } },
+      /^etcdSnapshot\.directory is no absolute path/,
+    ],
+    ["a flag that is none", { compactAfterPrune: "yes" }, /^compactAfterPrune is "yes"; write true or false/],
+    [
+      "retiring the key that encrypts",
+      { retireKeyVersions: [2] },
+      /^retireKeyVersions\[0\] is 2, the version that encrypts/,
+    ],
+    [
+      "retiring what is not declared",
+      { retireKeyVersions: [7] },
+      /^retireKeyVersions\[0\] is 7, which is not declared/,
+    ],
+    [
+      "an age without a time",
+      { policy: { maximumKeyAgeDays: 30 } },
+      /^policy\.maximumKeyAgeDays cannot be kept: .*createdAt/,
+    ],
+    [
+      "too few versions",
+      { retireKeyVersions: [1], policy: { minimumKeptVersions: 2 } },
+      /^policy\.minimumKeptVersions is 2, but only 1/,
+    ],
     [
       "a version that is not declared",
       { keyVersion: 3 },
