@@ -11,6 +11,8 @@ import { startControlPlane } from "../../control-plane/start-control-plane";
 import { apiServerPodName, etcdHostName, etcdPodName, stateLayout } from "../../control-plane/state-layout";
 import { cleanControlPlane } from "../../control-plane/stop-control-plane";
 import type { LocalControlPlane } from "../../core/local-control-plane";
+import { etcdConnections } from "../../rotation/adapters/etcd/etcd-connections";
+import { compactEtcd, memberStatus } from "../../rotation/adapters/etcd/etcd-maintenance";
 import { createLocalFleet } from "../../rotation/adapters/hosts/local-fleet";
 import type { ApiServerAddress } from "../../rotation/adapters/kubernetes/api-client";
 import type { Dataset } from "./dataset";
@@ -85,6 +87,8 @@ function keyChanger(controlPlane: LocalControlPlane, fleet: ReturnType<typeof cr
   // Older ones stay: a measurement that takes a sample leaves objects with them.
   const keys: { readonly name: string; readonly secret: string }[] = [];
   return async (): Promise<string> => {
+    // What earlier measurements have overwritten would fill etcd: API servers compact every five minutes only.
+    await compact(controlPlane);
     keys.unshift({ name: `k${keys.length + 1}`, secret: randomBytes(32).toString("base64") });
     const signal = new AbortController().signal;
     const providers = [{ kind: "secretbox" as const, keys: [...keys] }, { kind: "identity" as const }];
@@ -103,6 +107,16 @@ function keyChanger(controlPlane: LocalControlPlane, fleet: ReturnType<typeof cr
     }
     return `secretbox/${keys[0]?.name ?? ""}`;
   };
+}
+
+async function compact({ etcd: { endpoints, client } }: LocalControlPlane): Promise<void> {
+  const read = (file: string) => readFileSync(file, "utf8");
+  const tls = { ca: read(client.caFile), cert: read(client.certFile), key: read(client.keyFile) };
+  const etcd = etcdConnections({ endpoints, tls });
+  const signal = new AbortController().signal;
+  const { revision } = await memberStatus(etcd, endpoints[0] ?? "", signal);
+  await compactEtcd(etcd, revision, signal);
+  etcd.close();
 }
 
 async function createObjects({ hosts }: LocalControlPlane, dataset: Dataset): Promise<void> {
