@@ -90,13 +90,16 @@ describe("input rules", () => {
 
   it("no key block => a violation that lists what can be given", () => {
     assert.deepEqual(oneBlockViolations({}, keyBlocks, "key"), [
-      { path: "azureKeyVault", reason: "is missing: no key is named; give exactly one of azureKeyVault, awsKms, localKey" },
+      {
+        path: "azureKeyVault",
+        reason: "is missing: no key is named; give exactly one of azureKeyVault, awsKms, localKey",
+      },
     ]);
   });
 
   it("a block that this version can't carry out => a violation that says so", () => {
     assert.deepEqual(oneBlockViolations({ kops: {} }, platformBlocks, "cluster"), [
-      { path: "kops", reason: "is not available in this version; use local" },
+      { path: "kops", reason: "is not available in this version; use selfManaged or local" },
     ]);
   });
 

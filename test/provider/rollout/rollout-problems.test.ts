@@ -101,7 +101,7 @@ describe("inputs of an EncryptionRollout", () => {
       { keys: [{ version: 2, local: { file: "/f", keyId: "l" }, aws: { keyArn: "a" } }] },
       /^keys\[0\] names 2 keys \(local, aws\); keep exactly one/,
     ],
-    ["no cluster", { local: null }, /^local is missing: no cluster is named/],
+    ["no cluster", { local: null }, /^selfManaged is missing: no cluster is named/],
     ["two clusters", { kops: {} }, /^kops is one of 2 blocks that name a cluster \(kops, local\)/],
     ["a relative path", { local: { controlPlaneFile: "here" } }, /^local\.controlPlaneFile is not an absolute path/],
     ["a stage that is none", { advanceTo: "prune" }, /^advanceTo is "prune"; write one of Plugin, Read, Write/],

@@ -130,7 +130,7 @@ limits: { reloadSeconds: 0, patience: 3 }
     assert.deepEqual(
       await problems({ key: [key(1), `1=${join(directory, "none")}`], resource: ["secrets", "secrets"] }),
       [
-        "local is missing: no cluster is named; give --control-plane FILE or --config FILE",
+        "local, selfManaged is missing: no cluster is named; give --control-plane FILE or --config FILE",
         '--key is "DIR/keys/v1.key"; write VERSION=FILE, for example 1=v1.key',
         "--key 1.file names DIR/none, which cannot be read (ENOENT); name a key file, or give keyId",
         '--resource[1] repeats "secrets"; name each resource once',
