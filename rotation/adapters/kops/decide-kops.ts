@@ -20,6 +20,7 @@ import * as store from "./rules/store-rules";
 /** Rules that make or keep things readable, and finish what was begun. They run whatever `advanceTo` says. */
 export const repairRules: readonly KopsRule[] = [
   store.everyServerIsAMachine,
+  store.thereAreMachines,
   store.theSecretIsAConfiguration,
   store.nobodyElseChangesTheSecret,
   store.theSpecIsUsable,

@@ -11,6 +11,7 @@ import {
 } from "./cluster-spec";
 import type { AppliedGroup, KopsSeen, Machine, SecretSeen } from "./kops-observation";
 import {
+  instanceGroupOf,
   isPending,
   type KopsInstance,
   pendingTasks,
@@ -151,7 +152,13 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         limits.read,
         signal,
       );
-      const instances = readInstances(listed.stdout).filter(({ group }) => servers.some(({ name }) => name === group));
+      const names = groups.map(({ name }) => name);
+      const all = readInstances(listed.stdout).map((instance) => ({
+        ...instance,
+        group: instanceGroupOf(instance.group, names, cluster) ?? instance.group,
+      }));
+      const instances = all.filter(({ group }) => servers.some(({ name }) => name === group));
+      const lost = all.filter((instance) => instance.isApiServer && !instances.includes(instance));
       const known = new Map(await backups.all());
       if (secret !== undefined) known.set(secret.hash, secret.text);
       const looks = await machines.look(instances, known, signal);
@@ -164,7 +171,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
           const look = looks[index];
           return look === undefined ? [] : [{ name: id, group, needsUpdate, ...look }];
         }),
-        strangers: await machines.strangers(instances, signal),
+        strangers: [...lost.map(({ id }) => id), ...(await machines.strangers(instances, signal))],
       };
     },
     async putCluster(next, expected, signal) {

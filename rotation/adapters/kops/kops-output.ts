@@ -4,7 +4,10 @@ import { KmsEtcdError } from "../../../core/errors";
 /** A machine as `kops get instances -o json` has it. */
 export interface KopsInstance {
   readonly id: string;
+  /** Name of its autoscaling group: that of the instance group, with the cluster's behind. */
   readonly group: string;
+  /** Whether it runs an API server, by the role that the cloud has it tagged with. */
+  readonly isApiServer: boolean;
   readonly needsUpdate: boolean;
   readonly nodeName: string | undefined;
   readonly internalAddress: string;
@@ -17,9 +20,20 @@ export function readDocuments(stdout: string, what: string): readonly unknown[] 
   return Array.isArray(parsed) ? parsed : [parsed];
 }
 
+/** As kops has them in tags, through its versions. */
+const serverRoles = new Set(["control-plane", "controlplane", "master", "apiserver", "api-server"]);
+
+/** The instance group of an autoscaling group's name (kops pkg/model/names.go); undefined for one of no such group. */
+export function instanceGroupOf(scalingGroup: string, groups: readonly string[], cluster: string): string | undefined {
+  const suffixes = ["", `.${cluster}`, `.masters.${cluster}`, `.apiservers.${cluster}`];
+  return groups.find((group) => suffixes.some((suffix) => scalingGroup === `${group}${suffix}`));
+}
+
 export function readInstances(stdout: string): readonly KopsInstance[] {
   return readDocuments(stdout, "kops get instances").map((entry) => {
-    const { id, instanceGroup, status, nodeName, internalIP, externalIP } = entry as Readonly<Record<string, unknown>>;
+    const { id, instanceGroup, status, roles, nodeName, internalIP, externalIP } = entry as Readonly<
+      Record<string, unknown>
+    >;
     if (typeof id !== "string" || typeof instanceGroup !== "string" || typeof status !== "string") {
       throw new KmsEtcdError("unsupported", "kops get instances printed an instance without id, group or status", {
         remedy: "use a kops of the cluster's own minor version",
@@ -28,6 +42,7 @@ export function readInstances(stdout: string): readonly KopsInstance[] {
     return {
       id,
       group: instanceGroup,
+      isApiServer: Array.isArray(roles) && roles.some((role: unknown) => serverRoles.has(String(role).toLowerCase())),
       // `Detached` ones are about to go; they are replaced like those that are late.
       needsUpdate: status !== "UpToDate",
       nodeName: typeof nodeName === "string" ? nodeName : undefined,

@@ -16,9 +16,23 @@ export interface AssetPlugin {
   readonly ports: readonly number[];
 }
 
+/** What texts say, because the same few are asked for many times in each decision. */
+const understood = new Map<string, Omit<AssetPlugin, "asset"> | undefined>();
+const mostUnderstood = 200;
+
 /** The plugin in `asset`; undefined for any other file, and for one that can't be understood. */
 export function readAssetPlugin(asset: FileAsset): AssetPlugin | undefined {
   if (!assetPath(asset).startsWith(`${manifestDirectory}/`)) return undefined;
+  const key = JSON.stringify([asset.name, asset.isBase64 === true, asset.content]);
+  if (!understood.has(key)) {
+    if (understood.size >= mostUnderstood) understood.clear();
+    understood.set(key, readManifest(asset));
+  }
+  const plugin = understood.get(key);
+  return plugin && { asset, ...plugin };
+}
+
+function readManifest(asset: FileAsset): Omit<AssetPlugin, "asset"> | undefined {
   const text = assetText(asset);
   const document = text === undefined ? undefined : parseDocument(text, { prettyErrors: false });
   if (document === undefined || document.errors.length > 0) return undefined;
@@ -31,7 +45,7 @@ export function readAssetPlugin(asset: FileAsset): AssetPlugin | undefined {
     const sockets = valuesOf(words, "listen");
     if (keys.length === 0 || sockets.length === 0) continue;
     const ports = valuesOf(words, "health-port").flatMap((value) => Number(value.split(":").at(-1)) || []);
-    return { asset, name: pod.metadata?.name ?? asset.name, sockets, keys, ports };
+    return { name: pod.metadata?.name ?? asset.name, sockets, keys, ports };
   }
   return undefined;
 }

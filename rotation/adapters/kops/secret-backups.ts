@@ -33,7 +33,7 @@ export function createSecretBackups(directory: string): SecretBackups {
         }
         await rename(unfinished, join(directory, name));
       } catch (cause) {
-        await rm(unfinished, { force: true });
+        await rm(unfinished, { force: true }).catch(() => undefined);
         const reason = (cause as NodeJS.ErrnoException).code ?? "";
         throw new KmsEtcdError(
           "permission-denied",

@@ -18,7 +18,7 @@ export function secretHash(text: string): string {
   return `sha256:${createHash("sha256").update(text).digest("hex")}`;
 }
 
-/** The same hash as a machine's nodeup configuration has it: base64url (kops apply_cluster.go). */
+/** The same hash as a machine's nodeup configuration has it: base64url with padding (kops apply_cluster.go). */
 export function nodeupSecretHash(hash: string): string {
-  return Buffer.from(hash.replace(/^sha256:/, ""), "hex").toString("base64url");
+  return `${Buffer.from(hash.replace(/^sha256:/, ""), "hex").toString("base64url")}=`;
 }

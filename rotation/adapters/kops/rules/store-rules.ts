@@ -39,6 +39,16 @@ export const everyServerIsAMachine: KopsRule = (situation) => {
   );
 };
 
+/** Without machines everything would seem proven. */
+export const thereAreMachines: KopsRule = (situation) => {
+  if (situation.observed.machines.length > 0) return undefined;
+  return blocked(
+    stageOf(situation),
+    "no machine that runs an API server was seen",
+    "see what `kops get instances` prints; a new cluster is made by kops itself",
+  );
+};
+
 /** kOps takes any YAML map for a configuration; API servers that get another kind of text don't start. */
 export const theSecretIsAConfiguration: KopsRule = (situation) => {
   const { secret } = situation.observed;

@@ -92,6 +92,14 @@ describe("the kOps engine against a simulated cluster", function () {
     assert.equal(cluster.effects(), 0);
   });
 
+  it("no machine is seen => blocked, because without machines everything would seem proven", async () => {
+    const cluster = simulation();
+    cluster.state.machines.length = 0;
+    const outcome = await run(cluster, 1);
+    assert.deepEqual([outcome.kind, cluster.effects()], ["blocked", 0]);
+    assert.match(outcome.reason ?? "", /no machine that runs an API server was seen/);
+  });
+
   it("advanceTo each stage in turn => never further than asked, and the last one ends at the goal", async () => {
     const cluster = simulation();
     await run(cluster, 1);
