@@ -116,7 +116,9 @@ resources:
     }
     const outcome = await rotate(8_000);
     assert.equal(outcome.kind, "blocked");
-    assert.match(outcome.reason ?? "", /cp1: cannot be reached: .*uses KMS v1, .*add --feature-gates=KMSv1=true/);
+    assert.match(outcome.reason ?? "", /cp1: .*uses KMS v1, which Kubernetes 1\.29 and later refuse/);
+    assert.match(outcome.remedy ?? "", /add --feature-gates=KMSv1=true/);
+    assert.ok(!readFileSync(ssh.manifestFile(0), "utf8").includes("kms-etcd.io/set-up"), "nothing was changed");
     const gate = (text: string) =>
       text.replace(
         "        - --authorization-mode",

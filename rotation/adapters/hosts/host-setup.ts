@@ -62,18 +62,23 @@ export function configInUse(at: FleetHost, manifest: Manifest): string | undefin
   return apiServerSetUp(manifest, at, true).readsFrom;
 }
 
-/** Why a server that does not answer may be unable to start: KMS v1 without its gate. Undefined where that is not it. */
-export function missingKmsV1Gate(manifest: Manifest, config: EncryptionConfiguration): string | undefined {
+/**
+ * Why a server that does not answer may be unable to start, whatever else it lacks: KMS v1 without its gate. Undefined where
+ * that is not it.
+ */
+export function missingKmsV1Gate(manifest: Manifest, config: EncryptionConfiguration): Required<Refusal> | undefined {
   const usesV1 = config.blocks.some((block) =>
     block.providers.some((item) => item.kind === "kms" && item.apiVersion === "v1"),
   );
   const gates = flagValue(manifest, "feature-gates")?.split(",") ?? [];
   if (!usesV1 || gates.some((gate) => /^(KMSv1|AllAlpha|AllBeta)=true$/.test(gate.trim()))) return undefined;
-  return (
-    `its configuration uses KMS v1, which Kubernetes 1.${firstMinorWithoutKmsV1} and later refuse: ` +
-    "add --feature-gates=KMSv1=true to its manifest until the move to KMS v2 is through"
-  );
+  return {
+    reason: `its configuration uses KMS v1, which Kubernetes 1.${firstMinorWithoutKmsV1} and later refuse`,
+    refused: "add --feature-gates=KMSv1=true to its manifest until the move to KMS v2 is through, then run again",
+  };
 }
+
+type Refusal = Pick<SetUpNeed, "reason" | "refused">;
 
 /** What `setUpHost` replaced, so that it can be put back. */
 export interface DoneSetUp {

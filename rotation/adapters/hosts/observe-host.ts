@@ -113,8 +113,10 @@ async function look(
   ) {
     const plugins = await pluginsOf(at, hostConfig, undefined, ahead, signal);
     const gate = manifest && hostConfig && missingKmsV1Gate(manifest, hostConfig);
-    const away = [status.unreachable, gate].filter((reason) => reason !== undefined).join("; ");
-    return { ...common, plugins, unreachable: stopped ?? elsewhere ?? away };
+    const away = [status.unreachable, gate?.reason].filter((reason) => reason !== undefined).join("; ");
+    // Setting it up would not make it start.
+    const need = setUp && gate && { setUp: { ...setUp, ...gate } };
+    return { ...common, ...need, plugins, unreachable: stopped ?? elsewhere ?? away };
   }
   memory.identify(host.name, status.metrics.apiServerIdHash);
   const reload = reloadsVisibly(status.version, flags.automaticReload) ? ("hot" as const) : ("restart" as const);

@@ -179,7 +179,7 @@ describe("setting a host up", () => {
     const config = parseEncryptionConfig(kmsV1Config);
     const gated = kubeadmManifest.replace("    image:", "    - --feature-gates=X=false,KMSv1=true\n    image:");
     assert.match(
-      missingKmsV1Gate(parseManifest(kubeadmManifest) ?? assert.fail(), config) ?? "",
+      missingKmsV1Gate(parseManifest(kubeadmManifest) ?? assert.fail(), config)?.refused ?? "",
       /--feature-gates=KMSv1=true/,
     );
     assert.equal(missingKmsV1Gate(parseManifest(gated) ?? assert.fail(), config), undefined);
