@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { AwsKeyAccess, AwsKmsKey, type AwsKmsKeyArgs, KmsEtcdEncryption } from "../../../components";
+import type { AwsStatement } from "../../../core/aws-key-policy";
+import { typeTokens } from "../../../core/type-tokens";
+
+// The SDK keeps its state in a global that it makes when first asked; mocha looks for new globals from the first test on.
+void pulumi.runtime.isDryRun();
+
+const account = "123456789012";
+const arnOf = (name: string) =>
+  `arn:aws:kms:us-east-1:${account}:key/00000000-0000-4000-8000-${name.replace(/\D/g, "").padStart(12, "0")}`;
+const given = arnOf("77");
+
+describe("keys in AWS KMS as components", function () {
+  this.timeout(30_000);
+  let registered: { readonly type: string; readonly name: string; readonly inputs: Record<string, unknown> }[];
+
+  beforeEach(async () => {
+    registered = [];
+    await pulumi.runtime.setMocks({
+      newResource: ({ type, name, inputs: made }) => {
+        const inputs = made as Record<string, unknown>;
+        registered.push({ type, name, inputs });
+        const key = type === "aws:kms/key:Key" ? { arn: arnOf(name), keyId: `id-of-${name}` } : {};
+        return { id: name, state: { arn: `arn-of-${name}`, ...inputs, ...key } };
+      },
+      call: ({ token }) => {
+        if (token.endsWith("getCallerIdentity")) return { accountId: account };
+        return token.endsWith("getPartition") ? { partition: "aws" } : { region: "us-east-1" };
+      },
+    });
+  });
+
+  const valueOf = <T>(output: pulumi.Output<T>): Promise<T> => new Promise((resolve) => output.apply(resolve));
+  const of = (type: string) => registered.filter((resource) => resource.type === type);
+  /** Children are registered behind their parent; an output says only that its own are. */
+  const settled = async (count: number) => {
+    for (let tries = 0; registered.length < count && tries < 200; tries += 1)
+      await new Promise((resolve) => setImmediate(resolve));
+  };
+
+  it("two versions, one of them given => one key and one alias are made, and both ARNs come out", async () => {
+    const keys = new AwsKmsKey("etcd", {
+      newestKeyVersion: 2,
+      source: { keyArns: { "1": given }, rotateKeyMaterial: true },
+    });
+    assert.deepEqual(await valueOf(keys.keyArns), { "1": given, "2": arnOf("etcd-key-v2") });
+    await settled(3);
+    const [key, ...others] = of("aws:kms/key:Key");
+    assert.equal(others.length, 0);
+    const { policy: _policy, description: _text, ...inputs } = key?.inputs ?? {};
+    assert.deepEqual(inputs, {
+      deletionWindowInDays: 30,
+      enableKeyRotation: true,
+      rotationPeriodInDays: 365,
+      multiRegion: false,
+    });
+    assert.deepEqual(
+      of("aws:kms/alias:Alias").map(({ inputs: { name, targetKeyId } }) => [name, targetKeyId]),
+      [[`alias/${pulumi.getProject()}-${pulumi.getStack()}-etcd-v2`, "id-of-etcd-key-v2"]],
+    );
+  });
+
+  it("every key given => nothing is made in AWS but what the roles need", async () => {
+    const keys = new AwsKmsKey("etcd", {
+      newestKeyVersion: 1,
+      source: { keyArns: { "1": given }, instanceRoles: { cp: "masters" } },
+    });
+    await valueOf(keys.keyArns);
+    await settled(3);
+    assert.deepEqual(
+      registered.map(({ type }) => type).sort(),
+      ["aws:iam/rolePolicy:RolePolicy", typeTokens.awsKeyAccess, typeTokens.awsKmsKey].sort(),
+    );
+  });
+
+  it("retireKeyVersions => those keys are disabled and the others enabled; without the list neither is said", async () => {
+    await valueOf(new AwsKmsKey("etcd", { newestKeyVersion: 2, source: {}, retireKeyVersions: [1] }).keyArns);
+    assert.deepEqual(
+      of("aws:kms/key:Key").map(({ inputs }) => inputs["isEnabled"]),
+      [false, true],
+    );
+    await valueOf(new AwsKmsKey("other", { newestKeyVersion: 1, source: {} }).keyArns);
+    assert.equal(of("aws:kms/key:Key").at(-1)?.inputs["isEnabled"], undefined);
+  });
+
+  it("AwsKeyAccess without roles => statements for a policy of one's own, and nothing made", async () => {
+    const access = new AwsKeyAccess("etcd", { keyArns: [given], encryptionContext: { cluster: "demo" } });
+    const statements = JSON.parse(await valueOf(access.statements)) as AwsStatement[];
+    assert.deepEqual(
+      statements.flatMap(({ Resource }) => Resource),
+      [given, given],
+    );
+    assert.ok(registered.every(({ type }) => !type.startsWith("aws:")));
+  });
+
+  it("awsKms in KmsEtcdEncryption => a rollout that declares each version by ARN and context", async () => {
+    const encryption = new KmsEtcdEncryption("etcd", {
+      keyVersion: 2,
+      awsKms: { keyArns: { "1": given }, encryptionContext: { cluster: "demo" } },
+      local: { controlPlaneFile: "/state/control-plane.json" },
+    });
+    await valueOf(encryption.atGoal);
+    assert.deepEqual(of(typeTokens.encryptionRollout)[0]?.inputs["keys"], [
+      { version: 1, aws: { keyArn: given, encryptionContext: { cluster: "demo" } } },
+      { version: 2, aws: { keyArn: arnOf("etcd-key-v2"), encryptionContext: { cluster: "demo" } } },
+    ]);
+  });
+
+  const bad: readonly (readonly [string, object, string, RegExp])[] = [
+    ["an alias for a key", { source: { keyArns: { "1": "alias/etcd" } } }, "source.keyArns.1", /moving an alias/],
+    ["a version below 1", { newestKeyVersion: 0 }, "newestKeyVersion", /write a whole number/],
+    ["no source", { source: undefined }, "source", /is missing; its inputs are keyArns/],
+    ["a misspelt input", { newestVersion: 1 }, "newestVersion", /is not an input/],
+    [
+      "a given key to retire",
+      { source: { keyArns: { "1": given } }, retireKeyVersions: [1] },
+      "retireKeyVersions[0]",
+      /was not made here/,
+    ],
+  ];
+  for (const [name, changed, path, reason] of bad) {
+    it(`${name} => an InputPropertyError at ${path}, and nothing made`, () => {
+      const args = { newestKeyVersion: 1, source: {}, ...changed } as AwsKmsKeyArgs;
+      assert.throws(
+        () => new AwsKmsKey("etcd", args),
+        (thrown: unknown) => {
+          assert.ok(pulumi.InputPropertyError.isInstance(thrown));
+          assert.equal(thrown.propertyPath, path);
+          assert.match(thrown.reason, reason);
+          return true;
+        },
+      );
+      assert.equal(registered.length, 0);
+    });
+  }
+
+  it("an alias that is known only later => refused when it is known", async () => {
+    const keys = new AwsKmsKey("etcd", {
+      newestKeyVersion: 1,
+      source: { keyArns: { "1": pulumi.output("alias/etcd") } },
+    });
+    const failed = await new Promise<unknown>((resolve) => {
+      keys.keyArns.apply(resolve);
+      (keys.keyArns as unknown as { promise(): Promise<unknown> }).promise().catch(resolve);
+    });
+    assert.ok(pulumi.InputPropertyError.isInstance(failed));
+  });
+});
