@@ -24,8 +24,9 @@ describe("the write key moves from a local file to a vault, to another vault, to
       const outcome = await cluster.rotate(to);
       assert.equal(outcome.kind, "done", outcome.reason);
       const [secrets] = outcome.evidence.resources;
-      assert.deepEqual(secrets?.keys.length, 1);
-      assert.match(secrets?.keys[0]?.keyId ?? "", keyId);
+      const keyIds = secrets?.keys.map((key) => key.keyId ?? "") ?? [];
+      assert.equal(keyIds.length, 1);
+      assert.match(keyIds.join(), keyId);
     });
     await assertAllThere(cluster, to);
   }

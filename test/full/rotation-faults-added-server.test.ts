@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { plaintextEncryptionConfig } from "../../control-plane/manifests/plaintext-encryption-config";
 import type { LocalControlPlaneHost } from "../../core/local-control-plane";
 import { assertOutcomes, disturbedRotation } from "../e2e/support/disturbed-rotation";
+import { eventually } from "../e2e/support/eventually";
 import { faultPoints } from "../e2e/support/fault-points";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
@@ -33,7 +33,7 @@ describe("a server added in the middle of a rotation", function () {
   /** As if it had never been: its process has ended, and its identity Lease is gone. */
   async function takeAway(): Promise<void> {
     renameSync(manifest(), away());
-    while (cluster.pid("cp3", "kube-apiserver") !== undefined) await delay(200);
+    await eventually("cp3 has ended", 60, () => cluster.pid("cp3", "kube-apiserver") === undefined);
     const { text } = await cluster.request(0, "GET", `${leases}?labelSelector=kubernetes.io%2Fhostname%3Dcp3`);
     const { items } = JSON.parse(text) as { items: { metadata: { name: string } }[] };
     for (const { metadata } of items) await cluster.request(0, "DELETE", `${leases}/${metadata.name}`);
@@ -65,9 +65,7 @@ describe("a server added in the middle of a rotation", function () {
         run: { hosts: 2 },
         strike: async () => {
           addThird();
-          for (const until = Date.now() + 60_000; !(await ready()); await delay(300)) {
-            assert.ok(Date.now() < until, "cp3 is ready in a minute");
-          }
+          await eventually("cp3 is ready", 120, ready);
         },
         nextRun: {},
       });
@@ -84,9 +82,7 @@ describe("a server added in the middle of a rotation", function () {
     await takeAway();
     writeFileSync(host(2).encryptionConfigFile, plaintextEncryptionConfig());
     renameSync(away(), manifest());
-    for (const until = Date.now() + 120_000; cluster.pid("cp3", "kube-apiserver") === undefined; await delay(200)) {
-      assert.ok(Date.now() < until, "cp3 was started");
-    }
+    await eventually("cp3 is started", 60, () => cluster.pid("cp3", "kube-apiserver") !== undefined);
     // It cannot read one Secret, and so it never gets ready by itself.
     const outcome = await cluster.rotate(to);
     assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.slice(-60).join("\n")}`);

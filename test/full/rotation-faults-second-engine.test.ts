@@ -28,9 +28,10 @@ describe("a second engine started in the middle of a rotation", function () {
       assert.deepEqual([...seconds.keys()], [...faultPoints]);
       for (const [at, second] of seconds) {
         const refused = await second.outcome;
-        assert.equal(refused?.kind, "blocked", at);
-        assert.match(refused?.reason ?? "", new RegExp(`another engine is at work .*process ${first.pid}`), at);
-        assert.match(refused?.remedy ?? "", /let it finish/, at);
+        assert.ok(refused, at);
+        assert.equal(refused.kind, "blocked", at);
+        assert.match(refused.reason ?? "", new RegExp(`another engine is at work .*process ${first.pid}`), at);
+        assert.match(refused.remedy ?? "", /let it finish/, at);
       }
     });
     assert.ok(

@@ -144,13 +144,13 @@ async function storedPrefixes(etcd: Pool, prefix: string): Promise<ReadonlyMap<s
 
 /** What a configuration can read of Secrets, as values begin. Undefined for what is no configuration. */
 function secretReaders(text: string): ReadonlySet<string> | undefined {
-  let document: Document | undefined;
+  let document: unknown;
   try {
-    document = parse(text) as Document;
+    document = parse(text);
   } catch {
     return undefined;
   }
-  const blocks = document?.resources;
+  const blocks: unknown = (document as Document | null)?.resources;
   if (!Array.isArray(blocks)) return undefined;
   const block = (blocks as Document["resources"]).find(({ resources }) => resources.includes("secrets"));
   const readers = (block?.providers ?? [{ identity: {} }]).flatMap((provider) =>

@@ -12,7 +12,7 @@ export type FaultPoint = (typeof faultPoints)[number];
 
 /** The point that the engine is at with this event; undefined for all other events. */
 export function faultPointOf({ kind, stage, message, done, total }: RotationEvent): FaultPoint | undefined {
-  if (kind === "action" && /: start kms-etcd-/.test(message)) return "while the new plugin starts";
+  if (kind === "action" && message.includes(": start kms-etcd-")) return "while the new plugin starts";
   if (kind === "stage-started" && stage === "Write") return "between READ and WRITE";
   if (kind === "progress" && message === "objects rewritten" && done !== undefined && 2 * done >= (total ?? Infinity))
     return "in the middle of REWRITE";
