@@ -38,7 +38,7 @@ export function connectBy(
         socket.on("close", () => tell(() => callback(new Error("the connection was closed"), null)));
         socket.once("secureConnect", () => tell(() => callback(null, socket)));
       },
-      (thrown: Error) => callback(thrown, null),
+      (thrown: unknown) => callback(thrown instanceof Error ? thrown : new Error(String(thrown)), null),
     );
   };
 }
