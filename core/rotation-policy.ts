@@ -6,8 +6,8 @@ import type { InputViolation } from "./input-rules";
 /** A declared version as far as it is known. */
 export interface KeptKey {
   readonly version: number;
-  /** ISO 8601. `unknown`: the key is yet to be made, or a preview does not know it yet. Undefined: nobody has said. */
-  readonly createdAt: string | "unknown" | undefined;
+  /** ISO 8601; `unknown` where the key is yet to be made, or a preview does not know it yet. Undefined: nobody has said. */
+  readonly createdAt: string | undefined;
 }
 
 export interface RotationPolicy {
@@ -56,7 +56,10 @@ export function policyInputViolations(
     const whole = name === "minimumKeptVersions";
     if (typeof value === "number" && value > 0 && (!whole || Number.isSafeInteger(value))) return [];
     return [
-      { path: `${path}.${name}`, reason: `is ${String(value)}; write a ${whole ? "whole " : ""}number greater than 0` },
+      {
+        path: `${path}.${name}`,
+        reason: `is ${JSON.stringify(value)}; write a ${whole ? "whole " : ""}number greater than 0`,
+      },
     ];
   });
 }

@@ -19,5 +19,5 @@ export type KeyCustodies = {
 
 /** Undefined where this version cannot do anything to keys of this kind. */
 export function custodyOf(custodies: KeyCustodies, key: KeyReference): KeyCustody | undefined {
-  return custodies[key.kind] as KeyCustody | undefined;
+  return custodies[key.kind];
 }

@@ -58,12 +58,7 @@ export function staleTotal(proof: StoredProof, targets: readonly RewriteTarget[]
 /** Whether etcd has only gone on since a proof. A proof that was not made in etcd is not bound to it; one that was needs to see it. */
 export function isEtcdUnchanged(now: EtcdPosition | undefined, then: EtcdPosition | undefined): boolean {
   if (then === undefined) return true;
-  return (
-    now !== undefined &&
-    now.clusterId === then.clusterId &&
-    now.revision >= then.revision &&
-    now.raftIndex >= then.raftIndex
-  );
+  return now?.clusterId === then.clusterId && now.revision >= then.revision && now.raftIndex >= then.raftIndex;
 }
 
 function uses(stored: WriteKey, wanted: WriteKey): boolean {

@@ -6,6 +6,7 @@ import { describeError, type ErrorCode, KmsEtcdError } from "../core/errors";
 import { isAfter, RotationStage } from "../core/rotation-stage";
 import { type Decide, decide as decideByTheRules } from "./decide";
 import type { Action, Decision, Measurement } from "./decision";
+import { describeAction, describeMeasurement } from "./describe-steps";
 import { type Evidence, evidenceOf } from "./evidence";
 import type { Fleet, FleetObservation } from "./fleet";
 import type { Goal } from "./goal";
@@ -430,40 +431,4 @@ function inVain(action: Action) {
     reason: `"${describeAction(action)}" was done ${sameActions} times, and nothing of it can be seen`,
     remedy: "see whether something else changes the host's files back, then run again",
   };
-}
-
-function describeAction(action: Action): string {
-  switch (action.kind) {
-    case "startPlugin":
-      return `${action.server}: start ${action.plugin.name}`;
-    case "stopPlugin":
-      return `${action.server}: stop ${action.plugin}`;
-    case "writeConfig":
-      return `${action.writes.map((write) => write.server).join(", ")}: write the encryption configuration`;
-    case "restart":
-      return `${action.server}: restart the API server`;
-    case "setUp":
-      return `${action.server}: set the API server up for encryption`;
-    case "undoSetUp":
-      return `${action.server}: put the API server's manifest back`;
-    case "compact":
-      return `have etcd forget what was overwritten before revision ${action.revision}`;
-    case "restoreLoaded":
-      return `${action.server}: put the loaded configuration back`;
-    case "rewrite":
-      return `rewrite ${action.targets.map((target) => target.resource).join(", ")}`;
-  }
-}
-
-function describeMeasurement(measurement: Measurement): string {
-  switch (measurement.kind) {
-    case "crosswise":
-      return `try ${measurement.plugin.name} crosswise on ${measurement.servers.join(", ")}`;
-    case "stored":
-      return `look at every stored value of ${measurement.targets.map((target) => target.resource).join(", ")}`;
-    case "readThrough":
-      return `read every object through ${measurement.server}`;
-    case "snapshot":
-      return `keep a snapshot of etcd in ${measurement.directory}`;
-  }
 }

@@ -52,7 +52,9 @@ export function parseSnapshotRecord(text: string): SnapshotRecord {
     typeof record.snapshot === "string" &&
     typeof record.unknown === "number" &&
     Array.isArray(record.needs) &&
-    record.needs.every((need) => typeof need.provider === "string" && typeof need.objects === "number");
+    record.needs.every(
+      (need: Partial<SnapshotNeed>) => typeof need.provider === "string" && typeof need.objects === "number",
+    );
   if (!isRecord) throw new Error(`it has not the form of a snapshot's record, version 1`);
   return record as SnapshotRecord;
 }

@@ -38,7 +38,8 @@ describe("files that servers cannot use, snapshots, retired keys and etcd's hist
   }
 
   async function untilRestarted(index: number, before: number | undefined): Promise<void> {
-    for (const until = Date.now() + 120_000; Date.now() < until; await delay(300)) {
+    for (const until = Date.now() + 120_000; Date.now() < until; ) {
+      await delay(300);
       const pid = cluster.pid(host(index).name, "kube-apiserver");
       if (pid === undefined || pid === before) continue;
       if ((await cluster.request(index, "GET", "/version").catch(() => undefined))?.status === 200) return;

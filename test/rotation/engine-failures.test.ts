@@ -4,13 +4,8 @@ import { planRotation } from "../../rotation/plan";
 import { runRotation } from "../../rotation/run";
 import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
-import {
-  configHash,
-  plaintextStart,
-  type SimulatedCluster,
-  type SimulationOptions,
-  simulateCluster,
-} from "./simulated-cluster";
+import { plaintextStart, type SimulatedCluster, type SimulationOptions, simulateCluster } from "./simulated-cluster";
+import { configHash } from "./simulated-host";
 
 function enabledCluster(more: Partial<SimulationOptions> = {}): SimulatedCluster {
   return simulateCluster({ hosts: 3, reload: "hot", objects: 10, random: randomFrom(3), ...more });
@@ -341,7 +336,7 @@ describe("the engine when something fails", function () {
       return planRotation({
         goal,
         fleet: cluster.fleet,
-        stored: stored as never,
+        stored,
         signal: new AbortController().signal,
       });
     };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KmsEtcdError } from "../../core/errors";
+import type { KmsEtcdError } from "../../core/errors";
 import type { LocalKeyReference } from "../../core/key-reference";
 import { formatLocalKeyFile, localKeyId } from "../../core/local-key-file";
 import { readSnapshotRecords } from "../../rotation/adapters/etcd/kept-snapshots";

@@ -3,13 +3,7 @@
  * minute or at start, plugins, stored objects, clients that write all the time, and faults. It checks the invariants of
  * design.md itself, at every change, and throws InvariantBroken; it shares no code with the engine's rules.
  */
-import { createHash } from "node:crypto";
-import {
-  type EncryptionConfiguration,
-  encryptionConfigurationDocument,
-  readersOf,
-  writerOf,
-} from "../../core/encryption-configuration";
+import { type EncryptionConfiguration, readersOf, writerOf } from "../../core/encryption-configuration";
 import { KmsEtcdError } from "../../core/errors";
 import type { ConfigWrite, RewriteTarget } from "../../rotation/decision";
 import type { Fleet, FleetObservation } from "../../rotation/fleet";
@@ -22,48 +16,11 @@ import type {
 } from "../../rotation/observation";
 import type { Clock } from "../../rotation/run";
 import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
+import { configHash, type SimulatedHost, type SimulatedPlugin, type StoredObject } from "./simulated-host";
 
 export class InvariantBroken extends Error {}
 /** Thrown by the simulator where a test kills the engine. */
 export class Killed extends Error {}
-
-interface SimulatedHost {
-  name: string;
-  reload: "hot" | "restart";
-  config: EncryptionConfiguration;
-  /** What stands in the file instead of `config`, where somebody has spoilt it. */
-  garbage: string | undefined;
-  writtenAt: number;
-  loaded: EncryptionConfiguration;
-  loadedSince: number;
-  processStartedAt: number;
-  restartRequestedAt: number | undefined;
-  /** Until when the process is away; Infinity: for good. */
-  downUntil: number;
-  nextPoll: number;
-  backups: Map<string, EncryptionConfiguration>;
-  /** What the engine wrote last on the host, in whose place, and what the server had loaded then. */
-  record: { written: string; replaced: string; loaded: string | undefined } | undefined;
-  plugins: Map<string, SimulatedPlugin>;
-  /** Faults. */
-  refusesToLoad: boolean;
-  /** While it is down, its files and plugins cannot be seen either. */
-  unseen: boolean;
-  failures: number;
-}
-
-interface SimulatedPlugin {
-  startedAt: number;
-  material: string;
-  broken: boolean;
-  socketMissing: boolean;
-}
-
-interface StoredObject {
-  provider: string;
-  keyId: string | undefined;
-  version: number;
-}
 
 export interface SimulationOptions {
   readonly hosts: number;
@@ -78,17 +35,6 @@ export interface SimulationOptions {
 export const plaintextStart: EncryptionConfiguration = {
   blocks: [{ resources: ["secrets"], providers: [{ kind: "identity" }] }],
 };
-
-const hashes = new WeakMap<EncryptionConfiguration, string>();
-
-export function configHash(config: EncryptionConfiguration): string {
-  const known = hashes.get(config);
-  if (known !== undefined) return known;
-  const bytes = JSON.stringify(encryptionConfigurationDocument(config));
-  const hash = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-  hashes.set(config, hash);
-  return hash;
-}
 
 export type SimulatedCluster = ReturnType<typeof simulateCluster>;
 

@@ -226,11 +226,11 @@ async function exchangeMany(
   try {
     const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     for (;;) {
-      const { done, value } = await chunks.next().catch((thrown: unknown) => {
+      const next = await chunks.next().catch((thrown: unknown) => {
         throw new WireFailure(thrown instanceof Error ? thrown.message : String(thrown));
       });
-      if (done === true) break;
-      rest = rest.length === 0 ? value : Buffer.concat([rest, value]);
+      if (next.done === true) break;
+      rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value]);
       while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
         const end = 5 + rest.readUInt32BE(1);
         await onMessage(rest.subarray(5, end));

@@ -1,0 +1,52 @@
+/** What a simulated cluster is made of: hosts with a file, a server and plugins, and stored objects. */
+import { createHash } from "node:crypto";
+import { type EncryptionConfiguration, encryptionConfigurationDocument } from "../../core/encryption-configuration";
+
+export interface SimulatedHost {
+  name: string;
+  reload: "hot" | "restart";
+  config: EncryptionConfiguration;
+  /** What stands in the file instead of `config`, where somebody has spoilt it. */
+  garbage: string | undefined;
+  writtenAt: number;
+  loaded: EncryptionConfiguration;
+  loadedSince: number;
+  processStartedAt: number;
+  restartRequestedAt: number | undefined;
+  /** Until when the process is away; Infinity: for good. */
+  downUntil: number;
+  nextPoll: number;
+  backups: Map<string, EncryptionConfiguration>;
+  /** What the engine wrote last on the host, in whose place, and what the server had loaded then. */
+  record: { written: string; replaced: string; loaded: string | undefined } | undefined;
+  plugins: Map<string, SimulatedPlugin>;
+  /** Faults. */
+  refusesToLoad: boolean;
+  /** While it is down, its files and plugins cannot be seen either. */
+  unseen: boolean;
+  failures: number;
+}
+
+export interface SimulatedPlugin {
+  startedAt: number;
+  material: string;
+  broken: boolean;
+  socketMissing: boolean;
+}
+
+export interface StoredObject {
+  provider: string;
+  keyId: string | undefined;
+  version: number;
+}
+
+const hashes = new WeakMap<EncryptionConfiguration, string>();
+
+export function configHash(config: EncryptionConfiguration): string {
+  const known = hashes.get(config);
+  if (known !== undefined) return known;
+  const bytes = JSON.stringify(encryptionConfigurationDocument(config));
+  const hash = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  hashes.set(config, hash);
+  return hash;
+}
