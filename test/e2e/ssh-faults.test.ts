@@ -173,15 +173,15 @@ describe("faults on the way to control-plane hosts over SSH", function () {
         // full
       }
       const before = readFileSync(ssh.configFile(1), "utf8");
-      const full = await to(1, { change: onSmallDisk() });
+      const full = await to(2, { change: onSmallDisk() });
       assertBlocked(full, /cp2: cannot make .*backups.*the disk is full/, /make room/);
       assert.equal(readFileSync(ssh.configFile(1), "utf8"), before);
       rmSync(filler);
       mount("-o", "remount,ro", small());
-      const readOnly = await to(1, { change: onSmallDisk() });
+      const readOnly = await to(2, { change: onSmallDisk() });
       assertBlocked(readOnly, /cp2: cannot make .*the file system is read-only/, /./);
       mount("-o", "remount,rw", small());
-      await assertDone(await settled(() => to(1, { change: onSmallDisk() })), 1);
+      await assertDone(await settled(() => to(2, { change: onSmallDisk() })), 2);
     });
   });
 
@@ -191,18 +191,18 @@ describe("faults on the way to control-plane hosts over SSH", function () {
       const manifest = ssh.manifestFile(1);
       renameSync(manifest, join(cluster.directory, "gone.yaml"));
       assertBlocked(
-        await to(2, {}, true),
+        await to(3, {}, true),
         /cp2: cannot be reached/,
         /take it out of the list of servers if it is gone for good/,
       );
       const change = { hosts: ssh.described.hosts.slice(0, 1) };
       // Until its identity Lease has expired it may still be alive somewhere.
-      let outcome = await to(2, { change });
+      let outcome = await to(3, { change });
       for (let runs = 1; outcome.reason?.includes("live but not listed") === true && runs < 20; runs += 1) {
         await new Promise((resolve) => setTimeout(resolve, 5_000));
-        outcome = await to(2, { change });
+        outcome = await to(3, { change });
       }
-      await assertDone(outcome, 2);
+      await assertDone(outcome, 3);
     });
   });
 });
