@@ -16,7 +16,7 @@ import type {
 } from "../../rotation/observation";
 import type { Clock } from "../../rotation/run";
 import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
-import { configHash, type SimulatedHost, type SimulatedPlugin, type StoredObject } from "./simulated-host";
+import { configHash, type SimulatedHost, type SimulatedPlugin, type StoredObject, wellHost } from "./simulated-host";
 
 export class InvariantBroken extends Error {}
 /** Thrown by the simulator where a test kills the engine. */
@@ -67,25 +67,9 @@ export function simulateCluster(options: SimulationOptions) {
   /** Whether the engine has looked since etcd was restored: from then on it can know. */
   let looked = true;
 
-  const hosts: SimulatedHost[] = Array.from({ length: options.hosts }, (_, index) => ({
-    name: `cp${index + 1}`,
-    reload: options.reload,
-    config: start,
-    garbage: undefined,
-    writtenAt: now - 600_000,
-    loaded: start,
-    loadedSince: now - 500_000,
-    processStartedAt: now - 500_000,
-    restartRequestedAt: undefined,
-    downUntil: 0,
-    nextPoll: now + Math.floor(random() * 60_000),
-    backups: new Map(),
-    record: undefined,
-    plugins: new Map(),
-    refusesToLoad: false,
-    unseen: false,
-    failures: 0,
-  }));
+  const hosts = Array.from({ length: options.hosts }, (_, index) =>
+    wellHost(`cp${index + 1}`, options.reload, start, now, now + Math.floor(random() * 60_000)),
+  );
   for (let index = 0; index < options.objects; index += 1) {
     objects.set(`s${index}`, { provider: writerOf(listFor(start)), keyId: undefined, version: (version += 1) });
   }

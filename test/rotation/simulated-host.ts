@@ -50,3 +50,32 @@ export function configHash(config: EncryptionConfiguration): string {
   hashes.set(config, hash);
   return hash;
 }
+
+/** A host that has run with `config` for a while, and looks at its file next at `nextPoll`. */
+export function wellHost(
+  name: string,
+  reload: SimulatedHost["reload"],
+  config: EncryptionConfiguration,
+  now: number,
+  nextPoll: number,
+): SimulatedHost {
+  return {
+    name,
+    reload,
+    config,
+    garbage: undefined,
+    writtenAt: now - 600_000,
+    loaded: config,
+    loadedSince: now - 500_000,
+    processStartedAt: now - 500_000,
+    restartRequestedAt: undefined,
+    downUntil: 0,
+    nextPoll,
+    backups: new Map(),
+    record: undefined,
+    plugins: new Map(),
+    refusesToLoad: false,
+    unseen: false,
+    failures: 0,
+  };
+}
