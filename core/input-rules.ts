@@ -15,7 +15,13 @@ export const keyBlocks = ["azureKeyVault", "awsKms", "localKey"] as const;
 /** The blocks that say whose etcd it is. */
 export const platformBlocks = ["aks", "kops", "selfManaged", "local"] as const;
 /** The blocks of the lists above that this version can carry out. */
-export const availableBlocks: ReadonlySet<string> = new Set(["azureKeyVault", "awsKms", "localKey", "selfManaged", "local"]);
+export const availableBlocks: ReadonlySet<string> = new Set([
+  "azureKeyVault",
+  "awsKms",
+  "localKey",
+  "selfManaged",
+  "local",
+]);
 
 /** The inputs that say which keys exist and which of them encrypts. Values are unknown: JavaScript programs pass anything. */
 export interface KeyVersionInputs {

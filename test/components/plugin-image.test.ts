@@ -125,7 +125,7 @@ describe("PluginImage", () => {
         () => new PluginImage("plugin", args as PluginImageArgs),
         (error: unknown) => {
           const errors = pulumi.InputPropertiesError.isInstance(error)
-            ? (error.errors ?? [])
+            ? error.errors
             : [error as pulumi.InputPropertyError];
           assert.deepEqual(
             errors.map(({ propertyPath }) => propertyPath),

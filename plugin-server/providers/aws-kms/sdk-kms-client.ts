@@ -117,7 +117,7 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
         // The first attempt has been made already: the SDK says what its outcome means.
         outcomes.delete(args.input);
         if (outcome !== undefined && "failure" in outcome) throw outcome.failure;
-        if (outcome !== undefined) return outcome as unknown as Awaited<ReturnType<typeof next>>;
+        if (outcome !== undefined) return outcome;
         const signal = signals.get(args.input);
         if (signal !== undefined) options.transport.bindSignal(args.request as object, signal);
         direct.learn(context.commandName === "EncryptCommand" ? "Encrypt" : "Decrypt", args.request as OutgoingRequest);

@@ -50,7 +50,7 @@ export function createConnections(settings: {
   readonly authorities: readonly string[] | undefined;
 }): Connections {
   const { Agent, createHttpHeaders, EnvHttpProxyAgent } = loadLibraries();
-  const tls = {
+  const connectOptions = {
     timeout: connectTimeoutMs,
     // One context for all connections: to parse a host's authorities takes 30 ms.
     ...(settings.authorities === undefined
@@ -58,7 +58,7 @@ export function createConnections(settings: {
       : { secureContext: createSecureContext({ ca: [...settings.authorities] }) }),
   };
   const options: AgentOptions.Options = {
-    connect: settings.connect ?? tls,
+    connect: settings.connect ?? connectOptions,
     connections: mostConnections,
     keepAliveTimeout: idleMs,
     headersTimeout: answerTimeoutMs,
@@ -69,7 +69,7 @@ export function createConnections(settings: {
   // As Go does it: https has a proxy of its own and does not fall back to the one for http.
   const secure = new EnvHttpProxyAgent({
     ...options,
-    requestTls: tls,
+    requestTls: connectOptions,
     httpProxy: "",
     httpsProxy: environment["HTTPS_PROXY"] ?? environment["https_proxy"] ?? "",
     noProxy: environment["NO_PROXY"] ?? environment["no_proxy"] ?? "",

@@ -164,7 +164,7 @@ describe("the scan of stored values", function () {
       secrets?.keys.map(({ objects, dataKeys }) => ({ objects, dataKeys })),
       [{ objects: 5, dataKeys: 2 }],
     );
-    assert.deepEqual(secrets?.large, [
+    assert.deepEqual(secrets.large, [
       { object: "secrets/n/big", plainBytes: 1_572_000 - 60, keyBytes: "/registry/secrets/n/big".length },
     ]);
   });

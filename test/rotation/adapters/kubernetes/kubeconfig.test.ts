@@ -46,7 +46,9 @@ describe("a kubeconfig", () => {
     const text = kubeconfig({ "client-certificate": "/pki/c.pem", "client-key": "/pki/k.pem" });
     const { tls } = await readKubeconfig(text, "it", async (path) => `content of ${path}`);
     assert.deepEqual(tls, { ca: "CA", cert: "content of /pki/c.pem", key: "content of /pki/k.pem" });
-    await assert.rejects(readKubeconfig(text, "it"), (error: KmsEtcdError) => /--flatten/.test(error.remedy ?? ""));
+    await assert.rejects(readKubeconfig(text, "it"), (error: KmsEtcdError) =>
+      (error.remedy ?? "").includes("--flatten"),
+    );
   });
 
   for (const [what, text, reason] of [

@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { parse, stringify } from "yaml";
+import { localControlPlaneFile } from "../../core/local-control-plane";
+import { runCli } from "../../rotation/cli/program";
+import { findTool } from "../../tools/find-tool";
+import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
+
+const folder = join(__dirname, "..", "..", "docs", "observability");
+const run = promisify(execFile);
+
+interface Panel {
+  readonly title: string;
+  readonly type: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+/** A dashboard whose queries no metric answers looks like a cluster in order. So a real Prometheus asks them of a real cluster. */
+describe("dashboard and alerts, on a real cluster", function () {
+  this.timeout(20 * 60_000);
+  let cluster: RealCluster;
+  let prometheus: ChildProcess | undefined;
+  let files: Server | undefined;
+  let address = "";
+
+  before(async () => {
+    const pluginPort = await freePort();
+    // One server, so that one plugin has the port; with automatic reload, so that there are reloads to see.
+    cluster = await realCluster({
+      hosts: 1,
+      automaticReload: true,
+      pluginSettings: { local: { arguments: [`--metrics-addr=127.0.0.1:${pluginPort}`] } },
+    });
+    await cluster.createSecrets(20);
+    const outcome = await cluster.rotate(1);
+    assert.equal(outcome.kind, "done", cluster.log.join("\n"));
+    ({ server: files, address } = await startPrometheus(pluginPort));
+  });
+  after(async () => {
+    if (prometheus !== undefined) await ended(prometheus);
+    files?.close();
+    await cluster.close();
+  });
+
+  async function startPrometheus(pluginPort: number) {
+    const metrics = join(cluster.directory, "kms-etcd.prom");
+    await status(metrics);
+    // In the place of a node exporter with its textfile collector.
+    const server = createServer((_request, response) => {
+      response.end(readFileSync(metrics));
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    const [host] = cluster.controlPlane.hosts;
+    assert.ok(host);
+    const directory = join(cluster.directory, "prometheus");
+    mkdirSync(directory);
+    const { caFile, certFile, keyFile } = host.client;
+    const config = {
+      global: { scrape_interval: "1s", evaluation_interval: "1s" },
+      rule_files: [join(folder, "rules.yml")],
+      scrape_configs: [
+        {
+          job_name: "kube-apiserver",
+          scheme: "https",
+          tls_config: { ca_file: caFile, cert_file: certFile, key_file: keyFile },
+          static_configs: [{ targets: [new URL(host.apiServerUrl).host] }],
+        },
+        { job_name: "kms-etcd-plugin", static_configs: [{ targets: [`127.0.0.1:${pluginPort}`] }] },
+        {
+          job_name: "kms-etcd-status",
+          static_configs: [{ targets: [`127.0.0.1:${(server.address() as AddressInfo).port}`] }],
+        },
+      ],
+    };
+    const configFile = join(directory, "prometheus.yml");
+    writeFileSync(configFile, stringify(config));
+    const port = await freePort();
+    const { path } = await findTool("prometheus");
+    prometheus = spawn(
+      path,
+      [
+        `--config.file=${configFile}`,
+        `--storage.tsdb.path=${join(directory, "data")}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      { stdio: "ignore" },
+    );
+    return { server, address: `http://127.0.0.1:${port}` };
+  }
+
+  async function status(metrics: string): Promise<void> {
+    const file = join(cluster.controlPlane.stateDirectory, localControlPlaneFile);
+    let stderr = "";
+    const code = await runCli(["status", "--control-plane", file, "--metrics", metrics], {
+      stdout: { write: () => true },
+      stderr: { write: (text) => (stderr += text) },
+      signal: new AbortController().signal,
+      version: "0.0.0-test",
+    });
+    assert.equal(code, 0, stderr);
+  }
+
+  /** The samples of an instant query; a Prometheus that is still starting has none. */
+  async function samples(query: string): Promise<readonly unknown[]> {
+    const answer = await fetch(`${address}/api/v1/query?query=${encodeURIComponent(query)}`).catch(() => undefined);
+    if (answer === undefined || answer.status === 503) return [];
+    const {
+      status: verdict,
+      error,
+      data,
+    } = (await answer.json()) as {
+      status: string;
+      error?: string;
+      data?: { result: readonly unknown[] };
+    };
+    assert.equal(verdict, "success", `${query}: ${error ?? ""}`);
+    return data?.result ?? [];
+  }
+
+  /** Those that still have no data after a minute of clients' requests. */
+  async function withoutData(queries: ReadonlyMap<string, string>): Promise<readonly string[]> {
+    const missing = new Map(queries);
+    for (const until = Date.now() + 90_000; missing.size > 0 && Date.now() < until; ) {
+      await sleep(1_000);
+      await cluster.request(
+        0,
+        "PATCH",
+        "/api/v1/namespaces/default/secrets/s0",
+        merge(),
+        "application/merge-patch+json",
+      );
+      for (const [name, query] of missing) if ((await samples(query)).length > 0) missing.delete(name);
+    }
+    return [...missing].map(([name, query]) => `${name}: ${query}`);
+  }
+
+  it("promtool => the rules are right", async () => {
+    const { path } = await findTool("promtool");
+    const { stdout } = await run(path, ["check", "rules", join(folder, "rules.yml")]);
+    assert.match(stdout, /SUCCESS: \d+ rules found/);
+  });
+
+  it("every query of the dashboard => has data", async () => {
+    const { panels } = JSON.parse(readFileSync(join(folder, "dashboard.json"), "utf8")) as { panels: readonly Panel[] };
+    const queries = panels.flatMap(({ title, targets = [] }) =>
+      targets.map(({ expr }, index): [string, string] => [
+        `${title} ${index}`,
+        expr
+          .replace("$apiservers", "kube-apiserver")
+          .replaceAll("$plugins", "kms-etcd-plugin")
+          .replaceAll("[5m]", "[1m]"),
+      ]),
+    );
+    assert.ok(queries.length >= 15);
+    assert.deepEqual(await withoutData(new Map(queries)), []);
+  });
+
+  it("every alert => asks for something that there is, and none fires on a cluster in order", async () => {
+    const { groups } = parse(readFileSync(join(folder, "rules.yml"), "utf8")) as {
+      groups: readonly { rules: readonly { alert: string; expr: string }[] }[];
+    };
+    const rules = groups.flatMap((group) => group.rules);
+    // Without its condition an expression is what it looks at. An error's counter is there once there was an error.
+    const looksAt = ({ expr }: { expr: string }) =>
+      expr
+        .replace(/ (==|>) \d+$/, "")
+        .replace(',status!="OK"', "")
+        .replace('status!="OK"', "")
+        .replace('status="failure"', "")
+        .replace('state="stale"', "")
+        .replaceAll(/\[\d+m\]/g, "[1m]");
+    assert.deepEqual(await withoutData(new Map(rules.map((rule) => [rule.alert, looksAt(rule)]))), []);
+    for (const { alert, expr } of rules) assert.deepEqual(await samples(expr), [], alert);
+  });
+
+  it("a plugin that is gone, and objects in plaintext that came back => their alerts are raised", async () => {
+    // What a restore by other means leaves: nobody writes with it.
+    const text = readFileSync(join(cluster.directory, "kms-etcd.prom"), "utf8");
+    writeFileSync(
+      join(cluster.directory, "kms-etcd.prom"),
+      `${text.trimEnd()}\n`.replace(/^(kms_etcd_stored_objects\{.*state=")current/m, "$1stale"),
+    );
+    const [host] = cluster.controlPlane.hosts;
+    assert.ok(host);
+    cluster.kill(host.name, "kms-etcd-");
+    const raised = new Set<string>();
+    for (const until = Date.now() + 60_000; raised.size < 2 && Date.now() < until; ) {
+      await sleep(200);
+      for (const alert of ["EtcdEncryptionPluginGone", "EtcdEncryptionStaleObjects"]) {
+        if ((await samples(`ALERTS{alertname="${alert}"}`)).length > 0) raised.add(alert);
+      }
+    }
+    assert.deepEqual([...raised].sort(), ["EtcdEncryptionPluginGone", "EtcdEncryptionStaleObjects"]);
+  });
+});
+
+function merge(): unknown {
+  return { metadata: { annotations: { touched: String(Date.now()) } } };
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  await exit;
+}
