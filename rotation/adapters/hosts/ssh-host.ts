@@ -101,7 +101,10 @@ export function sshHost(session: SshSession): Host {
           await sftp.close(handle);
         } catch (thrown) {
           // Half a file helps nobody, and on a full disk its place does.
-          if (sftp.isOpen()) await sftp.remove(path).catch(() => undefined);
+          if (sftp.isOpen()) {
+            await sftp.close(handle).catch(() => undefined);
+            await sftp.remove(path).catch(() => undefined);
+          }
           throw thrown;
         }
       }),
@@ -166,15 +169,18 @@ async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** The host's file system takes nothing. */
+class FileSystemError extends Error {}
+
 /** The protocol says "Failure" for a full disk and for a read-only one: the file system says which. */
 async function withReason(sftp: SftpClient, path: string, thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof SftpStatusError) || thrown.code !== statusCode.failure) return thrown;
   if (!sftp.isOpen() || !sftp.extensions.has("statvfs@openssh.com")) return thrown;
   const space = await sftp.space(dirname(path)).catch(() => undefined);
-  if (space?.readOnly === true) return new SftpStatusError(statusCode.failure, "the file system is read-only");
-  if (space?.freeFiles === 0) return new SftpStatusError(statusCode.failure, "the file system takes no more files");
+  if (space?.readOnly === true) return new FileSystemError("the file system is read-only");
+  if (space?.freeFiles === 0) return new FileSystemError("the file system takes no more files");
   if (space !== undefined && space.freeBytes < 1 << 16) {
-    return new SftpStatusError(statusCode.failure, `the disk is full (${space.freeBytes} bytes free)`);
+    return new FileSystemError(`the disk is full (${space.freeBytes} bytes free)`);
   }
   return thrown;
 }
@@ -183,6 +189,10 @@ function fileError(host: string, doing: string, path: string, thrown: unknown): 
   if (thrown instanceof KmsEtcdError) return thrown;
   const reason = thrown instanceof Error ? thrown.message : String(thrown);
   const message = `${host}: cannot ${doing} ${path}: ${reason}`;
+  // It does not pass by trying again, as a connection that was cut does.
+  if (thrown instanceof FileSystemError) {
+    return new KmsEtcdError("blocked", message, { remedy: "make room for it on that host, then run again" });
+  }
   if (!(thrown instanceof SftpStatusError)) return new KmsEtcdError("unreachable", message, { cause: thrown });
   switch (thrown.code) {
     case statusCode.noSuchFile:
@@ -193,6 +203,6 @@ function fileError(host: string, doing: string, path: string, thrown: unknown): 
         remedy: "connect as root, or set ssh.sudo for a user that may run sftp-server through sudo",
       });
     default:
-      return new KmsEtcdError("unreachable", message, { cause: thrown, remedy: "make room for it, then run again" });
+      return new KmsEtcdError("unreachable", message, { cause: thrown });
   }
 }
