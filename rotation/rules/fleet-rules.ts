@@ -75,6 +75,7 @@ export const everyServerIsReady: Rule = (situation) => {
   for (const server of troubled) {
     const { file, lastReadyHash } = server;
     if (file === undefined || lastReadyHash === undefined || file.hash === lastReadyHash) continue;
+    if (hasGoneBack(observed, server)) continue;
     return {
       kind: "act",
       stage: RotationStage.Read,
@@ -189,6 +190,11 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
   };
 }
 
+/** Once in a run: where going back did not help, going to and fro between two files would not end. */
+function hasGoneBack({ setbacks }: Observation, server: ServerObservation): boolean {
+  return setbacks.some((setback) => setback.kind === "notLoaded" && setback.server === server.name);
+}
+
 /** The problem of a plugin that the file names. A server that starts without it would not get ready. */
 function pluginProblem({ file, plugins }: ServerObservation): string | undefined {
   const items = (file?.config.blocks ?? []).flatMap((block) => block.providers);
@@ -210,7 +216,8 @@ function withoutPlugin(
     return wait(RotationStage.Plugin, `${server.name}: ${away}`);
   }
   const failed = `${server.name} cannot restart with ${file.hash}: ${away}`;
-  if (loaded.hash === undefined) return blocked(RotationStage.Read, failed, "mend the plugin, then run again");
+  if (loaded.hash === undefined || hasGoneBack(observed, server))
+    return blocked(RotationStage.Read, failed, "mend the plugin, then run again");
   return {
     kind: "act",
     stage: RotationStage.Read,

@@ -443,6 +443,34 @@ describe("the engine when something fails", function () {
     }
   });
 
+  for (const reload of ["hot", "restart"] as const) {
+    it(`the new key is disabled while ${reload} servers take it up => stops, saying so; goes on once it is enabled`, async () => {
+      const cluster = enabledCluster({ reload });
+      await run(cluster, 1);
+      await run(cluster, 2, { advanceTo: RotationStage.Read });
+      const setKey = (broken: boolean) => {
+        for (const host of cluster.hosts) for (const plugin of host.plugins.values()) plugin.broken = broken;
+      };
+      const { restart, writeConfig } = cluster.fleet;
+      // In the middle of the restart: the server has never been ready with the file that it starts with.
+      cluster.fleet.restart = async (server) => {
+        await restart(server);
+        setKey(true);
+      };
+      cluster.fleet.writeConfig = async (write) => {
+        await writeConfig(write);
+        if (reload === "hot") setKey(true);
+      };
+      const outcome = await run(cluster, 2);
+      assert.equal(outcome.kind, "blocked");
+      assert.match(outcome.reason ?? "", /socket does not answer|kms-providers|did not load/);
+      setKey(false);
+      Object.assign(cluster.fleet, { restart, writeConfig });
+      const next = await run(cluster, 2);
+      assert.equal(next.kind, "done", `${next.reason}\n${cluster.log.slice(-30).join("\n")}`);
+    });
+  }
+
   it("a host of which nothing can be seen for a while => nothing is done on it; then it goes on", async () => {
     for (const reload of ["hot", "restart"] as const) {
       const cluster = enabledCluster({ reload });
