@@ -162,14 +162,20 @@ describe("credentials for AWS KMS", () => {
       await rm(directory, { recursive: true });
     });
 
-    it("are exchanged once, and again with the token that stands in the file then", async () => {
+    it("are exchanged and kept, and again with the token that stands in the file then", async function () {
+      // The SDK loads its STS client for the first exchange.
+      this.timeout(20_000);
       const { provider } = await start(variables);
-      await provider.probe(AbortSignal.timeout(2_500));
-      assert.deepEqual(sts.tokens, ["good web identity 1"]);
+      await provider.probe(AbortSignal.timeout(10_000));
+      // A second attempt begins after a second of silence, so a slow first exchange may have been made twice.
+      assert.deepEqual([...new Set(sts.tokens)], ["good web identity 1"]);
+      const exchanges = sts.tokens.length;
+      await provider.probe(AbortSignal.timeout(10_000));
+      assert.equal(sts.tokens.length, exchanges);
       await writeFile(tokenFile, "good web identity 2");
       endSessions();
-      await provider.probe(AbortSignal.timeout(2_500));
-      assert.deepEqual(sts.tokens, ["good web identity 1", "good web identity 2"]);
+      await provider.probe(AbortSignal.timeout(10_000));
+      assert.deepEqual([...new Set(sts.tokens)], ["good web identity 1", "good web identity 2"]);
     });
 
     it("are refused by AWS STS: says so, without the token", async () => {
