@@ -9,7 +9,8 @@ import { repository } from "./support/pulumi-project";
 
 /** What a developer types, and what a service manager would: npm, a shell, the bootstrap and the plugin, one below the other. */
 describe("npm run -s plugin, from a checkout", function () {
-  this.timeout(120_000);
+  // The bootstrap may have to compile first.
+  this.timeout(10 * 60_000);
   let directory: string;
   let child: ChildProcess | undefined;
   beforeEach(() => {
@@ -52,7 +53,7 @@ describe("npm run -s plugin, from a checkout", function () {
         `--key-file=${join(directory, "key")}`,
         `--listen-addr=unix://${socket}`,
       );
-      for (const until = Date.now() + 60_000; !existsSync(socket) && Date.now() < until; ) await sleep(50);
+      for (const until = Date.now() + 5 * 60_000; !existsSync(socket) && Date.now() < until; ) await sleep(50);
       assert.ok(existsSync(socket), text());
       started.kill(signal);
       await ended;
