@@ -28,7 +28,7 @@ const tiers = {
         "rotation-kill",
         "rotation-faults-hot-reload",
       ]),
-    options: ["--parallel", "--jobs", "4", "--timeout", "1200000", ...fileTimes],
+    options: ["--parallel", "--jobs", "3", "--timeout", "1200000", ...fileTimes],
     tools: ["etcd", "kube-apiserver", "kube-controller-manager", "pulumi"],
   },
   full: {
