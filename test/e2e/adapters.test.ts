@@ -117,7 +117,9 @@ describe("the adapters on a real control plane", function () {
       const asked = (await fleet.observe(signal)).servers[index];
       await fleet.restart(name);
       const again = (await fleet.observe(signal)).servers[index];
-      if (asked?.restartRequestedAt !== undefined && again?.restartRequestedAt !== undefined) {
+      // Where the first request has been carried out meanwhile, the second is one of its own.
+      const sameProcess = asked?.processStartedAt === again?.processStartedAt;
+      if (sameProcess && asked?.restartRequestedAt !== undefined && again?.restartRequestedAt !== undefined) {
         assert.equal(again.restartRequestedAt, asked.restartRequestedAt, "asking again asks for no second restart");
       }
       await until(({ servers }) => {
