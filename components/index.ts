@@ -1,5 +1,7 @@
 /** The public door of the package: everything a Pulumi program imports, and nothing else. */
 
+export { AksCredential } from "../core/aks-credential";
+export { AksEncryptionMode } from "../core/aks-encryption-mode";
 export { PluginFlavour } from "../core/plugin-flavour";
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
@@ -12,6 +14,7 @@ export { AwsKmsEndpoint } from "./aws/aws-kms-endpoint";
 export type { AwsKmsKeyArgs } from "./aws/aws-kms-key";
 export { AwsKmsKey } from "./aws/aws-kms-key";
 export type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
+export type { AksKubernetesArgs, AksLimitsArgs, AksPlatformArgs } from "./azure/aks-platform";
 export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
 export { AzureKeyAttributes } from "./azure/azure-key-attributes";
 export type { AzureKeyIdentityArgs } from "./azure/azure-key-identity";

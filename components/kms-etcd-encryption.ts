@@ -15,6 +15,7 @@ import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
 import { awsKmsViolations } from "./aws/aws-kms-check";
 import type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
+import { type AksPlatformArgs, withAksSecrets } from "./azure/aks-platform";
 import { azureKeyVaultCheck } from "./azure/azure-key-vault-check";
 import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import { declaredKeys } from "./declared-keys";
@@ -114,6 +115,8 @@ export interface KmsEtcdEncryptionArgs {
   readonly awsKms?: AwsKmsSourceArgs;
   /** Keys in files on this machine: development only. */
   readonly localKey?: LocalKeySourceArgs;
+  /** A cluster of AKS. */
+  readonly aks?: AksPlatformArgs;
   /** A cluster whose control-plane hosts are reached over SSH. Keys in files on this machine are of no use there. */
   readonly selfManaged?: SelfManagedPlatformArgs;
   /** A control plane on this machine. */
@@ -181,7 +184,12 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 
 /** What the state keeps of the component's inputs must not hold a private key in clear. */
 function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
-  return args.selfManaged === undefined ? args : { ...args, selfManaged: withSecrets(args.selfManaged) };
+  const { aks, selfManaged } = args;
+  return {
+    ...args,
+    ...(aks === undefined ? {} : { aks: withAksSecrets(aks) }),
+    ...(selfManaged === undefined ? {} : { selfManaged: withSecrets(selfManaged) }),
+  };
 }
 
 /** The plugins on other machines cannot read this one's files. */

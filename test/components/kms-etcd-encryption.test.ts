@@ -184,6 +184,8 @@ describe("KmsEtcdEncryption", () => {
 describe("the public door", () => {
   it("exports these names: a change here is a change for every user", () => {
     assert.deepEqual(Object.keys(publicDoor).sort(), [
+      "AksCredential",
+      "AksEncryptionMode",
       "AwsKeyAccess",
       "AwsKeyAlarm",
       "AwsKmsEndpoint",
