@@ -33,6 +33,10 @@ export interface ArmClient {
     signal: AbortSignal,
     onProgress?: (message: string) => void,
   ): Promise<ArmBody>;
+  /** Asks for an action, `<id>/listClusterUserCredential`, and gives its result, which may take its time. Sent once. */
+  post(path: string, apiVersion: string, body: ArmBody | undefined, signal: AbortSignal): Promise<ArmBody>;
+  /** Everything in a collection, page by page. `path` may have a query. */
+  list(path: string, apiVersion: string, signal: AbortSignal): Promise<readonly ArmBody[]>;
 }
 
 /** What ARM has answered, kept as the cause of an error. */
@@ -57,6 +61,8 @@ const busyCodes: ReadonlySet<string> = new Set([
 ]);
 /** A resource that is busy, or that somebody else keeps changing. */
 const mostTries = 60;
+/** Answers in a row that say nothing of an operation: too many requests, a gateway in trouble. The operation itself goes on. */
+const mostTroubles = 20;
 
 export function createArmClient(
   credential: ReturnType<typeof createCredential>,
@@ -69,7 +75,7 @@ export function createArmClient(
   const client = calls.httpClient ?? createDefaultHttpClient();
 
   async function send(
-    method: "GET" | "PUT",
+    method: "GET" | "POST" | "PUT",
     url: string,
     signal: AbortSignal,
     more: { readonly body?: ArmBody; readonly ifMatch?: string } = {},
@@ -89,7 +95,36 @@ export function createArmClient(
     }
   }
 
-  const urlOf = (id: string, apiVersion: string) => `${cloud.resourceManager}${id}?api-version=${apiVersion}`;
+  const urlOf = (path: string, apiVersion: string) =>
+    `${cloud.resourceManager}${path}${path.includes("?") ? "&" : "?"}api-version=${apiVersion}`;
+
+  /** An address that ARM has given. Requests carry our token, so it must be ARM's own. */
+  function ours(address: string): string {
+    if (new URL(address).origin === new URL(cloud.resourceManager).origin) return address;
+    throw new KmsEtcdError(
+      "unsupported",
+      `Azure leads to ${new URL(address).origin}, which is not ${cloud.resourceManager}`,
+    );
+  }
+
+  /** Asks again after each pause until the answer is neither "not yet" nor a passing trouble. */
+  async function ask(
+    address: string,
+    after: PipelineResponse,
+    id: string,
+    signal: AbortSignal,
+    isLater: (response: PipelineResponse) => boolean,
+  ): Promise<PipelineResponse> {
+    let troubles = 0;
+    for (let last = after; ; ) {
+      await pause(pauseOf(last, pauseMs), signal);
+      last = await send("GET", ours(address), signal);
+      const isTrouble = last.status === 429 || last.status >= 500;
+      troubles = isTrouble ? troubles + 1 : 0;
+      if (last.status >= 400 && (!isTrouble || troubles > mostTroubles)) throw armError(last, id);
+      if (!isTrouble && !isLater(last)) return last;
+    }
+  }
 
   async function get(id: string, apiVersion: string, signal: AbortSignal): Promise<ArmBody | undefined> {
     const response = await send("GET", urlOf(id, apiVersion), signal);
@@ -102,15 +137,13 @@ export function createArmClient(
   async function follow(id: string, response: PipelineResponse, signal: AbortSignal): Promise<void> {
     const address = response.headers.get("azure-asyncoperation") ?? response.headers.get("location");
     if (address === undefined) return;
-    for (let last = response; ; ) {
-      await pause(pauseOf(last, pauseMs), signal);
-      last = await send("GET", address, signal);
-      if (last.status >= 400) throw armError(last, id);
-      const body = bodyOf(last);
-      const status = body["status"];
-      if (status === "Succeeded" || (status === undefined && last.status === 200)) return;
-      if (status === "Failed" || status === "Canceled") throw armError(last, id);
-    }
+    const ended = await ask(address, response, id, signal, (answer) => {
+      const { status } = bodyOf(answer);
+      if (status === undefined) return answer.status === 202;
+      return status !== "Succeeded" && status !== "Failed" && status !== "Canceled";
+    });
+    const { status } = bodyOf(ended);
+    if (status === "Failed" || status === "Canceled") throw armError(ended, id);
   }
 
   return {
@@ -129,12 +162,33 @@ export function createArmClient(
           return (await get(id, apiVersion, signal)) ?? wanted;
         }
         const refusal = armError(response, id);
-        const isBusy = response.status === 412 || busyCodes.has(armCodeOf(refusal) ?? "");
+        const isBusy = response.status === 412 || response.status === 429 || busyCodes.has(armCodeOf(refusal) ?? "");
         if (!isBusy || tries === mostTries) throw refusal;
         onProgress(`waiting: ${refusal.message}`);
         // Somebody else's change is there already; another operation takes its time.
         if (response.status !== 412) await pause(pauseOf(response, pauseMs), signal);
       }
+    },
+    async post(path, apiVersion, body, signal) {
+      const response = await send("POST", urlOf(path, apiVersion), signal, body === undefined ? {} : { body });
+      if (response.status >= 400) throw armError(response, path);
+      const location = response.headers.get("location");
+      if (response.status !== 202 || location === undefined) {
+        await follow(path, response, signal);
+        return bodyOf(response);
+      }
+      return bodyOf(await ask(location, response, path, signal, ({ status }) => status === 202));
+    },
+    async list(path, apiVersion, signal) {
+      const entries: ArmBody[] = [];
+      for (let address: string | undefined = urlOf(path, apiVersion); address !== undefined; ) {
+        const response = await send("GET", ours(address), signal);
+        if (response.status !== 200) throw armError(response, path);
+        const { value, nextLink } = bodyOf(response);
+        if (Array.isArray(value)) entries.push(...(value as ArmBody[]));
+        address = typeof nextLink === "string" && nextLink !== "" ? nextLink : undefined;
+      }
+      return entries;
     },
   };
 }
@@ -167,7 +221,7 @@ function armError(response: PipelineResponse, id: string): KmsEtcdError {
           : response.status === 429
             ? "throttled"
             : "invalid-input";
-  return new KmsEtcdError(kind, `Azure refuses to change ${id}: ${code}: ${message}`, { cause });
+  return new KmsEtcdError(kind, `Azure refuses what was asked of ${id}: ${code}: ${message}`, { cause });
 }
 
 function pauseOf(response: PipelineResponse, otherwise: number): number {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHttpHeaders } from "@azure/core-rest-pipeline";
 import { Agent } from "undici";
 import {
   dataEncryptionApiVersion,
@@ -15,6 +16,7 @@ import {
 } from "../../../../rotation/adapters/azure/arm-client";
 import { azureCloud } from "../../../../rotation/adapters/azure/azure-cloud";
 import { createCredential } from "../../../../rotation/adapters/azure/credential";
+import { ArmError } from "../../../fakes/arm/arm-error";
 import { type ArmRequests, armRequests } from "../../../fakes/arm/arm-requests";
 import { type FakeArm, startFakeArm } from "../../../fakes/arm/fake-arm";
 import { roles } from "../../../fakes/arm/roles";
@@ -168,6 +170,53 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
         return true;
       },
     );
+  });
+
+  it("an action => its result, at once or where ARM says that it will be; a refusal => ARM's words", async () => {
+    const id = await cluster("action");
+    const { kubeconfigs } = await client.post(`${id}/listClusterUserCredential`, stableApiVersion, undefined, never);
+    assert.equal((kubeconfigs as { name: string }[])[0]?.name, "clusterUser");
+    const ran = await client.post(`${id}/runCommand`, stableApiVersion, { command: "true" }, never);
+    assert.equal(at(ran, "properties", "provisioningState"), "Succeeded");
+    await assert.rejects(client.post(`${id}/runCommand`, stableApiVersion, {}, never), /parameter command is missing/);
+  });
+
+  it("a collection => all of its pages; a next page at another host => refused, because our token would go there", async () => {
+    await cluster("listed-1");
+    await cluster("listed-2");
+    const clusters = `${group}/providers/Microsoft.ContainerService/managedClusters`;
+    fake.arm.pageSize = 1;
+    const names = (await client.list(clusters, stableApiVersion, never)).map(({ name }) => name);
+    fake.arm.pageSize = 100;
+    assert.ok(names.includes("listed-1") && names.includes("listed-2"), names.join());
+    const cloud = { ...azureCloud(fake.credentials()), resourceManager: "https://management.usgovcloudapi.net" };
+    const answer = { value: [], nextLink: "https://elsewhere.example/more" };
+    const led = createArmClient(
+      { getToken: async () => ({ token: "t", expiresOnTimestamp: Date.now() + 3_600_000 }) },
+      cloud,
+      {
+        httpClient: {
+          sendRequest: async (request) => {
+            assert.equal(new URL(request.url).origin, cloud.resourceManager);
+            return { request, status: 200, headers: createHttpHeaders(), bodyAsText: JSON.stringify(answer) };
+          },
+        },
+      },
+    );
+    await assert.rejects(led.list(clusters, stableApiVersion, never), /leads to https:\/\/elsewhere\.example/);
+  });
+
+  it("too many requests => asked again when ARM says, for the PUT as for the operation behind it", async () => {
+    const id = await cluster("throttled");
+    const keyId = await vaultKey("armclient7", true);
+    const throttled = () =>
+      new ArmError(429, "TooManyRequests", "The request is being throttled.", { "retry-after": "0" });
+    // More often than the SDK's own retries.
+    fake.arm.failNext(throttled(), ({ method, path }) => method === "PUT" && path === id, 6);
+    fake.arm.failNext(throttled(), ({ path }) => path.includes("/operations/"), 6);
+    const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+    const after = await client.update(id, stableApiVersion, (body) => withKmsSettings(body, settings), never);
+    assert.equal(kmsSettingsOf(after).mode, "legacy");
   });
 
   describe("a cluster of AKS", () => {
