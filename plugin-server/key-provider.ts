@@ -41,5 +41,10 @@ export interface KeyProvider {
   decrypt(input: DecryptInput, call: CallContext): Promise<Uint8Array>;
   /** Uses the key for real, both ways, so that a disabled or denied key is seen. */
   probe(signal: AbortSignal): Promise<void>;
+  /**
+   * When the key stops encrypting by itself; "never" when it has no such date. Not there for services whose keys do not expire.
+   * It may need a permission that nothing else needs: a rejection says nothing about the key's health.
+   */
+  expiry?(signal: AbortSignal): Promise<Date | "never">;
   close(): Promise<void>;
 }

@@ -5,12 +5,13 @@ import { createCallsUnderWay } from "./grpc/calls-under-way";
 import { type KmsServer, startKmsServer } from "./grpc/kms-server";
 import type { ServedKey } from "./grpc/served-key";
 import { type Clock, systemClock } from "./health/clock";
+import { createKeyExpiry, type KeyExpiry } from "./health/key-expiry";
 import { createKeyHealth } from "./health/key-health";
 import { healthRoutes } from "./http/health-routes";
 import { type HttpServer, type Routes, startHttpServer } from "./http/http-server";
 import type { KeyProvider } from "./key-provider";
 import type { Log } from "./log";
-import { createPluginMetrics, type PluginMetrics } from "./metrics/plugin-metrics";
+import { createPluginMetrics, type KeyObserver, type PluginMetrics } from "./metrics/plugin-metrics";
 
 export interface RunningPlugin {
   readonly servers: readonly KmsServer[];
@@ -43,7 +44,9 @@ export async function runPlugin(
     await Promise.all(providers.map((provider) => provider.open(AbortSignal.timeout(operation.callTimeoutMs))));
     const metrics = createPluginMetrics(config.kind, version);
     const keys = providers.map((provider) => serveKey(provider, config, { log, metrics, version, clock }));
-    undo.push(async () => keys.forEach(({ health }) => health.stop()));
+    // Only for the metrics: where nobody reads them nobody asks.
+    const expiries = operation.metrics === "none" ? [] : keys.map((key) => watchExpiry(key, config, clock));
+    undo.push(async () => [...keys.map(({ health }) => health), ...expiries].forEach((watch) => watch.stop()));
     const servers: KmsServer[] = [];
     const http = await startHttp(
       operation,
@@ -67,7 +70,7 @@ export async function runPlugin(
       });
     }
     // Not before the sockets listen: the first probe loads the cloud's SDK, and a start must not wait for that.
-    for (const { health } of keys) health.start();
+    for (const watch of [...keys.map(({ health }) => health), ...expiries]) watch.start();
     return { servers, ...http, stop };
   } catch (error) {
     await stop();
@@ -88,7 +91,7 @@ function serveKey(
     version,
     clock,
   }: { readonly log: Log; readonly metrics: PluginMetrics; readonly version: string; readonly clock: Clock },
-): ServedKey {
+): ServedKey & { readonly observer: KeyObserver } {
   const { keyId } = provider;
   const observer = metrics.observe(keyId, () => health.state());
   const health = createKeyHealth(
@@ -118,6 +121,18 @@ function serveKey(
     runtimeName: runtimeNames[kind],
     runtimeVersion: version,
   };
+}
+
+function watchExpiry(
+  { provider, log, observer }: ServedKey & { readonly observer: KeyObserver },
+  { operation }: PluginConfig,
+  clock: Clock,
+): KeyExpiry {
+  return createKeyExpiry(
+    provider,
+    { timeoutMs: operation.callTimeoutMs, log, onExpiry: (at) => observer.expires(at) },
+    clock,
+  );
 }
 
 async function startHttp(

@@ -10,6 +10,7 @@ import { awsMetrics, azureMetrics } from "./upstream-metrics";
 /** Who hears of one key's calls and probes. */
 export interface KeyObserver extends CallObserver {
   probed(outcome: "ok" | ErrorCode): void;
+  expires(at: Date | "never"): void;
 }
 
 export interface PluginMetrics {
@@ -50,6 +51,12 @@ export function createPluginMetrics(kind: PluginConfig["kind"], version: string)
       }
     },
   });
+  const expiries = new Gauge({
+    name: "kms_etcd_key_expiry_timestamp_seconds",
+    help: "When the key stops encrypting; +Inf if never; absent while that is not known",
+    labelNames: ["key_id"],
+    registers,
+  });
   new Gauge({ name: "kms_etcd_build_info", help: "Always 1", labelNames: ["version"], registers }).set({ version }, 1);
   const upstream = kind === "azure" ? azureMetrics(registry) : kind === "aws" ? awsMetrics(registry) : undefined;
   let withProcess = false;
@@ -64,6 +71,8 @@ export function createPluginMetrics(kind: PluginConfig["kind"], version: string)
           upstream?.(keyId, kms, method, seconds, thrown === undefined ? undefined : codeOf(thrown));
         },
         probed: (outcome) => probes.inc({ key_id: keyId, outcome }),
+        expires: (at) =>
+          expiries.set({ key_id: keyId }, at === "never" ? Number.POSITIVE_INFINITY : at.getTime() / 1_000),
       };
     },
     text: () => {

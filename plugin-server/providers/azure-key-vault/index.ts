@@ -12,6 +12,7 @@ import { type AzureJson, readAzureJson } from "./azure-json";
 import { type AzureCloud, findCloud, type KeyService } from "./clouds";
 import { type Connect, type Connections, createConnections } from "./connections";
 import { fetchToken, issuerOf } from "./credentials";
+import { readKeyExpiry } from "./key-expiry";
 import { createKeyIdentity, type KeyIdentity, type KeyNames } from "./key-identity";
 import { createKeyVaultClient, type KeyVaultAnswer, type KeyVaultClient } from "./key-vault-client";
 import { withinLimit } from "./time-limit";
@@ -201,6 +202,12 @@ export function createAzureKeyVaultProvider(
           remedy: "see what stands between this host and the vault",
         });
       });
+    },
+    async expiry(signal) {
+      const known = whileOpen("expiry");
+      backend ??= startBackend(known);
+      const { tokens, connections } = backend;
+      return readKeyExpiry(known.identity.kid, { tokens, httpClient: connections.httpClient("KeyVault") }, signal);
     },
     async close() {
       closed = true;

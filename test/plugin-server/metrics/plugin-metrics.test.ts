@@ -68,12 +68,16 @@ describe("the plugin's metrics", () => {
     metrics.observe("good", () => "usable").probed("ok");
     metrics.observe("bad", () => throttled).probed("throttled");
     metrics.observe("new", () => "unknown");
+    metrics.observe("ends", () => "unknown").expires(new Date(1_900_000_000_000));
+    metrics.observe("stays", () => "unknown").expires("never");
     const text = await metrics.text();
     for (const line of [
       'kms_etcd_key_usable{key_id="good"} 1',
       'kms_etcd_key_usable{key_id="bad"} 0',
       'kms_etcd_key_probes_total{key_id="good",outcome="ok"} 1',
       'kms_etcd_key_probes_total{key_id="bad",outcome="throttled"} 1',
+      'kms_etcd_key_expiry_timestamp_seconds{key_id="ends"} 1900000000',
+      'kms_etcd_key_expiry_timestamp_seconds{key_id="stays"} +Inf',
       'kms_etcd_build_info{version="v1.2.3"} 1',
     ]) {
       assert.ok(text.includes(`${line}\n`), line);
