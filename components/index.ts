@@ -43,6 +43,8 @@ export { EncryptionRollout } from "./encryption-rollout";
 export type { EtcdSnapshotArgs } from "./etcd-snapshot";
 export type { KmsEtcdEncryptionArgs } from "./kms-etcd-encryption";
 export { KmsEtcdEncryption } from "./kms-etcd-encryption";
+export type { KmsPluginStaticPodArgs } from "./kms-plugin-static-pod";
+export { KmsPluginStaticPod } from "./kms-plugin-static-pod";
 export type { LocalKeyArgs } from "./local-key";
 export { LocalKey } from "./local-key";
 export type { LocalKeySourceArgs } from "./local-key-source";

@@ -165,7 +165,8 @@ function layoutViolations(layout: Block, path: string): readonly InputViolation[
   ];
 }
 
-function pluginViolations(plugin: unknown, path: string): readonly InputViolation[] {
+/** Of the block `plugin`, which stands alone too. Paths begin with `path`. */
+export function pluginViolations(plugin: unknown, path: string): readonly InputViolation[] {
   if (isUnknown(plugin)) return [];
   if (!isBlock(plugin)) return [{ path, reason: "is missing; say which image the KMS plugin is: { image }" }];
   const { image, flavour, awsEndpoint } = plugin;

@@ -14,6 +14,7 @@ export const typeTokens = {
   azureVaultAccess: "kms-etcd:index:AzureVaultAccess",
   encryptionRollout: "kms-etcd:index:EncryptionRollout",
   keyAccess: "kms-etcd:index:KeyAccess",
+  kmsPluginStaticPod: "kms-etcd:index:KmsPluginStaticPod",
   localKey: "kms-etcd:index:LocalKey",
   pluginImage: "kms-etcd:index:PluginImage",
   vaultPrivateEndpoint: "kms-etcd:index:VaultPrivateEndpoint",

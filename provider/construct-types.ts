@@ -23,6 +23,10 @@ export const constructTypes: Readonly<
     make: components.KmsEtcdEncryption,
     outputs: ["activeKeyVersion", "atGoal", "evidence"],
   },
+  [typeTokens.kmsPluginStaticPod]: {
+    make: components.KmsPluginStaticPod,
+    outputs: ["manifest", "fileName", "endpoint", "providerName"],
+  },
   [typeTokens.pluginImage]: { make: components.PluginImage, outputs: ["ref"] },
   [typeTokens.vaultPrivateEndpoint]: { make: components.VaultPrivateEndpoint, outputs: ["privateEndpointId"] },
 };

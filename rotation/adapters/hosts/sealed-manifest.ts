@@ -4,8 +4,8 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
+import { podContentHash } from "../../../core/pod-seal";
 import { staticPodAnnotations } from "../../../core/static-pod";
-import { fileHash } from "./file-hash";
 
 const annotationsPath = ["metadata", "annotations"];
 const sealPath = ["metadata", "annotations", staticPodAnnotations.contentHash];
@@ -18,7 +18,7 @@ export function sealManifest(text: string): string {
   // Where it had no annotations it has none again without the seal.
   if (!document.hasIn(annotationsPath)) document.setIn(annotationsPath, document.createNode({}));
   document.setIn(sealPath, "");
-  document.setIn(sealPath, contentHash(document.toJS()));
+  document.setIn(sealPath, podContentHash(document.toJS()));
   return document.toString({ lineWidth: 0 });
 }
 
@@ -29,7 +29,7 @@ export function isAsWritten(text: string): boolean {
   const seal: unknown = document.getIn(sealPath);
   if (typeof seal !== "string") return false;
   document.setIn(sealPath, "");
-  return seal === contentHash(document.toJS());
+  return seal === podContentHash(document.toJS());
 }
 
 /** Where the contents of two manifests differ, as paths; their values may be secret. Seals are no content. */
@@ -57,8 +57,4 @@ function differences(left: unknown, right: unknown, path: string): readonly stri
 
 function isContainer(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
-}
-
-function contentHash(content: unknown): string {
-  return fileHash(Buffer.from(JSON.stringify(content)));
 }
