@@ -5,17 +5,15 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { whenParentEnds } from "./parent-process";
 import { startProvider } from "./provider";
+import { runProviderProcess } from "./provider-process";
 import { createLazyRotationEngine } from "./rollout/lazy-rotation-engine";
 
-async function main(): Promise<void> {
-  const parent = process.ppid;
+runProviderProcess((engineAddress) => {
   // Of the package, two folders above dist/provider/main.js.
   const packageRoot = join(__dirname, "..", "..");
   const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string };
-  const engineAddress = process.argv.slice(2).find((argument) => /^[\w.-]+:\d+$/.test(argument));
-  const server = await startProvider({
+  return startProvider({
     ...(engineAddress === undefined ? {} : { engineAddress }),
     engine: createLazyRotationEngine(),
     identity: {
@@ -26,19 +24,4 @@ async function main(): Promise<void> {
       },
     },
   });
-  let stopping = false;
-  const stop = () => {
-    if (stopping) return;
-    stopping = true;
-    void server.stop().then(() => process.exit(0));
-  };
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
-  whenParentEnds(parent, stop);
-  process.stdout.write(`${server.port}\n`);
-}
-
-main().catch((thrown: unknown) => {
-  process.stderr.write(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
-  process.exitCode = 1;
 });

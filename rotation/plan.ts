@@ -6,6 +6,7 @@ import { describeError } from "../core/errors";
 import { isAfter, type RotationStage, rotationStages } from "../core/rotation-stage";
 import { decide } from "./decide";
 import type { Action, Decision } from "./decision";
+import { firstObservation } from "./first-observation";
 import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
@@ -65,22 +66,7 @@ export async function planRotation(options: {
 }): Promise<RotationPlan> {
   const { goal, fleet, signal } = options;
   const seen = await fleet.observe(signal);
-  const now = Date.now();
-  const bare: Observation = {
-    now,
-    runStartedAt: now,
-    servers: seen.servers.map((server) => ({ ...server, troubleSince: undefined, lastReadyHash: undefined })),
-    unlistedServers: seen.unlistedServers,
-    discoveryProblem: seen.discoveryProblem,
-    discovery: seen.discovery,
-    crosswise: [],
-    stored: undefined,
-    readThrough: [],
-    setbacks: [],
-    written: [],
-    rewrites: { count: 0, failures: [] },
-    settledAt: undefined,
-  };
+  const bare = firstObservation(seen, Date.now());
   const endpointOf = fleet.endpoint.bind(fleet);
   const { present, unmeasured } = await presentState(bare, goal, options.stored);
   const plan = await withOutlook(foretell(present, goal, endpointOf));

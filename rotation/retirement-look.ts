@@ -1,8 +1,8 @@
 /** A look at a cluster for retiring keys: its servers, everything that is stored, and the snapshots that are kept. */
 import { readSnapshotRecords } from "./adapters/etcd/kept-snapshots";
 import type { Cluster } from "./cluster";
+import { firstObservation } from "./first-observation";
 import type { Goal } from "./goal";
-import type { Observation } from "./observation";
 import { serverStates } from "./proofs";
 import type { RetirementView } from "./retire-keys";
 import { situationOf } from "./situation";
@@ -15,20 +15,7 @@ export async function retirementLook(
 ): Promise<RetirementView> {
   const endpointOf = fleet.endpoint.bind(fleet);
   const seen = await fleet.observe(signal);
-  const now = Date.now();
-  const observed: Observation = {
-    ...seen,
-    now,
-    runStartedAt: now,
-    servers: seen.servers.map((server) => ({ ...server, troubleSince: undefined, lastReadyHash: undefined })),
-    crosswise: [],
-    stored: undefined,
-    readThrough: [],
-    setbacks: [],
-    written: [],
-    rewrites: { count: 0, failures: [] },
-    settledAt: undefined,
-  };
+  const observed = firstObservation(seen, Date.now());
   const snapshots = goal.etcdSnapshot === undefined ? [] : await readSnapshotRecords(goal.etcdSnapshot.directory);
   const nothing = () => undefined;
   if (stored.countEverything !== undefined) {

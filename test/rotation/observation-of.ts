@@ -1,4 +1,5 @@
 /** A look at a simulated cluster as a run would have it, with a fresh proof of what is stored where one can be had. */
+import { firstObservation } from "../../rotation/first-observation";
 import type { Goal } from "../../rotation/goal";
 import type { Observation } from "../../rotation/observation";
 import { serverStates } from "../../rotation/proofs";
@@ -9,21 +10,7 @@ export async function observationOf(cluster: SimulatedCluster, goal: Goal): Prom
   const { signal } = new AbortController();
   const seen = await cluster.fleet.observe(signal);
   const etcd = await cluster.stored.position?.(signal);
-  const now = cluster.clock.now();
-  const bare: Observation = {
-    ...seen,
-    now,
-    runStartedAt: now,
-    servers: seen.servers.map((server) => ({ ...server, troubleSince: undefined, lastReadyHash: undefined })),
-    crosswise: [],
-    stored: undefined,
-    readThrough: [],
-    setbacks: [],
-    written: [],
-    rewrites: { count: 0, failures: [] },
-    settledAt: undefined,
-    ...(etcd && { etcd }),
-  };
+  const bare = { ...firstObservation(seen, cluster.clock.now()), ...(etcd && { etcd }) };
   const { targets } = situationOf(bare, goal, cluster.fleet.endpoint.bind(cluster.fleet));
   const stored = await cluster.stored.measure(targets, serverStates(bare.servers), () => undefined, signal);
   const later = await cluster.stored.position?.(signal);
