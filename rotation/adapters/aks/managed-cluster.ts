@@ -1,7 +1,7 @@
 /** The KMS settings of one cluster of AKS, read and set. What a cluster has besides them stays as it is. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { KmsEtcdError } from "../../../core/errors";
-import { type ArmClient, armCodeOf } from "../azure/arm-client";
+import { type ArmBody, type ArmClient, armCodeOf } from "../azure/arm-client";
 import {
   apiVersionFor,
   areSameSettings,
@@ -15,16 +15,26 @@ export interface ManagedClusterState {
   /** ARM's word: Succeeded, Failed, or what AKS is at work on. */
   readonly provisioningState: string;
   readonly kms: KmsSettings;
+  /** All that ARM shows. */
+  readonly body: ArmBody;
+}
+
+export interface SettingsChange {
+  readonly to: KmsSettings;
+  /** What the cluster was seen to have: it is changed only while it still has that. Left out, whatever it has is changed. */
+  readonly from?: KmsSettings;
 }
 
 export interface ManagedCluster {
+  readonly id: string;
   /** Throws `not-found` when there is no such cluster. */
   observe(signal: AbortSignal): Promise<ManagedClusterState>;
   /**
    * Sets the settings, and looks whether they are there afterwards. A grant that has not arrived at the vault yet is waited for, by asking
-   * again: AKS looks at the identity's permissions itself for a public vault. Idempotent.
+   * again: AKS looks at the identity's permissions itself for a public vault. Idempotent. Throws `conflict` when somebody else has changed
+   * the settings.
    */
-  set(settings: KmsSettings, signal: AbortSignal, onProgress: (message: string) => void): Promise<void>;
+  set(change: SettingsChange, signal: AbortSignal, onProgress: (message: string) => void): Promise<void>;
 }
 
 export interface GrantLimits {
@@ -45,17 +55,24 @@ export function managedCluster(client: ArmClient, id: string, limits = defaultGr
     }
     const properties = body["properties"] as Readonly<Record<string, unknown>> | undefined;
     const state = properties?.["provisioningState"];
-    return { provisioningState: typeof state === "string" ? state : "unknown", kms: kmsSettingsOf(body) };
+    return { provisioningState: typeof state === "string" ? state : "unknown", kms: kmsSettingsOf(body), body };
   }
 
   return {
+    id,
     observe,
-    async set(settings, signal, onProgress) {
-      const version = apiVersionFor((await observe(signal)).kms, settings);
+    async set({ to, from }, signal, onProgress) {
+      const version = apiVersionFor((await observe(signal)).kms, to);
       const start = performance.now();
+      const change = (body: ArmBody): ArmBody => {
+        // Decided on what was seen before: with other settings in between, AKS would drop a key that stored data needs.
+        const now = kmsSettingsOf(body);
+        if (from !== undefined && !areSameSettings(now, from) && !areSameSettings(now, to)) throw changedBySomebody(id);
+        return withKmsSettings(body, to);
+      };
       for (;;) {
         try {
-          await client.update(id, version, (body) => withKmsSettings(body, settings), signal, onProgress);
+          await client.update(id, version, change, signal, onProgress);
           break;
         } catch (thrown) {
           if (!isMissingGrant(thrown) || performance.now() - start + limits.pauseMs > limits.spreadMs) throw thrown;
@@ -64,14 +81,19 @@ export function managedCluster(client: ArmClient, id: string, limits = defaultGr
         }
       }
       const { kms } = await observe(signal);
-      if (areSameSettings(kms, settings)) return;
-      throw new KmsEtcdError("conflict", `${id} has other KMS settings than those that were just set`, {
-        remedy: "find out who else changes the cluster (another stack that owns it?), then run again",
-      });
+      if (!areSameSettings(kms, to)) throw changedBySomebody(id);
     },
   };
 }
 
+function changedBySomebody(id: string): KmsEtcdError {
+  return new KmsEtcdError("conflict", `somebody else has changed the KMS settings of ${id} meanwhile`, {
+    remedy:
+      "let one place set them: in the stack that owns the cluster, ignoreChanges names securityProfile.azureKeyVaultKms; then run again",
+  });
+}
+
+/** Whether the identity may not use the key as AKS sees it, which passes by itself while a grant is on its way. */
 function isMissingGrant(thrown: unknown): boolean {
   return armCodeOf(thrown)?.startsWith("AzureKeyVaultKmsValidateIdentityPermission") === true;
 }

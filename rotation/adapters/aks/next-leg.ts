@@ -5,10 +5,13 @@
  *
  * Rules, in order:
  *  1. While AKS works on the cluster, wait: it takes one operation at a time.
- *  2. KMS data encryption can't be left.
- *  3. After a failed operation, rewrite first: nobody knows how far it came, and then ask for the settings again.
+ *  2. KMS data encryption can't be left; and under KMS v1 no key is exchanged for another, because nothing there tells an object under the
+ *     older one from an object under the newer one.
+ *  3. After a failed operation, rewrite first: nobody knows how far it came, and then ask for the settings again. What has failed again goes
+ *     back to the settings from before it: AKS still has their key, and a cluster whose API servers do not come up serves nobody.
  *  4. Before any change, what is stored must be under the key that writes now: the change may push the older one out.
- *  5. The network of a vault changes only while no cluster uses it: off, rewrite, vault, on.
+ *  5. The network of a vault changes only while no cluster uses it: off, rewrite, vault, on. KMS data encryption comes in as a trusted
+ *     service and need not let go: a vault opens before AKS is told, and closes after.
  *  6. Ask for the settings that are wanted.
  *  7. Rewrite under them.
  */
@@ -31,6 +34,10 @@ export interface ObservedCluster {
   readonly rewrittenSinceFailure: boolean;
   /** How the vault that is wanted is reached now; undefined when it is not ours to change. */
   readonly vaultNetwork: VaultNetwork | undefined;
+  /** Whether the settings that are there encrypt by KMS v1, as before Kubernetes 1.27. */
+  readonly kmsV1?: boolean;
+  /** What to go back to, once the settings that are there have failed again in this run; undefined when that is not known. */
+  readonly goBackTo?: KmsSettings | undefined;
 }
 
 export type Leg =
@@ -64,6 +71,14 @@ export function nextLeg(cluster: ObservedCluster, goal: KmsSettings): Leg {
       remedy: "stay with it, or make another cluster",
     };
   }
+  if (cluster.kmsV1 === true && kms.mode === "legacy" && goal.mode === "legacy" && !isSame(kms.keyId, goal.keyId)) {
+    return {
+      kind: "blocked",
+      reason:
+        "the cluster encrypts by KMS v1, where nothing can show that an object has come from one key to the other",
+      remedy: "turn encryption off (enabled: false), upgrade the cluster to Kubernetes 1.27 or newer, then turn it on",
+    };
+  }
   const writer = writerOf(kms);
   const isRewritten = writer === undefined || isSame(storedUnder, writer);
   // 3
@@ -71,32 +86,34 @@ export function nextLeg(cluster: ObservedCluster, goal: KmsSettings): Leg {
     if (!cluster.rewrittenSinceFailure && writer !== undefined) {
       return rewrite(undefined, "the last operation failed, and nobody knows how far it came");
     }
-    return { kind: "set", settings: kms, reason: "the last operation failed; its settings are asked for again" };
+    return cluster.goBackTo === undefined
+      ? { kind: "set", settings: kms, reason: "the last operation failed; its settings are asked for again" }
+      : { kind: "set", settings: cluster.goBackTo, reason: "it has failed again; back to the settings from before it" };
   }
   const isThere = areSameSettings(kms, goal);
   // 4
   if (!isThere && !isRewritten) return rewrite(writer, "AKS keeps two keys: what is under an older one would be lost");
   // 5
-  const wantedNetwork = goal.mode === "legacy" ? goal.networkAccess : undefined;
+  const wantedNetwork = goal.mode === "legacy" || goal.mode === "cmk" ? goal.networkAccess : undefined;
   const vaultDiffers = wantedNetwork !== undefined && vaultNetwork !== undefined && vaultNetwork !== wantedNetwork;
+  const vaultLeg: Leg | undefined = vaultDiffers
+    ? {
+        kind: "vault",
+        vault: vaultOf(goal) ?? "",
+        network: wantedNetwork,
+        reason: `the vault becomes ${wantedNetwork}`,
+      }
+    : undefined;
   const usesVault = kms.mode === "legacy" && vaultOf(kms) === vaultOf(goal);
-  const networkDiffers = kms.mode === "legacy" && wantedNetwork !== undefined && kms.networkAccess !== wantedNetwork;
-  if (usesVault && (networkDiffers || vaultDiffers)) {
+  if (usesVault && goal.mode === "legacy" && (kms.networkAccess !== goal.networkAccess || vaultDiffers)) {
     return {
       kind: "set",
       settings: { mode: "off" },
       reason: "AKS has to let go of the vault while its network changes; new Secrets are plaintext meanwhile",
     };
   }
-  if (vaultDiffers) {
-    const vault = vaultOf(goal) ?? "";
-    return {
-      kind: "vault",
-      vault,
-      network: wantedNetwork,
-      reason: `the vault becomes ${wantedNetwork} before AKS uses it`,
-    };
-  }
+  const closesLast = goal.mode === "cmk" && wantedNetwork === "Private";
+  if (vaultLeg !== undefined && !(closesLast && !isThere)) return vaultLeg;
   // 6
   if (!isThere) return { kind: "set", settings: goal, reason: "these are the settings that are wanted" };
   // 7

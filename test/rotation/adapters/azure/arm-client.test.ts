@@ -228,14 +228,15 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
       const aks = managedCluster(client, id, limits);
       const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
       const said: string[] = [];
-      await aks.set(settings, never, (message) => {
+      await aks.set({ to: settings }, never, (message) => {
         said.push(message);
         const vault = `${group}/providers/Microsoft.KeyVault/vaults/armclient5`;
         fake.arm.access.grant(principalId, roles.keyVaultCryptoUser, vault);
       });
       assert.match(said.join(), /waiting until AKS sees that the cluster's identity may use the key/);
-      assert.deepEqual(await aks.observe(never), { provisioningState: "Succeeded", kms: settings });
-      await aks.set({ mode: "off" }, never, () => undefined);
+      const { provisioningState, kms } = await aks.observe(never);
+      assert.deepEqual([provisioningState, kms], ["Succeeded", settings]);
+      await aks.set({ to: { mode: "off" }, from: settings }, never, () => undefined);
       assert.deepEqual((await aks.observe(never)).kms, { mode: "off" });
     });
 
@@ -245,7 +246,7 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
       const aks = managedCluster(client, id, { spreadMs: 200, pauseMs: 50 });
       const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
       await assert.rejects(
-        aks.set(settings, never, () => undefined),
+        aks.set({ to: settings }, never, () => undefined),
         /AzureKeyVaultKmsValidateIdentityPermission/,
       );
     });

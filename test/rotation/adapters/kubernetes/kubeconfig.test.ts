@@ -29,6 +29,7 @@ const certificate = { "client-certificate-data": base64("CERT"), "client-key-dat
 describe("a kubeconfig", () => {
   it("a client certificate inside => the current context's credentials, and the names of the server", async () => {
     assert.deepEqual(await readKubeconfig(kubeconfig(certificate), "it"), {
+      server: "https://lb.example.com:6443",
       tls: { ca: "CA", cert: "CERT", key: "KEY" },
       serverNames: ["lb.example.com"],
     });
@@ -36,6 +37,7 @@ describe("a kubeconfig", () => {
 
   it("a token, and a name for the certificate => both", async () => {
     assert.deepEqual(await readKubeconfig(kubeconfig({ token: "t" }, { "tls-server-name": "api" }), "it"), {
+      server: "https://lb.example.com:6443",
       tls: { ca: "CA" },
       token: "t",
       serverNames: ["api", "lb.example.com"],
@@ -49,6 +51,15 @@ describe("a kubeconfig", () => {
     await assert.rejects(readKubeconfig(text, "it"), (error: KmsEtcdError) =>
       (error.remedy ?? "").includes("--flatten"),
     );
+  });
+
+  it("a program that makes a token, and somebody who can make it without it => that token", async () => {
+    const exec = { command: "kubelogin", args: ["get-token", "--server-id", "the-server"] };
+    const found = await readKubeconfig(kubeconfig({ exec }), "it", undefined, undefined, async (asked) => {
+      assert.deepEqual(asked, exec);
+      return "made";
+    });
+    assert.deepEqual(found.token, "made");
   });
 
   for (const [what, text, reason] of [
