@@ -38,7 +38,13 @@ export type {
   ResourceEvidence,
   ServerEvidence,
 } from "./encryption-evidence";
-export type { DeclaredKeyArgs, EncryptionRolloutArgs, LocalKeyReferenceArgs } from "./encryption-rollout";
+export type {
+  AwsKeyReferenceArgs,
+  AzureKeyReferenceArgs,
+  DeclaredKeyArgs,
+  EncryptionRolloutArgs,
+  LocalKeyReferenceArgs,
+} from "./encryption-rollout";
 export { EncryptionRollout } from "./encryption-rollout";
 export type { EtcdSnapshotArgs } from "./etcd-snapshot";
 export type { KmsEtcdEncryptionArgs } from "./kms-etcd-encryption";
