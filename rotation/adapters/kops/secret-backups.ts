@@ -15,9 +15,9 @@ export interface SecretBackups {
   all(): Promise<ReadonlyMap<string, string>>;
 }
 
-const prefix = "encryptionconfig-";
-
-export function createSecretBackups(directory: string): SecretBackups {
+/** `secret` is kOps' name of it. */
+export function createSecretBackups(directory: string, secret = "encryptionconfig"): SecretBackups {
+  const prefix = `${secret}-`;
   return {
     async keep(text) {
       const name = `${prefix}${secretHash(text).replace("sha256:", "")}`;
@@ -37,7 +37,7 @@ export function createSecretBackups(directory: string): SecretBackups {
         const reason = (cause as NodeJS.ErrnoException).code ?? "";
         throw new KmsEtcdError(
           "permission-denied",
-          `the present encryptionconfig secret can't be kept in ${directory} (${reason})`,
+          `the present ${secret} secret can't be kept in ${directory} (${reason})`,
           {
             cause,
             remedy: "make the folder writable: without a copy the secret is not replaced",
