@@ -2,6 +2,7 @@
 
 export { AksCredential } from "../core/aks-credential";
 export { AksEncryptionMode } from "../core/aks-encryption-mode";
+export { KubeadmApiVersion } from "../core/bootstrap";
 export { PluginFlavour } from "../core/plugin-flavour";
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
@@ -32,6 +33,8 @@ export { KeyAccess } from "./azure/key-access";
 export { AzureKeyType, VaultAuthorization, VaultNetworkAccess, VaultSku } from "./azure/vault-choices";
 export type { PrivateEndpointSettingsArgs, VaultPrivateEndpointArgs } from "./azure/vault-private-endpoint";
 export { VaultPrivateEndpoint } from "./azure/vault-private-endpoint";
+export type { ControlPlaneBootstrapArgs } from "./control-plane-bootstrap";
+export { ControlPlaneBootstrap } from "./control-plane-bootstrap";
 export type {
   EncryptionEvidence,
   KeyEvidence,

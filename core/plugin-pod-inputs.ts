@@ -11,21 +11,23 @@ import { pluginViolations } from "./self-managed-inputs";
 
 type Inputs = Readonly<Record<string, unknown>>;
 
-const inputNames = [
-  ...["azureKeyId", "awsKeyArn", "encryptionContext", "plugin"],
-  ...["podName", "socketPath", "healthPort", "metricsPort"],
-];
+/** Inputs that say which key, and which program uses it. */
+export const keyAndPluginInputs = ["azureKeyId", "awsKeyArn", "encryptionContext", "plugin"];
+const inputNames = [...keyAndPluginInputs, "podName", "socketPath", "healthPort", "metricsPort"];
 
 /** Paths are those of the inputs. */
 export function pluginPodViolations(inputs: Inputs): readonly InputViolation[] {
   return [
     ...unknownInputViolations(inputs, inputNames),
-    ...keyViolations(inputs),
-    ...pluginViolations(inputs["plugin"], "plugin"),
+    ...keyAndPluginViolations(inputs),
     ...nameViolations(inputs["podName"]),
     ...socketViolations(inputs["socketPath"]),
     ...["healthPort", "metricsPort"].flatMap((name) => portViolations(inputs[name], name)),
   ];
+}
+
+export function keyAndPluginViolations(inputs: Inputs): readonly InputViolation[] {
+  return [...keyViolations(inputs), ...pluginViolations(inputs["plugin"], "plugin")];
 }
 
 /** What inputs without violations mean. What they leave out is as the engine has it, so that it finds its own. */
@@ -45,7 +47,8 @@ export function pluginPodInstance(inputs: Inputs): PluginPodInstance {
   };
 }
 
-function keyOf({ azureKeyId, awsKeyArn, encryptionContext }: Inputs): KeyReference {
+/** The key of inputs without violations. */
+export function keyOf({ azureKeyId, awsKeyArn, encryptionContext }: Inputs): KeyReference {
   if (azureKeyId !== undefined) {
     const { domain, ...key } = versionedAzureKeyId(azureKeyId as string);
     const isHsm = managedHsmDomains.some((known) => known === domain);

@@ -2,6 +2,7 @@
  * A cluster whose control-plane hosts are in the user's hands: where they are, how they are reached, and how things lie on
  * them. What a Pulumi program and a configuration file of the command line say, once it has been checked.
  */
+import { dirname } from "node:path";
 import type { PluginPodSettings } from "./plugin-static-pod";
 
 export interface SelfManagedHost {
@@ -56,6 +57,27 @@ export const kubeadmLayout: SelfManagedLayout = {
   pluginSocketDirectory: "/run/kms-etcd",
   backupDirectory: "/var/lib/kms-etcd",
 };
+
+/** A directory of the host that the API server's container has to see, at the same path inside. */
+export interface ApiServerVolume {
+  readonly name: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+/** Directories, because a file that is mounted by itself stays the old one when it is replaced. */
+export function apiServerVolumes({
+  encryptionConfigFile,
+  pluginSocketDirectory,
+}: Pick<SelfManagedLayout, "encryptionConfigFile" | "pluginSocketDirectory">): readonly [
+  ApiServerVolume,
+  ApiServerVolume,
+] {
+  return [
+    { name: "kms-etcd-config", path: dirname(encryptionConfigFile), readOnly: true },
+    { name: "kms-etcd-sockets", path: pluginSocketDirectory, readOnly: false },
+  ];
+}
 
 /** kubeadm's file for administrators, on every control-plane host. */
 export const adminConfFile = "/etc/kubernetes/admin.conf";

@@ -142,7 +142,8 @@ function kubernetesViolations(kubernetes: Block, path: string): readonly InputVi
   ];
 }
 
-function layoutViolations(layout: Block, path: string): readonly InputViolation[] {
+/** Of the block `layout`, which stands alone too. */
+export function layoutViolations(layout: Block, path: string): readonly InputViolation[] {
   const { apiServerManifest: file, manifestDirectory, encryptionConfigFile: config } = layout;
   const folder = typeof manifestDirectory === "string" ? manifestDirectory : kubeadmLayout.manifestDirectory;
   return [

@@ -12,6 +12,7 @@ export const typeTokens = {
   azureKeyVaultKey: "kms-etcd:index:AzureKeyVaultKey",
   azurePrincipal: "kms-etcd:index:AzurePrincipal",
   azureVaultAccess: "kms-etcd:index:AzureVaultAccess",
+  controlPlaneBootstrap: "kms-etcd:index:ControlPlaneBootstrap",
   encryptionRollout: "kms-etcd:index:EncryptionRollout",
   keyAccess: "kms-etcd:index:KeyAccess",
   kmsPluginStaticPod: "kms-etcd:index:KmsPluginStaticPod",

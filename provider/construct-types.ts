@@ -18,6 +18,10 @@ export const constructTypes: Readonly<
     outputs: ["identityId", "objectId", "clientId"],
   },
   [typeTokens.azureKeyVaultKey]: { make: components.AzureKeyVaultKey, outputs: ["keyIds", "vaultId"] },
+  [typeTokens.controlPlaneBootstrap]: {
+    make: components.ControlPlaneBootstrap,
+    outputs: ["cloudInit", "kubeadmInit", "kubeadmJoin"],
+  },
   [typeTokens.keyAccess]: { make: components.KeyAccess, outputs: ["vaultId"] },
   [typeTokens.kmsEtcdEncryption]: {
     make: components.KmsEtcdEncryption,

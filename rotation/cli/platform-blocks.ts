@@ -1,6 +1,6 @@
 /** The blocks of a configuration file that say whose etcd it is. Another platform is another entry here. */
 import { resolve } from "node:path";
-import { describeSelfManagedCluster } from "../../core/self-managed-cluster";
+import { describeSelfManagedCluster, type SelfManagedCluster } from "../../core/self-managed-cluster";
 import { openLocalCluster } from "../adapters/hosts/open-local-cluster";
 import { openSelfManagedCluster } from "../adapters/hosts/open-self-managed-cluster";
 import type { Cluster } from "../cluster";
@@ -12,6 +12,8 @@ import { type Place, type Reading, violation } from "./usage-error";
 export interface Platform {
   /** What reports and messages call it. */
   readonly description: string;
+  /** Its hosts, where they are reached over SSH. */
+  readonly selfManaged?: SelfManagedCluster;
   /** Connects. Throws KmsEtcdError where there is no such cluster. */
   open(): Promise<Cluster>;
 }
@@ -42,5 +44,6 @@ function readSelfManaged(value: unknown, place: Place): Reading<Platform> {
   const read = readSelfManagedBlock(value, place);
   if ("violations" in read) return read;
   const cluster = read.value;
-  return { value: { description: describeSelfManagedCluster(cluster), open: () => openSelfManagedCluster(cluster) } };
+  const description = describeSelfManagedCluster(cluster);
+  return { value: { description, selfManaged: cluster, open: () => openSelfManagedCluster(cluster) } };
 }

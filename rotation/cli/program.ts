@@ -1,10 +1,12 @@
 /** The command line of `kms-etcd`: what can be said, and what each command does with it. */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { KubeadmApiVersion } from "../../core/bootstrap";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { RotationStage, rotationStages } from "../../core/rotation-stage";
 import { type Cluster, closeCluster } from "../cluster";
 import { planRotation } from "../plan";
 import type { Clock } from "../run";
+import { BootstrapPart, bootstrapParts, bootstrapText } from "./bootstrap-command";
 import { ExitCode, exitCodeHelp } from "./exit-code";
 import { jsonText } from "./json-text";
 import { counted, lookAtStatus, parseTarget, type Target, targetOf } from "./look";
@@ -17,6 +19,7 @@ import { type RunName, runCommand } from "./run-command";
 import { readSettings, type Settings, type SettingsFlags } from "./settings";
 import { writeStatusMetrics } from "./status-metrics";
 import { statusText } from "./status-text";
+import { type SubscriptionReader, subscriptionStatus } from "./subscription-status";
 import { busy, type Output, type Terminal, terminal as terminalOf } from "./terminal";
 import { UsageError } from "./usage-error";
 import { type VerifyReportFlags, verifyReport } from "./verify-report";
@@ -31,6 +34,8 @@ export interface CliOptions {
   readonly platforms?: ReadonlyMap<string, PlatformReader>;
   /** Of the engine. @default the system's */
   readonly clock?: Clock;
+  /** What a subscription of Azure's has. @default ARM is asked */
+  readonly subscription?: SubscriptionReader;
 }
 
 type CommonFlags = SettingsFlags & { readonly json?: boolean };
@@ -38,6 +43,10 @@ type RunFlags = CommonFlags &
   ReportFlags & { readonly advanceTo?: RotationStage } & LeaseFlags & {
     readonly compact?: boolean;
   };
+interface BootstrapFlags {
+  readonly print: BootstrapPart;
+  readonly kubeadmApiVersion: KubeadmApiVersion;
+}
 interface LeaseFlags {
   readonly breakLease?: boolean;
   readonly withoutLease?: boolean;
@@ -161,15 +170,19 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
 
   command("status", "show servers, plugins, and what is stored with which key")
     .option("--metrics <file>", "write it in Prometheus' text form too, for a textfile collector")
-    .action((flags: CommonFlags & { readonly metrics?: string }) =>
-      onCluster(flags, async (settings) => async (cluster) => {
+    .option("--subscription <id>", "of Azure: list its clusters of AKS and how each encrypts, and look at nothing else")
+    .action(async (flags: CommonFlags & { readonly metrics?: string; readonly subscription?: string }) => {
+      const { subscription, ...rest } = flags;
+      if (subscription !== undefined)
+        return finish(await subscriptionStatus({ ...rest, subscription }, context, options.subscription));
+      await onCluster(flags, async (settings) => async (cluster) => {
         const status = await lookAtStatus(cluster, settings, context);
         if (flags.metrics !== undefined) await writeStatusMetrics(flags.metrics, status);
         terminal.print(flags.json ? jsonText(status) : statusText(status));
         if (status.trouble.length > 0) return ExitCode.Blocked;
         return status.pending.length > 0 ? ExitCode.Pending : ExitCode.Ok;
-      }),
-    );
+      });
+    });
 
   command("plan", "show what rotate would do; changes nothing")
     .argument("[target]", targetHelp("required"))
@@ -205,6 +218,32 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
     .addOption(breakLease())
     .addOption(withoutLease());
   run("verify", "prove what is stored with which key; changes nothing", "optional");
+
+  command("bootstrap", "print what a new control-plane host needs to join with the configuration in force")
+    .addOption(
+      new Option("--print <part>", "the part to print").choices(bootstrapParts).default(BootstrapPart.CloudInit),
+    )
+    .addOption(
+      new Option("--kubeadm-api-version <version>", "of kubeadm's configuration")
+        .choices(Object.values(KubeadmApiVersion))
+        .default(KubeadmApiVersion.V1Beta4),
+    )
+    .action((flags: CommonFlags & BootstrapFlags) =>
+      onCluster(flags, async (settings) => {
+        const { keys, platform } = settings;
+        const described = platform.selfManaged;
+        if (described === undefined) {
+          throw new UsageError([
+            { path: "selfManaged", reason: "is missing: bootstrap is for hosts reached over SSH" },
+          ]);
+        }
+        const { print: part, kubeadmApiVersion } = flags;
+        return async (cluster) => {
+          terminal.print(await bootstrapText({ ...context, cluster, described, keys, part, kubeadmApiVersion }));
+          return ExitCode.Ok;
+        };
+      }),
+    );
 
   custody("retire", "make the key of a version unusable, if nothing needs it; nothing of it is lost", retireCommand);
   custody("reinstate", "make the key of a retired version usable again", reinstateCommand);

@@ -3,9 +3,9 @@
  * for loading it again by itself, and mounts of the two directories. Mounts of directories, because a file that is mounted by
  * itself stays the old one when it is replaced. Everything else in the manifest, comments too, belongs to somebody else. Pure.
  */
-import { dirname } from "node:path";
 import { isMap, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from "yaml";
 import { KmsEtcdError } from "../../../core/errors";
+import { apiServerVolumes } from "../../../core/self-managed-cluster";
 import { staticPodAnnotations } from "../../../core/static-pod";
 import { flagValue, hostPathOf, type Manifest, mountOf, readManifest } from "./manifest";
 import { manifestText } from "./manifest-text";
@@ -27,7 +27,6 @@ export interface ApiServerSetUp {
 
 const configFlag = "encryption-provider-config";
 const reloadFlag = "encryption-provider-config-automatic-reload";
-const volumeNames = { config: "kms-etcd-config", sockets: "kms-etcd-sockets" } as const;
 
 /** `reloads`: whether this version of kube-apiserver has automatic reload. */
 export function apiServerSetUp(manifest: Manifest, paths: SetUpPaths, reloads: boolean): ApiServerSetUp {
@@ -41,8 +40,8 @@ export function apiServerSetUp(manifest: Manifest, paths: SetUpPaths, reloads: b
   if (reloads && flagValue(manifest, reloadFlag) === undefined && !manifest.arguments.includes(`--${reloadFlag}`)) {
     missing.push(`there is no --${reloadFlag}`);
   }
-  for (const directory of [dirname(paths.encryptionConfigFile), paths.pluginSocketDirectory]) {
-    if (!seesDirectory(manifest, directory)) missing.push(`there is no mount of ${directory}`);
+  for (const { path } of apiServerVolumes(paths)) {
+    if (!seesDirectory(manifest, path)) missing.push(`there is no mount of ${path}`);
   }
   const marked = manifest.annotations[staticPodAnnotations.setUp];
   const edited =
@@ -75,13 +74,11 @@ export function withApiServerSetUp(text: string, paths: SetUpPaths, reloads: boo
     setNamed(sequenceIn(container, "volumeMounts"), { name, mountPath: path, ...(readOnly && { readOnly }) });
     setNamed(sequenceIn(document.get("spec") as YAMLMap, "volumes"), volume);
   };
-  const config = dirname(paths.encryptionConfigFile);
   const seen = (directory: string) => {
     const manifest = readManifest(document.toJS());
     return manifest !== undefined && seesDirectory(manifest, directory);
   };
-  if (!seen(config)) mount(volumeNames.config, config, true);
-  if (!seen(paths.pluginSocketDirectory)) mount(volumeNames.sockets, paths.pluginSocketDirectory, false);
+  for (const { name, path, readOnly } of apiServerVolumes(paths)) if (!seen(path)) mount(name, path, readOnly);
   return manifestText(document, text);
 
   function sequenceIn(map: YAMLMap, name: string): YAMLSeq {

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { stringify } from "yaml";
 import { KmsEtcdError } from "../../../core/errors";
-import { firstPluginPorts, pluginStaticPod } from "../../../core/plugin-static-pod";
-import type { SelfManagedCluster, SelfManagedHost } from "../../../core/self-managed-cluster";
+import type { PluginInstance } from "../../../core/plugin-instance";
+import { firstPluginPorts, type PluginPodSettings, pluginStaticPod } from "../../../core/plugin-static-pod";
+import type { SelfManagedCluster, SelfManagedHost, SelfManagedLayout } from "../../../core/self-managed-cluster";
 import type { ApiServerAddress } from "../kubernetes/api-client";
 import type { KubeconfigCredentials } from "../kubernetes/kubeconfig";
 import { type SshSession, sshSession } from "../ssh/ssh-session";
@@ -79,15 +80,22 @@ export function fleetHostOf(
     apiServer,
     ...layout,
     mayBeSetUp: true,
-    pluginManifest: (plugin, present) => {
-      const own = present.find((manifest) => manifest.name === plugin.name);
-      const others = present.filter((manifest) => manifest !== own);
-      const ports = pluginPorts(firstPluginPorts(plugin.key), others, own);
-      const socketPath = `${layout.pluginSocketDirectory}/${plugin.socketFile}`;
-      const { name: podName, key } = plugin;
-      return stringify(pluginStaticPod({ name: podName, key, socketPath, ports }, cluster.plugin), { lineWidth: 0 });
-    },
+    pluginManifest: (plugin, present) => selfManagedPluginManifest(plugin, present, layout, cluster.plugin),
   };
+}
+
+/** The text of a plugin's manifest; `present` are the manifests that the host has, its own among them. */
+export function selfManagedPluginManifest(
+  { name, key, socketFile }: PluginInstance,
+  present: readonly Manifest[],
+  { pluginSocketDirectory }: SelfManagedLayout,
+  settings: PluginPodSettings,
+): string {
+  const own = present.find((manifest) => manifest.name === name);
+  const others = present.filter((manifest) => manifest !== own);
+  const ports = pluginPorts(firstPluginPorts(key), others, own);
+  const socketPath = `${pluginSocketDirectory}/${socketFile}`;
+  return stringify(pluginStaticPod({ name, key, socketPath, ports }, settings), { lineWidth: 0 });
 }
 
 /** To the host's own API server, wherever its flags say that it listens, and to no other behind a load balancer. */

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatLocalKeyFile } from "../../../core/local-key-file";
+import type { SelfManagedCluster } from "../../../core/self-managed-cluster";
 import { runCli } from "../../../rotation/cli/program";
 import type { Cluster } from "../../../rotation/cluster";
 import type { AloneBy } from "../../../rotation/run-alone";
@@ -27,7 +28,7 @@ export interface SimulatedCli {
 
 export function simulatedCli(
   cluster: SimulatedCluster,
-  more: { readonly alone?: AloneBy; readonly signal?: AbortSignal } = {},
+  more: { readonly alone?: AloneBy; readonly signal?: AbortSignal; readonly selfManaged?: SelfManagedCluster } = {},
 ): SimulatedCli {
   const directory = mkdtempSync(join(tmpdir(), "kms-etcd-cli-"));
   mkdirSync(join(directory, "keys"));
@@ -50,7 +51,18 @@ export function simulatedCli(
       stderr: { write: (text) => (seen.stderr += text) },
       signal: more.signal ?? new AbortController().signal,
       version: "0.0.0-test",
-      platforms: new Map([["local", () => ({ value: { description: "the simulated cluster", open } })]]),
+      platforms: new Map([
+        [
+          "local",
+          () => ({
+            value: {
+              description: "the simulated cluster",
+              open,
+              ...(more.selfManaged && { selfManaged: more.selfManaged }),
+            },
+          }),
+        ],
+      ]),
       clock,
     });
     return { code, ...seen };

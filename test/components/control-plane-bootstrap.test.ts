@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { parse, parseAllDocuments, stringify } from "yaml";
+import { ControlPlaneBootstrap, type ControlPlaneBootstrapArgs, KubeadmApiVersion } from "../../components";
+import { kubeadmLayout } from "../../core/self-managed-cluster";
+import { apiServerSetUp } from "../../rotation/adapters/hosts/api-server-setup";
+import { parseManifest } from "../../rotation/adapters/hosts/manifest";
+
+// The SDK keeps its state in a global that it makes when first asked; mocha looks for new globals from the first test on.
+void pulumi.runtime.isDryRun();
+
+const plugin = { image: `registry.example/kms-etcd-plugin@sha256:${"1".repeat(64)}` };
+const azureKeyId = "https://k8skv.vault.azure.net/keys/k8s/5cdf48ea6bb9456ebf637e1130b7751a";
+const awsKeyArn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+const cases: Readonly<Record<string, ControlPlaneBootstrapArgs>> = {
+  azure: { azureKeyId, plugin },
+  aws: {
+    awsKeyArn,
+    encryptionContext: { cluster: "prod" },
+    plugin,
+    resources: ["*.*", "secrets", "configmaps"],
+    layout: { pluginSocketDirectory: "/var/run/kmsplugin" },
+    kubeadmApiVersion: KubeadmApiVersion.V1Beta3,
+  },
+};
+
+describe("ControlPlaneBootstrap", () => {
+  beforeEach(() =>
+    pulumi.runtime.setMocks({
+      newResource: ({ name, inputs }) => ({ id: name, state: inputs as object }),
+      call: () => ({}),
+    }),
+  );
+
+  const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
+    (output as unknown as { promise(): Promise<T> }).promise();
+  async function rendered(args: ControlPlaneBootstrapArgs) {
+    const { cloudInit, kubeadmInit, kubeadmJoin } = new ControlPlaneBootstrap("first", args);
+    return {
+      "cloud-init": await valueOf(cloudInit),
+      "kubeadm-init": await valueOf(kubeadmInit),
+      "kubeadm-join": await valueOf(kubeadmJoin),
+    };
+  }
+
+  for (const [name, args] of Object.entries(cases)) {
+    // UPDATE_GOLDEN=1 writes the files anew.
+    it(`${name} => the golden cloud-config and kubeadm configurations`, async () => {
+      for (const [part, text] of Object.entries(await rendered(args))) {
+        const golden = join(__dirname, "golden", `bootstrap-${name}.${part}.yaml`);
+        if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, text);
+        assert.equal(text, readFileSync(golden, "utf8"));
+      }
+    });
+  }
+
+  it("an API server as kubeadm makes it of that => the engine finds it set up, with nothing missing", async () => {
+    const { "kubeadm-init": text } = await rendered(cases["azure"] ?? assert.fail());
+    const [, cluster] = parseAllDocuments(text).map((document) => document.toJS() as unknown);
+    const { extraArgs, extraVolumes } = (cluster as KubeadmCluster).apiServer;
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "kube-apiserver" },
+      spec: {
+        containers: [
+          {
+            name: "kube-apiserver",
+            command: ["kube-apiserver", ...extraArgs.map((flag) => `--${flag.name}=${flag.value}`)],
+            volumeMounts: extraVolumes.map(({ name, mountPath, readOnly }) => ({ name, mountPath, readOnly })),
+          },
+        ],
+        volumes: extraVolumes.map(({ name, hostPath: path, pathType: type }) => ({ name, hostPath: { path, type } })),
+      },
+    };
+    const manifest = parseManifest(stringify(pod)) ?? assert.fail();
+    const { missing, readsFrom } = apiServerSetUp(manifest, kubeadmLayout, true);
+    assert.deepEqual([missing, readsFrom], [[], kubeadmLayout.encryptionConfigFile]);
+  });
+
+  it("resources with a wildcard => a block and a provider name each, the wildcard last, where it masks none", async () => {
+    const { "cloud-init": text } = await rendered(cases["aws"] ?? assert.fail());
+    const { write_files: files } = parse(text) as { write_files: { path: string; content: string }[] };
+    const config = parse(files[0]?.content ?? "") as {
+      resources: { resources: string[]; providers: { kms: { name: string } }[] }[];
+    };
+    assert.deepEqual(
+      config.resources.map(({ resources }) => resources),
+      [["secrets"], ["configmaps"], ["*.*"]],
+    );
+    assert.equal(new Set(config.resources.map(({ providers }) => providers[0]?.kms.name)).size, 3);
+  });
+
+  it("inputs that cannot be used => refused, each with its name", async () => {
+    const wrong = {
+      azureKeyId,
+      plugin: { image: "plugin:latest" },
+      resources: [],
+      layout: { encryptionConfigFile: "/etc/kubernetes/manifests/encryption.yaml" },
+      kubeadmApiVersion: "v1beta2",
+      podName: "a",
+    } as unknown as ControlPlaneBootstrapArgs;
+    const thrown: unknown = await rendered(wrong).catch((error: unknown) => error);
+    const text = JSON.stringify(thrown);
+    for (const path of [
+      ...["plugin.image", "resources", "layout.encryptionConfigFile", "kubeadmApiVersion", "podName"],
+    ])
+      assert.ok(text.includes(`"${path}"`), `${path}: ${text}`);
+  });
+});
+
+interface KubeadmCluster {
+  readonly apiServer: {
+    readonly extraArgs: readonly { readonly name: string; readonly value: string }[];
+    readonly extraVolumes: readonly {
+      readonly name: string;
+      readonly hostPath: string;
+      readonly mountPath: string;
+      readonly readOnly?: boolean;
+      readonly pathType: string;
+    }[];
+  };
+}
