@@ -3,6 +3,7 @@
 export { AksCredential } from "../core/aks-credential";
 export { AksEncryptionMode } from "../core/aks-encryption-mode";
 export { KubeadmApiVersion } from "../core/bootstrap";
+export { KopsMachineAddress } from "../core/kops-cluster";
 export { PluginFlavour } from "../core/plugin-flavour";
 export { RewriteMethod } from "../core/rewrite-method";
 export { RotationStage } from "../core/rotation-stage";
@@ -15,6 +16,9 @@ export { AwsKmsEndpoint } from "./aws/aws-kms-endpoint";
 export type { AwsKmsKeyArgs } from "./aws/aws-kms-key";
 export { AwsKmsKey } from "./aws/aws-kms-key";
 export type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
+export type { KopsKmsSettingsArgs } from "./aws/kops-kms-settings";
+export { KopsKmsSettings } from "./aws/kops-kms-settings";
+export type { KopsJumpHostArgs, KopsPlatformArgs, KopsPluginArgs, KopsRollingArgs } from "./aws/kops-platform";
 export type { AksKubernetesArgs, AksLimitsArgs, AksPlatformArgs } from "./azure/aks-platform";
 export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
 export { AzureKeyAttributes } from "./azure/azure-key-attributes";

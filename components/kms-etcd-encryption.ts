@@ -15,16 +15,17 @@ import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
 import { awsKmsViolations } from "./aws/aws-kms-check";
 import type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
+import { type KopsPlatformArgs, withKopsSecrets } from "./aws/kops-platform";
 import { type AksPlatformArgs, withAksSecrets } from "./azure/aks-platform";
 import { azureKeyVaultCheck } from "./azure/azure-key-vault-check";
 import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import { declaredKeys } from "./declared-keys";
 import type { EncryptionEvidence } from "./encryption-evidence";
-import { EncryptionRollout } from "./encryption-rollout";
 import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import { inputError } from "./input-error";
 import type { LocalKeySourceArgs } from "./local-key-source";
 import type { LocalPlatformArgs } from "./local-platform";
+import { rolloutOf } from "./rollout-of";
 import type { RotationLimitsArgs } from "./rotation-limits";
 import type { RotationPolicyArgs } from "./rotation-policy";
 import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
@@ -117,6 +118,8 @@ export interface KmsEtcdEncryptionArgs {
   readonly localKey?: LocalKeySourceArgs;
   /** A cluster of AKS. */
   readonly aks?: AksPlatformArgs;
+  /** A cluster made by kOps on AWS. Its keys are in AWS KMS: `awsKms`. */
+  readonly kops?: KopsPlatformArgs;
   /** A cluster whose control-plane hosts are reached over SSH. Keys in files on this machine are of no use there. */
   readonly selfManaged?: SelfManagedPlatformArgs;
   /** A control plane on this machine. */
@@ -154,27 +157,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
       range: keyVersionRange(args),
       protect: args.protectKeys ?? true,
     });
-    const rollout = new EncryptionRollout(
-      name,
-      {
-        keyVersion: args.keyVersion,
-        keys,
-        ...(args.local === undefined ? {} : { local: args.local }),
-        ...(args.selfManaged === undefined ? {} : { selfManaged: args.selfManaged }),
-        resources: args.resources ?? ["secrets"],
-        enabled: args.enabled ?? true,
-        ...(args.allowPlaintextReads === undefined ? {} : { allowPlaintextReads: args.allowPlaintextReads }),
-        ...(args.rewriteBy === undefined ? {} : { rewriteBy: args.rewriteBy }),
-        ...(args.advanceTo === undefined ? {} : { advanceTo: args.advanceTo }),
-        ...(args.limits === undefined ? {} : { limits: args.limits }),
-        ...(args.etcdSnapshot === undefined ? {} : { etcdSnapshot: args.etcdSnapshot }),
-        ...(args.compactAfterPrune === undefined ? {} : { compactAfterPrune: args.compactAfterPrune }),
-        ...(args.withoutLease === undefined ? {} : { withoutLease: args.withoutLease }),
-        ...(args.retireKeyVersions === undefined ? {} : { retireKeyVersions: args.retireKeyVersions }),
-        ...(args.policy === undefined ? {} : { policy: args.policy }),
-      },
-      { parent: this, dependsOn },
-    );
+    const rollout = rolloutOf(name, args, keys, { parent: this, dependsOn });
     this.activeKeyVersion = rollout.activeKeyVersion;
     this.atGoal = rollout.atGoal;
     this.evidence = rollout.evidence;
@@ -184,12 +167,26 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
 
 /** What the state keeps of the component's inputs must not hold a private key in clear. */
 function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
-  const { aks, selfManaged } = args;
+  const { aks, kops, selfManaged } = args;
   return {
     ...args,
     ...(aks === undefined ? {} : { aks: withAksSecrets(aks) }),
+    ...(kops === undefined ? {} : { kops: withKopsSecrets(kops) }),
     ...(selfManaged === undefined ? {} : { selfManaged: withSecrets(selfManaged) }),
   };
+}
+
+/** kOps' machines have an identity in AWS and leave to use keys there. */
+function kopsKeyViolations({
+  kops,
+  awsKms,
+  azureKeyVault,
+  localKey,
+}: Readonly<Record<string, unknown>>): readonly InputViolation[] {
+  const other = azureKeyVault === undefined ? (localKey === undefined ? undefined : "localKey") : "azureKeyVault";
+  // Who names keys in AWS too is told to keep one of the blocks.
+  if (kops === undefined || awsKms !== undefined || other === undefined) return [];
+  return [{ path: other, reason: "names keys that the machines of kops have no leave to use; use awsKms" }];
 }
 
 /** The plugins on other machines cannot read this one's files. */
@@ -218,6 +215,7 @@ function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | u
     ...oneBlockViolations(inputs, keyBlocks, "key"),
     ...oneBlockViolations(inputs, platformBlocks, "cluster"),
     ...localKeyViolations(inputs),
+    ...kopsKeyViolations(inputs),
   ];
   const { azureKeyVault, awsKms } = inputs;
   if (violations.length === 0 && typeof awsKms === "object" && awsKms !== null) {

@@ -16,6 +16,7 @@ export const typeTokens = {
   encryptionRollout: "kms-etcd:index:EncryptionRollout",
   keyAccess: "kms-etcd:index:KeyAccess",
   kmsPluginStaticPod: "kms-etcd:index:KmsPluginStaticPod",
+  kopsKmsSettings: "kms-etcd:index:KopsKmsSettings",
   localKey: "kms-etcd:index:LocalKey",
   pluginImage: "kms-etcd:index:PluginImage",
   vaultPrivateEndpoint: "kms-etcd:index:VaultPrivateEndpoint",

@@ -35,6 +35,7 @@ export async function startProvider(options: ProviderOptions): Promise<ProviderS
     [typeTokens.azurePrincipal, createPrincipalResource(azure)],
     [typeTokens.azureVaultAccess, createVaultAccessResource(azure)],
     [typeTokens.encryptionRollout, createRolloutResource(options.engine)],
+    [typeTokens.kopsKmsSettings, createRolloutResource(options.engine, "KopsKmsSettings")],
     [typeTokens.localKey, createLocalKeyResource()],
   ]);
   const methods: Readonly<Record<string, Method>> = {

@@ -1,5 +1,7 @@
 /** The blocks that say whose etcd it is: what is wrong with one, and the cluster that it means. Another platform is another entry. */
 import { isAbsolute } from "node:path";
+import { describeKopsCluster, isSameKopsCluster } from "../../core/kops-cluster";
+import { kopsCluster, kopsViolations } from "../../core/kops-inputs";
 import { describeSelfManagedCluster, isSameSelfManagedCluster } from "../../core/self-managed-cluster";
 import { selfManagedCluster, selfManagedViolations } from "../../core/self-managed-inputs";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
@@ -29,6 +31,11 @@ const blocks: Readonly<Record<string, PlatformBlock>> = {
     read: (block) => ({ kind: "selfManaged", cluster: selfManagedCluster(block) }),
     secrets: ["ssh.privateKey", "ssh.passphrase", "kubernetes.kubeconfig"],
   },
+  kops: {
+    problems: (block) => kopsViolations(block, "kops"),
+    read: (block) => ({ kind: "kops", cluster: kopsCluster(block) }),
+    secrets: ["kubeconfig", "jumpHost.privateKey", "jumpHost.passphrase"],
+  },
 };
 
 /** Paths of the inputs that the state must hold as secrets, whoever gave them as plain values. */
@@ -57,11 +64,19 @@ export function platformOf(inputs: Properties): Platform | undefined {
 
 /** What messages call the cluster. */
 export function describePlatform(platform: Platform): string {
-  return platform.kind === "local" ? platform.controlPlaneFile : describeSelfManagedCluster(platform.cluster);
+  switch (platform.kind) {
+    case "local":
+      return platform.controlPlaneFile;
+    case "selfManaged":
+      return describeSelfManagedCluster(platform.cluster);
+    case "kops":
+      return describeKopsCluster(platform.cluster);
+  }
 }
 
 /** Whether both are one cluster. */
 export function isSamePlatform(a: Platform, b: Platform): boolean {
   if (a.kind === "selfManaged" && b.kind === "selfManaged") return isSameSelfManagedCluster(a.cluster, b.cluster);
+  if (a.kind === "kops" && b.kind === "kops") return isSameKopsCluster(a.cluster, b.cluster);
   return a.kind === b.kind && describePlatform(a) === describePlatform(b);
 }

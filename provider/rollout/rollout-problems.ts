@@ -1,7 +1,7 @@
 /** What is wrong with the inputs of an EncryptionRollout. The program sees each problem at its property. */
 import {
+  platformBlocks as allPlatformBlocks,
   oneBlockViolations,
-  platformBlocks,
   resourceNameViolations,
   unknownInputViolations,
   wholeNumberViolations,
@@ -15,28 +15,30 @@ import { platformProblems } from "./platform-inputs";
 import { limitNames } from "./rollout-inputs";
 import { upkeepInputNames, upkeepProblems } from "./upkeep-inputs";
 
-const inputNames = [
-  ...[
-    "keyVersion",
-    "keys",
-    "resources",
-    "enabled",
-    "allowPlaintextReads",
-    "rewriteBy",
-    "advanceTo",
-    "limits",
-    ...upkeepInputNames,
-    ...platformBlocks,
-  ],
-];
+/** The resource types that carry out a rollout: kOps' own is a type of its own, because it replaces machines. */
+export type RolloutType = "EncryptionRollout" | "KopsKmsSettings";
+
+const platformBlocks: Readonly<Record<RolloutType, readonly string[]>> = {
+  EncryptionRollout: allPlatformBlocks.filter((name) => name !== "kops"),
+  KopsKmsSettings: ["kops"],
+};
+
+const commonInputs = ["keyVersion", "keys", "resources", "enabled", "allowPlaintextReads", "rewriteBy", "advanceTo"];
+const hostsInputs = ["limits", "etcdSnapshot", "compactAfterPrune"];
+const inputNames: Readonly<Record<RolloutType, readonly string[]>> = {
+  EncryptionRollout: [...commonInputs, "limits", ...upkeepInputNames, ...platformBlocks.EncryptionRollout],
+  KopsKmsSettings: [...commonInputs, ...upkeepInputNames.filter((name) => !hostsInputs.includes(name)), "kops"],
+};
 
 /** Everything that is wrong with `inputs`. What is not known yet is taken to be right; the update checks it again. */
-export function rolloutProblems(inputs: Properties): readonly CheckProblem[] {
+export function rolloutProblems(inputs: Properties, type: RolloutType = "EncryptionRollout"): readonly CheckProblem[] {
+  const { known, others } = otherTypesInputs(inputs, type);
   return [
-    ...unknownInputViolations(inputs, inputNames),
+    ...others,
+    ...unknownInputViolations(known, inputNames[type]),
     ...(inputs["keyVersion"] === unknown ? [] : wholeNumberViolations("keyVersion", inputs["keyVersion"], false)),
-    ...oneBlockViolations(inputs, platformBlocks, "cluster"),
-    ...platformProblems(inputs),
+    ...(others.some(({ path }) => path === "kops") ? [] : oneBlockViolations(inputs, platformBlocks[type], "cluster")),
+    ...platformProblems(known),
     ...keysProblems(inputs["keys"], inputs["keyVersion"]),
     ...unreachableKeyProblems(inputs),
     ...resourcesProblems(inputs["resources"]),
@@ -80,8 +82,31 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
   return [];
 }
 
-/** A key in a file of this machine is in no file of another. */
-function unreachableKeyProblems({ keys, selfManaged }: Properties): readonly CheckProblem[] {
+/** Inputs that the other type has: each is said with its reason, and is not looked at further. */
+function otherTypesInputs(inputs: Properties, type: RolloutType) {
+  const given = (name: string) => inputs[name] !== undefined && inputs[name] !== null;
+  const names = (type === "KopsKmsSettings" ? hostsInputs : ["kops"]).filter(given);
+  const known = Object.fromEntries(Object.entries(inputs).filter(([name]) => !names.includes(name)));
+  const others = names.map((path): CheckProblem => ({ path, reason: otherReasons[path] ?? "is not an input" }));
+  return { known, others };
+}
+
+const otherReasons: Readonly<Record<string, string>> = {
+  kops: "is for KopsKmsSettings, which KmsEtcdEncryption makes for it: its machines are replaced, not changed",
+  limits: "is of no use on kOps, whose own limits count; set kops.rolling",
+  etcdSnapshot: "needs a way to etcd, which kOps keeps to its machines; kOps itself backs etcd up into the state store",
+  compactAfterPrune: "needs a way to etcd, which kOps keeps to its machines; leave it out",
+};
+
+/** A key in a file of this machine is in no file of another; and kOps' machines have an identity in AWS alone. */
+function unreachableKeyProblems({ keys, selfManaged, kops }: Properties): readonly CheckProblem[] {
+  if (kops !== undefined && kops !== null && isList(keys)) {
+    return keys.flatMap((entry, index) => {
+      const name = isObject(entry) ? ["local", "azure"].find((other) => entry[other] != null) : undefined;
+      const reason = "is no key in AWS KMS, and kOps' machines have leave to use no other; use aws";
+      return name === undefined ? [] : [{ path: `keys[${index}].${name}`, reason }];
+    });
+  }
   if (selfManaged === undefined || selfManaged === null || !isList(keys)) return [];
   return keys.flatMap((entry, index) => {
     if (!isObject(entry) || entry["local"] === undefined || entry["local"] === null) return [];

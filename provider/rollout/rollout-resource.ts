@@ -12,13 +12,14 @@ import { planLines, plannedStages } from "./plan-lines";
 import { describePlatform, isSamePlatform, secretPlatformInputs } from "./platform-inputs";
 import { type RolloutInputs, rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
-import { rolloutProblems } from "./rollout-problems";
+import { type RolloutType, rolloutProblems } from "./rollout-problems";
 import { runRollout } from "./rollout-run";
 import type { RotationEngine, Survey } from "./rotation-engine";
 import { createStageViews } from "./stage-views";
 import { undeclaredInUse, undeclaredKeyProblems } from "./undeclared-keys";
 
-export function createRolloutResource(engine: RotationEngine): Resource {
+/** `type` says which inputs there are. */
+export function createRolloutResource(engine: RotationEngine, type: RolloutType = "EncryptionRollout"): Resource {
   /** What `check` has seen, for the `diff`, `create` or `update` that follows it in the same process. */
   const surveys = new Map<string, Survey>();
 
@@ -33,7 +34,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
 
   async function checkPlain(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
     forget(operation);
-    const problems = rolloutProblems(news);
+    const problems = rolloutProblems(news, type);
     const inputs = rolloutInputs(news);
     if (problems.length > 0) return { inputs: news, problems };
     if (inputs === undefined) return { inputs: { ...news, plan: unknown }, problems };
@@ -54,7 +55,7 @@ export function createRolloutResource(engine: RotationEngine): Resource {
 
   /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */
   function withPlan(news: Properties, survey: Survey, inputs: RolloutInputs, olds: Properties | undefined): Properties {
-    const plan = survey.plan.changes ? planLines(survey.plan, inputs) : olds?.["plan"];
+    const plan = survey.plan.changes ? (survey.lines ?? planLines(survey.plan, inputs)) : olds?.["plan"];
     return plan === undefined || plan === null ? news : { ...news, plan };
   }
 
@@ -97,7 +98,10 @@ export function createRolloutResource(engine: RotationEngine): Resource {
       return { activeKeyVersion: unknown, atGoal: unknown, plan: inputs["plan"] ?? unknown, evidence: unknown };
     }
     if (survey.plan.changes) {
-      await createStageViews(operation.views, wanted.target).foretell(plannedStages(survey.plan, wanted));
+      await createStageViews(operation.views, wanted.target).foretell(
+        plannedStages(survey.plan, wanted),
+        survey.plan.stages,
+      );
     }
     const switches = !isAfter(RotationStage.Write, wanted.goal.advanceTo);
     return rolloutOutputs({

@@ -1,4 +1,5 @@
 /** Port: the rotation engine as the rollout uses it, with the cluster behind it already opened. */
+import type { KopsCluster } from "../../core/kops-cluster";
 import type { SelfManagedCluster } from "../../core/self-managed-cluster";
 import type { Evidence } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
@@ -19,8 +20,14 @@ export interface SelfManagedPlatform {
   readonly cluster: SelfManagedCluster;
 }
 
+/** A cluster that kOps makes. Holds secrets: it is shown nowhere. */
+export interface KopsPlatform {
+  readonly kind: "kops";
+  readonly cluster: KopsCluster;
+}
+
 /** Which cluster. One kind a platform. */
-export type Platform = LocalPlatform | SelfManagedPlatform;
+export type Platform = LocalPlatform | SelfManagedPlatform | KopsPlatform;
 
 /** A goal without the servers, which the platform lists, and with what is done besides the rotation. */
 export type RolloutGoal = Omit<Goal, "servers"> & Pick<Upkeep, "withoutLease" | "retire">;
@@ -34,6 +41,8 @@ export interface Survey {
   readonly evidence: Evidence;
   /** Why versions that shall be retired cannot be: one sentence for each. */
   readonly retirementProblems?: readonly string[];
+  /** The plan in a platform's own words; absent: those that all have in common. */
+  readonly lines?: readonly string[];
 }
 
 export interface RolloutRun {

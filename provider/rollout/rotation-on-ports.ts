@@ -1,21 +1,15 @@
 /** The RotationEngine port on the engine itself: whatever platform a cluster is of, it is opened, used and closed. */
-import { isAfter, RotationStage } from "../../core/rotation-stage";
-import { readSnapshotRecords } from "../../rotation/adapters/etcd/kept-snapshots";
+import { RotationStage } from "../../core/rotation-stage";
 import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
 import { type Cluster, closeCluster } from "../../rotation/cluster";
 import { evidenceOf } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
-import { planRotation, type RotationPlan } from "../../rotation/plan";
-import {
-  lastingObstacles,
-  type RetiringKey,
-  reinstateKeys,
-  retireKeys,
-  retirementObstacles,
-} from "../../rotation/retire-keys";
+import { planRotation } from "../../rotation/plan";
+import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
 import { retirementLook } from "../../rotation/retirement-look";
 import type { Clock } from "../../rotation/run";
 import { runRotationAlone } from "../../rotation/run-alone";
+import { retirementProblems } from "./retirement-problems";
 import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
 
 /** For the look after a run. A run that was cancelled needs it too, so it has a signal of its own. */
@@ -54,26 +48,7 @@ export function createRotationEngine(open: (platform: Platform) => Promise<Clust
 async function survey({ fleet, stored, servers }: Cluster, rollout: RolloutGoal, signal: AbortSignal): Promise<Survey> {
   const goal: Goal = { ...rollout, servers };
   const plan = await planRotation({ goal, fleet, stored, signal });
-  const evidence = evidenceOf(plan.observed, goal, fleet.endpoint.bind(fleet));
-  return { plan, evidence, retirementProblems: await retirementProblems(plan, goal, fleet, rollout.retire ?? []) };
-}
-
-/** While a rotation is still to come, only what it will not change; otherwise everything that needs a key. */
-async function retirementProblems(
-  plan: RotationPlan,
-  goal: Goal,
-  fleet: Cluster["fleet"],
-  retire: readonly RetiringKey[],
-): Promise<readonly string[]> {
-  if (retire.length === 0) return [];
-  const snapshots = goal.etcdSnapshot === undefined ? [] : await readSnapshotRecords(goal.etcdSnapshot.directory);
-  const view = { observed: plan.observed, goal, endpointOf: fleet.endpoint.bind(fleet), snapshots };
-  const rotates = plan.changes && plan.blocked === undefined && !isAfter(RotationStage.Prune, goal.advanceTo);
-  // Through the API a preview cannot see what is stored; the run looks before it retires anything.
-  const isSeen = plan.observed.stored?.method === "etcd";
-  const obstaclesTo = rotates || !isSeen ? lastingObstacles : retirementObstacles;
-  return retire.flatMap((key) => {
-    const obstacles = obstaclesTo(view, key);
-    return obstacles.length === 0 ? [] : [`version ${key.version} cannot be retired: ${obstacles.join("; ")}`];
-  });
+  const endpointOf = fleet.endpoint.bind(fleet);
+  const evidence = evidenceOf(plan.observed, goal, endpointOf);
+  return { plan, evidence, retirementProblems: await retirementProblems(plan, goal, endpointOf, rollout.retire ?? []) };
 }

@@ -1,12 +1,13 @@
 /** The rows of a rollout: one view a stage. The state keeps them, so they say where the rotation to the present target stands. */
 import { isAfter, type RotationStage, rotationStages } from "../../core/rotation-stage";
+import type { PlannedStage } from "../../rotation/plan";
 import type { RotationEvent } from "../../rotation/run";
 import type { Properties } from "../property-values";
 import type { Views } from "../resource";
 
 export interface StageViews {
-  /** Preview: the stages that a run would enter. */
-  foretell(stages: readonly RotationStage[]): Promise<void>;
+  /** Preview: the stages that a run would enter, with what is known of each. */
+  foretell(stages: readonly RotationStage[], planned?: readonly PlannedStage[]): Promise<void>;
   /** A stage has ended well. */
   finished(event: RotationEvent): void;
   /** The run has got to `stage`, so those before it are done, also where an earlier run did them and was killed. */
@@ -33,8 +34,13 @@ export function createStageViews(views: Views, target: number): StageViews {
   }
 
   return {
-    async foretell(stages) {
-      for (const stage of stages) publish(stage, { result: "planned" });
+    async foretell(stages, planned = []) {
+      for (const stage of stages) {
+        const known = planned.find((entry) => entry.stage === stage);
+        const restarts =
+          known === undefined || known.restarts === 0 ? {} : { restarts: known.restarts, on: known.servers };
+        publish(stage, { result: "planned", ...restarts });
+      }
       await this.settle();
     },
     finished(event) {

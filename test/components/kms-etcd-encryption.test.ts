@@ -19,6 +19,8 @@ interface Registered {
   readonly inputs: Record<string, unknown>;
 }
 
+const kops = { clusterName: "e2e.example", plugin: { image: "registry.example/p@sha256:0" } };
+
 const good: KmsEtcdEncryptionArgs = {
   keyVersion: 1,
   localKey: { directory: "/keys" },
@@ -66,6 +68,26 @@ describe("KmsEtcdEncryption", () => {
       resources: ["secrets"],
       enabled: true,
     });
+  });
+
+  it("kops => a KopsKmsSettings of the same name in the place of the rollout, with its secrets marked", async () => {
+    const keyArn = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const block = { ...kops, kubeconfig: "apiVersion: v1" };
+    const encryption = new KmsEtcdEncryption("etcd", {
+      keyVersion: 1,
+      awsKms: { keyArns: { "1": keyArn } },
+      kops: block,
+    });
+    assert.equal(await valueOf(encryption.activeKeyVersion), 7);
+    assert.equal(of(typeTokens.encryptionRollout).length, 0);
+    const [settings] = of(typeTokens.kopsKmsSettings);
+    assert.equal(settings?.name, "etcd");
+    assert.deepEqual(settings.inputs["keys"], [{ version: 1, aws: { keyArn } }]);
+    // The mocks hand secrets over in their wire form.
+    assert.match(
+      JSON.stringify(settings.inputs["kops"]),
+      /"kubeconfig":\{"4dabf18193072939515e22adb298388d":"1b47061264138c4ac30d75fd1eb44270"|"kubeconfig":"apiVersion: v1"/,
+    );
   });
 
   it("oldestKeyVersion and newestKeyVersion => exactly these keys", async () => {
@@ -137,7 +159,13 @@ describe("KmsEtcdEncryption", () => {
       "azureKeyVault",
       /no key is named; give exactly one of azureKeyVault, awsKms, localKey/,
     ],
-    ["no cluster", { local: undefined }, "selfManaged", /no cluster is named; give exactly one of selfManaged, local/],
+    ["no cluster", { local: undefined }, "kops", /no cluster is named; give exactly one of kops, selfManaged, local/],
+    [
+      "a local key for kOps",
+      { local: undefined, kops },
+      "localKey",
+      /machines of kops have no leave to use; use awsKms/,
+    ],
     ["a misspelt input", { keyversion: 1 }, "keyversion", /is not an input; the inputs are keyVersion/],
   ];
   for (const [name, changed, path, reason] of bad) {
@@ -201,6 +229,9 @@ describe("the public door", () => {
       "ImagePlatform",
       "KeyAccess",
       "KmsEtcdEncryption",
+      "KmsPluginStaticPod",
+      "KopsKmsSettings",
+      "KopsMachineAddress",
       "LocalKey",
       "PluginFlavour",
       "PluginImage",

@@ -16,6 +16,8 @@ export interface KnownServer {
 export interface IdentityLease {
   readonly name: string;
   readonly hostName: string;
+  /** By the API servers' clock, milliseconds since the epoch. */
+  readonly renewedAt: number;
   /** Renewed so lately that its server lives. */
   readonly isFresh: boolean;
 }
@@ -62,7 +64,7 @@ export function readLeases(body: string, now: number): readonly IdentityLease[] 
     hostName: metadata.labels?.["kubernetes.io/hostname"] ?? metadata.name,
     renewedAt: Date.parse(spec?.renewTime ?? "") || 0,
   }));
-  return leases.map(({ name, hostName, renewedAt }) => ({ name, hostName, isFresh: now - renewedAt <= freshFor }));
+  return leases.map((lease) => ({ ...lease, isFresh: now - lease.renewedAt <= freshFor }));
 }
 
 /** `leases` is undefined, with the reason, where they can't be had. Pure. */
@@ -111,7 +113,12 @@ export function compareWithList(
 
 function isLeaseOf(lease: IdentityLease, server: KnownServer): boolean {
   if (server.idHash === undefined) return lease.hostName === server.name;
-  return server.idHash === `sha256:${createHash("sha256").update(lease.name).digest("hex")}`;
+  return server.idHash === leaseIdHash(lease.name);
+}
+
+/** The label `apiserver_id_hash` of the metrics of the server whose Lease has this name. */
+export function leaseIdHash(name: string): string {
+  return `sha256:${createHash("sha256").update(name).digest("hex")}`;
 }
 
 function sentence(leases: number, remarks: readonly string[]): string {

@@ -112,6 +112,13 @@ export function appliedAsset(asset: FileAsset, role: string): string | undefined
   return JSON.stringify([assetPath(asset), asset.content, asset.isBase64 === true, asset.mode ?? ""]);
 }
 
+/** All assets that a machine of the group gets; a group's own wins over the cluster's at the same path. */
+export function appliedAssets({ fileAssets = [] }: ClusterSpec, group: InstanceGroup): readonly string[] {
+  const own = group.fileAssets.map(assetPath);
+  const shared = fileAssets.filter((asset) => !own.includes(assetPath(asset)));
+  return [...shared, ...group.fileAssets].flatMap((asset) => appliedAsset(asset, group.role) ?? []);
+}
+
 function record(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value)
     ? (value as Readonly<Record<string, unknown>>)

@@ -2,8 +2,7 @@
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import {
   apiServerGroups,
-  appliedAsset,
-  assetPath,
+  appliedAssets,
   type InstanceGroup,
   type KopsCluster,
   readCluster,
@@ -77,8 +76,8 @@ export function createKopsCli(options: KopsCliOptions): Kops {
   const { cluster, run, backups, machines } = options;
   const where = ["--name", cluster, ...(options.stateStore === undefined ? [] : ["--state", options.stateStore])];
   const api = options.apiArguments ?? [];
-  /** The spec and secret for which an update was seen to have nothing to do for these groups. */
-  let applied: { readonly fingerprint: string; readonly pending: readonly string[] } | undefined;
+  /** What kops said that an update would do, for this spec and secret. */
+  let foreseen: { readonly fingerprint: string; readonly tasks: readonly string[] } | undefined;
 
   async function call(
     what: string,
@@ -110,26 +109,16 @@ export function createKopsCli(options: KopsCliOptions): Kops {
     return (await call("kops update cluster", args, limits.update, signal)).stdout;
   }
 
-  /** kOps compares what it would tell each group with what it has told: so a group without pending tasks has what the store says. */
-  async function appliedGroups(
+  /** kOps refuses to say while encryption is on and there is no secret: then there is no task that is known. */
+  async function foreseenTasks(
     spec: KopsCluster,
-    groups: readonly InstanceGroup[],
     hash: string | undefined,
     signal: AbortSignal,
-  ): Promise<readonly AppliedGroup[]> {
-    if (spec.spec.encryptionConfig === true && hash === undefined) return [];
+  ): Promise<readonly string[] | undefined> {
+    if (spec.spec.encryptionConfig === true && hash === undefined) return undefined;
     const fingerprint = storeFingerprint(spec, hash);
-    if (applied?.fingerprint !== fingerprint) {
-      const tasks = pendingTasks(await preview(signal));
-      const pending = groups.filter(({ name }) => isPending(tasks, name)).map(({ name }) => name);
-      applied = { fingerprint, pending };
-    }
-    const secretHashOf = spec.spec.encryptionConfig === true ? hash : undefined;
-    return groups.flatMap((group): AppliedGroup[] =>
-      applied?.pending.includes(group.name) === true
-        ? []
-        : [{ group: group.name, secretHash: secretHashOf, assets: assetsOf(spec, group) }],
-    );
+    if (foreseen?.fingerprint !== fingerprint) foreseen = { fingerprint, tasks: pendingTasks(await preview(signal)) };
+    return foreseen.tasks;
   }
 
   return {
@@ -145,7 +134,9 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const text = await readSecret(signal);
       const secret = text === undefined ? undefined : secretSeen(text);
       const servers = apiServerGroups(groups);
-      const told = await appliedGroups(spec, servers, secret?.hash, signal);
+      const tasks = await foreseenTasks(spec, secret?.hash, signal);
+      // kOps compares what it would tell each group with what it has told: a group without a task has what the store says.
+      const told = servers.filter(({ name }) => tasks !== undefined && !isPending(tasks, name));
       const listed = await call(
         "kops get instances",
         ["get", "instances", ...where, ...api, "-o", "json"],
@@ -166,7 +157,8 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         cluster: spec,
         groups,
         secret,
-        applied: told,
+        applied: told.map((group) => appliedGroup(spec, group, secret?.hash)),
+        ...(tasks !== undefined && { pending: tasks }),
         machines: instances.flatMap(({ id, group, needsUpdate }, index) => {
           const look = looks[index];
           return look === undefined ? [] : [{ name: id, group, needsUpdate, ...look }];
@@ -178,7 +170,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       if (JSON.stringify(await readSpec(signal)) !== JSON.stringify(expected)) {
         throw new KmsEtcdError("conflict", `the spec of ${cluster} was changed in the meantime`);
       }
-      applied = undefined;
+      foreseen = undefined;
       const state = options.stateStore === undefined ? [] : ["--state", options.stateStore];
       await call("kops replace", ["replace", "-f", "-", ...state], limits.write, signal, JSON.stringify(next));
     },
@@ -188,13 +180,13 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         throw new KmsEtcdError("conflict", `the encryptionconfig secret of ${cluster} was changed in the meantime`);
       }
       if (present !== undefined) await backups.keep(present);
-      applied = undefined;
+      foreseen = undefined;
       const force = present === undefined ? [] : ["--force"];
       const args = ["create", "secret", "encryptionconfig", ...where, "-f", "-", ...force];
       await call("kops create secret encryptionconfig", args, limits.write, signal, text);
     },
     async update(signal) {
-      applied = undefined;
+      foreseen = undefined;
       // Without it kops would write into the kubeconfig of whoever runs this.
       const args = ["update", "cluster", ...where, "--yes", "--create-kube-config=false"];
       await call("kops update cluster --yes", args, limits.update, signal);
@@ -223,13 +215,13 @@ export function createKopsCli(options: KopsCliOptions): Kops {
   };
 }
 
-function assetsOf(spec: KopsCluster, group: InstanceGroup): readonly string[] {
-  const own = group.fileAssets.map(assetPath);
-  const shared = (spec.spec.fileAssets ?? []).filter((asset) => !own.includes(assetPath(asset)));
-  return [...shared, ...group.fileAssets].flatMap((asset) => appliedAsset(asset, group.role) ?? []);
+/** What machines of the group get by an update for this spec and secret. */
+export function appliedGroup({ spec }: KopsCluster, group: InstanceGroup, hash: string | undefined): AppliedGroup {
+  const secretHash = spec.encryptionConfig === true ? hash : undefined;
+  return { group: group.name, secretHash, assets: appliedAssets(spec, group) };
 }
 
-function secretSeen(text: string): SecretSeen {
+export function secretSeen(text: string): SecretSeen {
   const seen = { hash: secretHash(text), text };
   try {
     return { ...seen, config: readSecretText(text) };

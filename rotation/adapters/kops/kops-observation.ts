@@ -12,6 +12,8 @@ export interface KopsSeen {
   readonly secret: SecretSeen | undefined;
   /** What the latest update has told new machines, for each group that runs API servers; none before the first update. */
   readonly applied: readonly AppliedGroup[];
+  /** Tasks that `kops update cluster` would carry out now, as its own preview names them; absent where it was not asked. */
+  readonly pending?: readonly string[];
   readonly machines: readonly Machine[];
   /** Machines that run an API server and are in no such group, or API servers without a machine: nothing is known of them. */
   readonly strangers: readonly string[];

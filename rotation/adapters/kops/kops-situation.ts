@@ -63,6 +63,13 @@ export function kopsSituation(observed: KopsObservation, goal: KopsGoal): KopsSi
   return { observed, goal, config, groups, slots, targets, behind };
 }
 
+/** The secret, where it is a configuration. */
+export function validSecretOf({
+  secret,
+}: Pick<KopsObservation, "secret">): { readonly hash: string; readonly config: EncryptionConfiguration } | undefined {
+  return secret?.config && { hash: secret.hash, config: secret.config };
+}
+
 export function plaintextConfig(resources: readonly string[]): EncryptionConfiguration {
   return { blocks: [{ resources: [...resources], providers: [identityItem] }] };
 }
@@ -183,6 +190,21 @@ function isCurrent(machine: Machine, observed: KopsObservation, config: Encrypti
     case "unknown":
       return !machine.needsUpdate && hash !== undefined && observed.run.rolledFor[machine.group] === hash;
   }
+}
+
+/**
+ * For a look that changes nothing: a machine whose version does not say what it has loaded is taken to run the secret while its group
+ * was told of it and kOps finds the machine to be made from that. A run takes nothing for granted: it replaces such machines first.
+ */
+export function machinesAtRest(observed: KopsObservation): KopsObservation {
+  const { secret, applied, machines, run } = observed;
+  if (secret === undefined) return observed;
+  const groups = applied.filter(({ group, secretHash }) => {
+    const own = machines.filter((machine) => machine.group === group);
+    return secretHash === secret.hash && own.every(({ needsUpdate }) => !needsUpdate);
+  });
+  const rolledFor = Object.fromEntries(groups.map(({ group }) => [group, secret.hash]));
+  return { ...observed, run: { ...run, rolledFor: { ...rolledFor, ...run.rolledFor } } };
 }
 
 /** What the plugin reports as key_id follows from the reference for keys in AWS KMS (`--key` verbatim) and in files. */

@@ -50,9 +50,14 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   let lastText: string | undefined;
   let repeated = { text: "", times: 0 };
   let failures = 0;
-  let stage: RotationStage | undefined;
+  let stage: { readonly name: RotationStage; readonly since: number } | undefined;
   const emit = (kind: RotationEvent["kind"], message: string, at: RotationStage, more: Partial<RotationEvent> = {}) =>
     onEvent({ stage: at, kind, message, at: clock.now(), ...more });
+  const finishStage = () => {
+    if (stage === undefined) return;
+    const durationMs = clock.now() - stage.since;
+    emit("stage-finished", `${stage.name} is done`, stage.name, { durationMs });
+  };
 
   for (;;) {
     const seen = await withRetries(() => kops.observe(signal));
@@ -67,12 +72,18 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     if (signal.aborted) {
       return { kind: "cancelled", ...at(decision), reason: "stopped at a safe point; run again to go on" };
     }
-    if (decision.kind === "done") return { kind: "done", ...at(decision) };
+    if (decision.kind === "done") {
+      finishStage();
+      return { kind: "done", ...at(decision) };
+    }
     if (decision.kind === "blocked") {
       return { kind: "blocked", ...at(decision), reason: decision.reason, remedy: decision.remedy };
     }
-    if (stage !== decision.stage) emit("stage-started", decision.reason, decision.stage);
-    stage = decision.stage;
+    if (stage?.name !== decision.stage) {
+      finishStage();
+      stage = { name: decision.stage, since: clock.now() };
+      emit("stage-started", decision.reason, decision.stage);
+    }
     if (decision.kind === "act" && isInVain(decision.action)) {
       const reason = `"${describeAction(decision.action)}" was done ${sameActions} times, and nothing of it can be seen`;
       const remedy = "see whether something else changes it back, then run again";
@@ -86,7 +97,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   }
 
   async function act(action: KopsAction, at: RotationStage, observed: KopsObservation): Promise<void> {
-    emit("action", describeAction(action), at);
+    emit("action", [describeAction(action), ...pendingIn(action, observed)].join(": "), at);
     switch (action.kind) {
       case "putCluster":
         return kops.putCluster(action.cluster, action.expected, signal);
@@ -204,6 +215,11 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
     return action.kind !== "rewrite" && repeated.times > sameActions;
   }
+}
+
+/** What kops said that this update would change. */
+function pendingIn({ kind }: KopsAction, { pending = [] }: KopsObservation): readonly string[] {
+  return kind === "update" && pending.length > 0 ? [pending.join(", ")] : [];
 }
 
 function describeAction(action: KopsAction): string {

@@ -102,7 +102,8 @@ describe("inputs of an EncryptionRollout", () => {
       /^keys\[0\] names 2 keys \(local, aws\); keep exactly one/,
     ],
     ["no cluster", { local: null }, /^selfManaged is missing: no cluster is named/],
-    ["two clusters", { kops: {} }, /^kops is one of 2 blocks that name a cluster \(kops, local\)/],
+    ["two clusters", { selfManaged: {} }, /^selfManaged is one of 2 blocks that name a cluster \(selfManaged, local\)/],
+    ["a cluster of kOps", { kops: {} }, /^kops is for KopsKmsSettings, which KmsEtcdEncryption makes for it/],
     ["a relative path", { local: { controlPlaneFile: "here" } }, /^local\.controlPlaneFile is not an absolute path/],
     ["a stage that is none", { advanceTo: "prune" }, /^advanceTo is "prune"; write one of Plugin, Read, Write/],
     [

@@ -12,7 +12,7 @@ import { blocked, finalList, type KopsRule, stageOf } from "./kops-rule";
 export const everyMachineRunsTheSecret: KopsRule = (situation) => {
   const { observed, behind, groups } = situation;
   if (behind.length === 0 || observed.secret === undefined) return undefined;
-  const invalid = validated(situation);
+  const invalid = validated(situation) ?? everyMachineIsSeen(situation);
   if (invalid !== undefined) return invalid;
   const pruned = prunedMachineIsReadThrough(situation);
   if (pruned !== undefined) return pruned;
@@ -30,6 +30,18 @@ export const everyMachineRunsTheSecret: KopsRule = (situation) => {
   const force = late.some((machine) => !machine.needsUpdate);
   return { kind: "act", stage: stageOf(situation), action: { kind: "roll", group: group.name, force }, reason };
 };
+
+/** A machine that kOps finds well and that does not answer here would be replaced for nothing, and then again. */
+function everyMachineIsSeen(situation: KopsSituation) {
+  const unseen = situation.observed.machines.filter((machine) => machine.unreachable !== undefined);
+  const [first] = unseen;
+  if (first === undefined) return undefined;
+  return blocked(
+    stageOf(situation),
+    `kops finds the cluster valid, but what ${names(unseen)} runs can't be seen from here (${first.unreachable})`,
+    "see to it that every control-plane machine's API server can be reached: machineAddress, jumpHost and security groups; then run again",
+  );
+}
 
 /** After the last roll, and when a run begins on a cluster that looks right: the machines that are there are what kOps wants. */
 export const theClusterIsValid: KopsRule = (situation) => validated(situation);

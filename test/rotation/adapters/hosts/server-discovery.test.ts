@@ -12,6 +12,7 @@ const idHash = (name: string) => `sha256:${createHash("sha256").update(name).dig
 const lease = (hostName: string, isFresh = true): IdentityLease => ({
   name: `apiserver-${hostName}`,
   hostName,
+  renewedAt: 0,
   isFresh,
 });
 const server = (name: string, hostName: string | undefined = name): KnownServer => ({
@@ -75,8 +76,8 @@ describe("discovery of API servers", () => {
       spec: { renewTime },
     }));
     assert.deepEqual(readLeases(JSON.stringify({ items }), now), [
-      { name: "l0", hostName: "h0", isFresh: true },
-      { name: "l1", hostName: "h1", isFresh: false },
+      { name: "l0", hostName: "h0", renewedAt: now - 59_500, isFresh: true },
+      { name: "l1", hostName: "h1", renewedAt: now - 61_000, isFresh: false },
     ]);
   });
 });

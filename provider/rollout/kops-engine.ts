@@ -1,0 +1,161 @@
+/**
+ * The RotationEngine port on the engine for kOps clusters, where machines are replaced instead of changed. Looking and running are
+ * that engine's; plan, evidence and retirement take the form that they have for every platform.
+ */
+import { describeError, KmsEtcdError } from "../../core/errors";
+import { describeKopsCluster, type KopsCluster } from "../../core/kops-cluster";
+import { PluginFlavour } from "../../core/plugin-flavour";
+import { RotationStage } from "../../core/rotation-stage";
+import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
+import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
+import { freshRun, type KopsObservation } from "../../rotation/adapters/kops/kops-observation";
+import { machineStates, machinesAtRest } from "../../rotation/adapters/kops/kops-situation";
+import { type OpenKopsCluster, openKopsCluster } from "../../rotation/adapters/kops/open-kops-cluster";
+import { asConfigured, type KopsPlan, planKops, presentSituation } from "../../rotation/adapters/kops/plan-kops";
+import { kopsEndpoint } from "../../rotation/adapters/kops/plugin-asset";
+import { rotationView } from "../../rotation/adapters/kops/rotation-view";
+import { runKopsAlone } from "../../rotation/adapters/kops/run-kops-alone";
+import { evidenceOf } from "../../rotation/evidence";
+import type { Goal } from "../../rotation/goal";
+import { withoutObjectNames } from "../../rotation/object-names";
+import type { RotationPlan } from "../../rotation/plan";
+import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
+import { rewriteForecast } from "../../rotation/rewrite-forecast";
+import { kopsLines, kopsStages, kopsWarnings } from "./kops-lines";
+import { retirementProblems } from "./retirement-problems";
+import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
+
+type Open = (cluster: KopsCluster, signal: AbortSignal) => Promise<OpenKopsCluster>;
+
+export function createKopsEngine(open: Open = openKopsCluster): RotationEngine {
+  async function withCluster<Result>(
+    platform: Platform,
+    signal: AbortSignal,
+    work: (open: OpenKopsCluster, cluster: KopsCluster) => Promise<Result>,
+  ): Promise<Result> {
+    if (platform.kind !== "kops") throw new KmsEtcdError("internal", `${platform.kind} is no kOps cluster`);
+    const opened = await open(platform.cluster, signal);
+    try {
+      return await work(opened, platform.cluster);
+    } finally {
+      await opened.close();
+    }
+  }
+
+  return {
+    survey: (platform, goal, signal) =>
+      withCluster(platform, signal, (opened, cluster) => survey(opened, cluster, goal, signal)),
+    run: (platform, rollout, onEvent, signal) =>
+      withCluster(platform, signal, async (opened, cluster): Promise<RolloutRun> => {
+        const { retire = [], withoutLease = false } = rollout;
+        const goal = kopsGoal(rollout, cluster);
+        const whole = (observed: KopsObservation): Goal => ({
+          ...rollout,
+          servers: observed.machines.map(({ name }) => name),
+        });
+        await reinstateKeys(keyCustodies, rollout, signal);
+        const outcome = await runKopsAlone({ goal, ...opened, onEvent, signal, withoutLease });
+        const view = rotationView(outcome.observed, goal);
+        if (outcome.kind === "done" && outcome.stage === RotationStage.Prune && retire.length > 0) {
+          const say = (message: string) => onEvent({ stage: outcome.stage, kind: "action", message, at: Date.now() });
+          const looked = { observed: view, goal: whole(outcome.observed), endpointOf: kopsEndpoint, snapshots: [] };
+          await retireKeys(keyCustodies, retire, looked, say, signal);
+        }
+        const { observed, ...ended } = outcome;
+        return {
+          outcome: { ...ended, evidence: evidenceOf(view, whole(observed), kopsEndpoint) },
+          servers: view.servers,
+        };
+      }),
+  };
+}
+
+function kopsGoal(goal: RolloutGoal, { plugin, policyStatements }: KopsCluster): KopsGoal {
+  const { image, flavour, command, awsEndpoint, arguments: more = [] } = plugin;
+  const flags = [...(awsEndpoint === undefined ? [] : [`--kms-endpoint=${awsEndpoint}`]), ...more];
+  const isUpstream = flavour === PluginFlavour.AwsEncryptionProvider;
+  // As its own manifests have it; an image of that program may have another entry point.
+  const own = isUpstream ? ["/aws-encryption-provider"] : undefined;
+  const program = command ?? own;
+  return {
+    resources: goal.resources,
+    writer: goal.writer,
+    declared: goal.declared,
+    allowPlaintextReads: goal.allowPlaintextReads,
+    ...(goal.rewriteBy !== undefined && { rewriteBy: goal.rewriteBy }),
+    advanceTo: goal.advanceTo,
+    image: {
+      image,
+      ...(program !== undefined && { command: program }),
+      ...(isUpstream && { upstream: true }),
+      ...(flags.length > 0 && { arguments: flags }),
+    },
+    ...(policyStatements !== undefined && {
+      statements: JSON.parse(policyStatements) as KopsGoal["statements"] & object,
+    }),
+  };
+}
+
+async function survey(
+  { kops, stored }: OpenKopsCluster,
+  cluster: KopsCluster,
+  rollout: RolloutGoal,
+  signal: AbortSignal,
+): Promise<Survey> {
+  const goal = kopsGoal(rollout, cluster);
+  const seen = machinesAtRest({ ...(await kops.observe(signal)), now: Date.now(), run: freshRun });
+  const counted = await count(seen);
+  const observed = "problem" in counted ? seen : counted;
+  const planned = planKops(observed, goal);
+  const plan = rotationPlan(observed, goal, planned, "problem" in counted ? counted.problem : undefined);
+  const whole: Goal = { ...rollout, servers: observed.machines.map(({ name }) => name) };
+  return {
+    plan,
+    evidence: evidenceOf(plan.observed, whole, kopsEndpoint),
+    retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout.retire ?? []),
+    lines: kopsLines(planned, observed, goal),
+  };
+
+  /** How many objects there are; a preview writes nothing, so it can't tell with which key. */
+  async function count(looked: KopsObservation): Promise<KopsObservation | { readonly problem: string }> {
+    const situation = presentSituation(looked, goal);
+    if (situation === undefined || looked.machines.some(({ unreachable }) => unreachable !== undefined)) return looked;
+    try {
+      const proof = await stored.count(situation.targets, machineStates(looked), () => undefined, signal);
+      return { ...looked, run: { ...looked.run, stored: asConfigured(situation, proof) } };
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      return {
+        problem: `what is stored in ${describeKopsCluster(cluster)} could not be counted: ${withoutObjectNames(describeError(thrown))}`,
+      };
+    }
+  }
+}
+
+function rotationPlan(
+  observed: KopsObservation,
+  goal: KopsGoal,
+  planned: KopsPlan,
+  unmeasured: string | undefined,
+): RotationPlan {
+  const blocked =
+    planned.blocked ??
+    (unmeasured === undefined
+      ? undefined
+      : { reason: unmeasured, remedy: "mend it first: a run would stop there too" });
+  const rewrites = planned.stages
+    .flatMap(({ actions }) => actions)
+    .flatMap((action) => (action.kind === "rewrite" ? [action] : []));
+  const [first] = rewrites;
+  const { stored } = observed.run;
+  return {
+    changes: planned.stages.length > 0,
+    stages: kopsStages(planned),
+    warnings: kopsWarnings(planned, observed, goal),
+    blocked,
+    basis: "the replacement of a machine takes about six minutes in AWS",
+    ...(first !== undefined && stored !== undefined && { rewrite: rewriteForecast(stored, first.targets, undefined) }),
+    kmsCalls: { status: 0, encrypt: 0, decrypt: 0 },
+    observed: rotationView(observed, goal),
+  };
+}

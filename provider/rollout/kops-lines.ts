@@ -1,0 +1,143 @@
+/** The plan of a rollout on kOps as lines for `pulumi preview --diff`: a stage each, with what it changes in the store and which machines it replaces. */
+import { providerIds } from "../../core/encryption-configuration";
+import { describeKey } from "../../core/key-reference";
+import { RotationStage } from "../../core/rotation-stage";
+import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
+import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
+import type { KopsObservation } from "../../rotation/adapters/kops/kops-observation";
+import { type KopsPlan, type KopsPlannedStage, presentSituation } from "../../rotation/adapters/kops/plan-kops";
+import { readSecretText } from "../../rotation/adapters/kops/secret-text";
+import type { PlannedStage } from "../../rotation/plan";
+
+/** A new machine boots, joins and is found valid twice. */
+const replacementTime = 6 * 60_000;
+const otherTime = 10_000;
+
+/** The stages in the form of every platform's plan: views and durations are made from it. */
+export function kopsStages({ stages }: KopsPlan): readonly PlannedStage[] {
+  return stages.map(({ stage, reason, actions, rolls, replaced }) => ({
+    stage,
+    summary: reason,
+    servers: [...new Set(rolls)],
+    restarts: replaced,
+    expectedMs: replaced * replacementTime + actions.length * otherTime,
+  }));
+}
+
+export function kopsLines({ stages }: KopsPlan, observed: KopsObservation, goal: KopsGoal): readonly string[] {
+  const { pending = [] } = observed;
+  const before =
+    pending.length === 0
+      ? []
+      : [`kops update cluster has changes to make already, which the first update carries over: ${pending.join(", ")}`];
+  return [...before, ...stages.map((stage) => line(stage, observed, goal))];
+}
+
+function line(planned: KopsPlannedStage, observed: KopsObservation, goal: KopsGoal): string {
+  const { stage, actions, rolls, replaced } = planned;
+  const minutes = Math.max(1, Math.round((replaced * replacementTime) / 60_000));
+  const parts = actions.flatMap((action): readonly string[] => {
+    switch (action.kind) {
+      case "putCluster": {
+        const changes = specChanges(action.expected, action.cluster);
+        return changes.length === 0 ? [] : [`spec: ${changes.join(", ")}`];
+      }
+      case "putSecret":
+        return [`secret encryptionconfig: ${describeSecret(action.text)}, after the present one was kept`];
+      case "update":
+        return ["kops update cluster --yes"];
+      case "roll":
+        return [];
+      case "rewrite":
+        return [
+          `write every object of ${action.targets.map(({ resource }) => resource).join(", ")} again${amount(observed)}`,
+        ];
+    }
+  });
+  const rolled =
+    rolls.length === 0
+      ? []
+      : [
+          `kops rolling-update of ${rolls.join(", ")}: ${replaced} ${replaced === 1 ? "machine" : "machines"}, about ${minutes} min`,
+        ];
+  return [`${stage}: ${purpose(stage, goal)}`, ...parts, ...rolled].join("; ");
+}
+
+function purpose(stage: RotationStage, { writer }: KopsGoal): string {
+  const key = writer === "identity" ? "plaintext" : describeKey(writer.key);
+  switch (stage) {
+    case RotationStage.Plugin:
+      return writer === "identity"
+        ? "the cluster's spec is made ready"
+        : `every machine that boots from now on runs the plugin for ${key}`;
+    case RotationStage.Read:
+      return `every machine reads ${key}`;
+    case RotationStage.Write:
+      return `every machine writes ${key}`;
+    case RotationStage.Rewrite:
+      return `every stored object is ${key}`;
+    case RotationStage.Verify:
+      return "what is stored is counted by its key";
+    case RotationStage.Prune:
+      return "what is no longer needed leaves the secret, then the spec; the keys stay";
+  }
+}
+
+/** Providers in their order; never a key. */
+function describeSecret(text: string): string {
+  return readSecretText(text)
+    .blocks.map(({ resources, providers }) => `${resources.join(", ")} [${providers.flatMap(providerIds).join(", ")}]`)
+    .join(", ");
+}
+
+function specChanges(before: KopsDocument, after: KopsDocument): readonly string[] {
+  const names = ({ spec }: KopsDocument) => (spec.fileAssets ?? []).map(({ name }) => name);
+  const changed = (after.spec.fileAssets ?? []).filter((asset) => {
+    const other = before.spec.fileAssets?.find(({ name }) => name === asset.name);
+    return other !== undefined && JSON.stringify(other) !== JSON.stringify(asset);
+  });
+  const policies = ({ spec }: KopsDocument) => JSON.stringify(spec.additionalPolicies ?? {});
+  const isSamePolicy = policies(before) === policies(after);
+  return [
+    ...(before.spec.encryptionConfig === after.spec.encryptionConfig ? [] : ["encryptionConfig: true"]),
+    ...names(after)
+      .filter((name) => !names(before).includes(name))
+      .map((name) => `+ file asset ${name}`),
+    ...names(before)
+      .filter((name) => !names(after).includes(name))
+      .map((name) => `- file asset ${name}`),
+    ...changed.map(({ name }) => `~ file asset ${name}`),
+    ...((before.spec.hooks ?? []).length > (after.spec.hooks ?? []).length ? ["- a hook for the plugin's socket"] : []),
+    ...(isSamePolicy ? [] : ["~ additionalPolicies of the machines' role"]),
+  ];
+}
+
+function amount({ run }: KopsObservation): string {
+  if (run.stored === undefined) return "";
+  return ` (${run.stored.resources.map(({ resource, objects }) => `${resource}: ${objects} objects`).join(", ")})`;
+}
+
+/** What must not come as a surprise. */
+export function kopsWarnings({ stages }: KopsPlan, observed: KopsObservation, goal: KopsGoal): readonly string[] {
+  const situation = presentSituation(observed, goal);
+  const leaving = (situation?.slots ?? []).filter(({ slot }) => slot.leaving).flatMap(({ slot }) => slot.resources);
+  const isOff = goal.writer === "identity" && (situation?.slots ?? []).some(({ slot }) => !slot.leaving);
+  const rolls = stages.some((stage) => stage.replaced > 0);
+  const others = (observed.pending ?? []).filter(
+    (task) => !/^(ManagedFile|LaunchTemplate|AutoscalingGroup)\//.test(task),
+  );
+  return [
+    ...(rolls && observed.machines.length === 1
+      ? ["there is one machine with an API server: the API is away whenever it is replaced"]
+      : []),
+    ...(stages.length > 0 && others.length > 0
+      ? [`kops update cluster would also change what has nothing to do with encryption: ${others.join(", ")}`]
+      : []),
+    ...(leaving.length === 0
+      ? []
+      : [`${leaving.join(", ")}: no longer in resources, so every object of it is written back in plaintext`]),
+    ...(isOff && stages.length > 0
+      ? [`encryption is off: every object of ${goal.resources.join(", ")} is written back in plaintext`]
+      : []),
+  ];
+}

@@ -1,0 +1,27 @@
+/** Why versions that shall be retired cannot be, for a preview. */
+import { isAfter, RotationStage } from "../../core/rotation-stage";
+import { readSnapshotRecords } from "../../rotation/adapters/etcd/kept-snapshots";
+import type { Goal } from "../../rotation/goal";
+import type { RotationPlan } from "../../rotation/plan";
+import { lastingObstacles, type RetiringKey, retirementObstacles } from "../../rotation/retire-keys";
+import type { EndpointOf } from "../../rotation/situation";
+
+/** While a rotation is still to come, only what it will not change; otherwise everything that needs a key. */
+export async function retirementProblems(
+  plan: RotationPlan,
+  goal: Goal,
+  endpointOf: EndpointOf,
+  retire: readonly RetiringKey[],
+): Promise<readonly string[]> {
+  if (retire.length === 0) return [];
+  const snapshots = goal.etcdSnapshot === undefined ? [] : await readSnapshotRecords(goal.etcdSnapshot.directory);
+  const view = { observed: plan.observed, goal, endpointOf, snapshots };
+  const rotates = plan.changes && plan.blocked === undefined && !isAfter(RotationStage.Prune, goal.advanceTo);
+  // Through the API a preview cannot see what is stored; the run looks before it retires anything.
+  const isSeen = plan.observed.stored?.method === "etcd";
+  const obstaclesTo = rotates || !isSeen ? lastingObstacles : retirementObstacles;
+  return retire.flatMap((key) => {
+    const obstacles = obstaclesTo(view, key);
+    return obstacles.length === 0 ? [] : [`version ${key.version} cannot be retired: ${obstacles.join("; ")}`];
+  });
+}

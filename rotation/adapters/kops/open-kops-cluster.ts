@@ -1,0 +1,101 @@
+/** Opens a kOps cluster for its engine: the user's own kops, the machines' API servers, and the Lease that keeps a second engine out. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { type KopsCluster, type KopsRolling } from "../../../core/kops-cluster";
+import type { AloneBy } from "../../run-alone";
+import { engineIdentity } from "../hosts/engine-identity";
+import type { ApiServerAddress } from "../kubernetes/api-client";
+import { createEngineLease } from "../kubernetes/engine-lease";
+import { readCluster } from "./cluster-spec";
+import { following } from "./following";
+import { createKopsCli, requireKopsVersion } from "./kops-cli";
+import { createKopsMachines, type KopsMachines } from "./kops-machines";
+import { type KopsInstance, readDocuments } from "./kops-output";
+import type { Kops } from "./kops-ports";
+import { createKopsRunner, kopsFailure, type RunKopsCommand } from "./kops-process";
+import { kopsCredentials, machineAddresses } from "./machine-addresses";
+import { createSecretBackups } from "./secret-backups";
+
+export interface OpenKopsCluster {
+  readonly kops: Kops;
+  readonly stored: KopsMachines["stored"];
+  readonly alone: AloneBy;
+  close(): Promise<void>;
+}
+
+/** Other ways than the usual ones, for tests. */
+export interface KopsWays {
+  readonly run?: RunKopsCommand;
+  readonly addressOf?: (instance: KopsInstance) => ApiServerAddress;
+}
+
+const usualPort = 443;
+const readLimit = 120_000;
+
+/** Throws where there is no such program, cluster or kubeconfig, and for a kops that is too old. */
+export async function openKopsCluster(
+  cluster: KopsCluster,
+  signal: AbortSignal,
+  ways: KopsWays = {},
+): Promise<OpenKopsCluster> {
+  const { clusterName, stateStore, kubeconfigFile } = cluster;
+  const environment = kubeconfigFile === undefined ? process.env : { ...process.env, KUBECONFIG: kubeconfigFile };
+  const run = ways.run ?? createKopsRunner(cluster.program, environment);
+  const where = ["--name", clusterName, ...(stateStore === undefined ? [] : ["--state", stateStore])];
+  const answer = await run({ args: ["get", "cluster", ...where, "-o", "json"], timeoutMs: readLimit, signal });
+  if (answer.code !== 0) throw kopsFailure("kops get cluster", answer);
+  const { spec } = readCluster(readDocuments(answer.stdout, "kops get cluster")[0]);
+  await requireKopsVersion(run, spec.kubernetesVersion, signal);
+  const addresses =
+    ways.addressOf === undefined
+      ? machineAddresses(cluster, await kopsCredentials(cluster, process.env), portOf(spec["kubeAPIServer"]))
+      : { addressOf: ways.addressOf, close: () => undefined };
+  const machines = createKopsMachines({ addressOf: (instance) => addresses.addressOf(instance) });
+  const lease = following(() => machines.addresses(), createEngineLease);
+  return {
+    kops: createKopsCli({
+      cluster: clusterName,
+      ...(stateStore !== undefined && { stateStore }),
+      run,
+      backups: createSecretBackups(cluster.backupDirectory ?? join(homedir(), ".kms-etcd", "kops", clusterName)),
+      machines: machines.look,
+      // kops takes its way to the API from the same file; otherwise it makes a short-lived certificate for itself.
+      apiArguments: kubeconfigFile === undefined ? [] : ["--use-kubeconfig"],
+      rollArguments: rollArguments(cluster.rolling),
+    }),
+    stored: machines.stored,
+    alone: {
+      lease: {
+        read: (...request) => lease.present().read(...request),
+        write: (...request) => lease.present().write(...request),
+        remove: (...request) => lease.present().remove(...request),
+        close: () => lease.close(),
+      },
+      identity: engineIdentity(),
+    },
+    async close() {
+      await Promise.all([machines.close(), lease.close()]);
+      addresses.close();
+    },
+  };
+}
+
+function portOf(server: unknown): number {
+  const port =
+    typeof server === "object" && server !== null ? (server as { securePort?: unknown }).securePort : undefined;
+  return typeof port === "number" && port > 0 ? port : usualPort;
+}
+
+function rollArguments(rolling: KopsRolling): readonly string[] {
+  const seconds = (flag: string, value: number | undefined) => (value === undefined ? [] : [flag, `${value}s`]);
+  const { validateCount } = rolling;
+  return [
+    ...seconds("--control-plane-interval", rolling.intervalSeconds),
+    // Groups with the role APIServer count as workers here.
+    ...seconds("--node-interval", rolling.intervalSeconds),
+    ...seconds("--drain-timeout", rolling.drainTimeoutSeconds),
+    ...seconds("--post-drain-delay", rolling.postDrainSeconds),
+    ...seconds("--validation-timeout", rolling.validationTimeoutSeconds),
+    ...(validateCount === undefined ? [] : ["--validate-count", String(validateCount)]),
+  ];
+}
