@@ -18,6 +18,8 @@ export interface DeclaredKeysOptions {
   readonly range: KeyVersionRange;
   /** Whether Pulumi is kept from deleting what keys need. */
   readonly protect: boolean;
+  /** Whether there may be a limit on the keys' age. */
+  readonly trackAge: boolean;
 }
 
 /** The keys, and what has to be there before a cluster uses them: grants, for example. */
@@ -41,32 +43,54 @@ export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): D
 }
 
 function azureKeys(source: AzureKeyVaultSourceArgs, options: DeclaredKeysOptions): DeclaredKeys {
-  const { name, parent, range, protect } = options;
+  const { name, parent, range, protect, trackAge } = options;
   const made = new AzureKeyVaultKey(
     name,
-    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest, protectKeys: protect },
+    {
+      source,
+      newestKeyVersion: range.newest,
+      oldestKeyVersion: range.oldest,
+      protectKeys: protect,
+      trackKeyAge: trackAge,
+    },
     { parent },
   );
   const keys = declaredVersions(range).map((version) => {
     // By property and not by `apply`, which in a preview would wait for the keys that are yet to be made.
     const keyId = made.keyIds[String(version)] ?? pulumi.output("");
     const key = keyId.apply(versionedAzureKeyId);
-    return { version, azure: { vaultName: key.vaultName, keyName: key.keyName, keyVersion: key.keyVersion } };
+    const createdAt = made.createdAt[String(version)] ?? pulumi.output("");
+    return {
+      version,
+      ...(trackAge ? { createdAt } : {}),
+      azure: { vaultName: key.vaultName, keyName: key.keyName, keyVersion: key.keyVersion },
+    };
   });
   return { keys, dependsOn: [made] };
 }
 
 function awsKeys(source: AwsKmsSourceArgs, options: DeclaredKeysOptions): DeclaredKeys {
-  const { name, parent, range, protect } = options;
+  const { name, parent, range, protect, trackAge } = options;
   const made = new AwsKmsKey(
     name,
-    { source, newestKeyVersion: range.newest, oldestKeyVersion: range.oldest, protectKeys: protect },
+    {
+      source,
+      newestKeyVersion: range.newest,
+      oldestKeyVersion: range.oldest,
+      protectKeys: protect,
+      trackKeyAge: trackAge,
+    },
     { parent },
   );
   const { encryptionContext } = source;
   const keys = declaredVersions(range).map((version) => {
     const keyArn = made.keyArns[String(version)] ?? pulumi.output("");
-    return { version, aws: { keyArn, ...(encryptionContext === undefined ? {} : { encryptionContext }) } };
+    const createdAt = made.createdAt[String(version)] ?? pulumi.output("");
+    return {
+      version,
+      ...(trackAge ? { createdAt } : {}),
+      aws: { keyArn, ...(encryptionContext === undefined ? {} : { encryptionContext }) },
+    };
   });
   return { keys, dependsOn: [made] };
 }

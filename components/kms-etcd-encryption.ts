@@ -156,6 +156,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
       parent: this,
       range: keyVersionRange(args),
       protect: args.protectKeys ?? true,
+      trackAge: args.policy !== undefined,
     });
     const rollout = rolloutOf(name, args, keys, { parent: this, dependsOn });
     this.activeKeyVersion = rollout.activeKeyVersion;

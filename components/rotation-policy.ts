@@ -2,7 +2,10 @@
 
 /** Rules for keys. Those that are left out demand nothing. */
 export interface RotationPolicyArgs {
-  /** The key that encrypts may be so many days old. Needs `createdAt` of the declared key; a LocalKey has it. */
+  /**
+   * The key that encrypts may be so many days old. When it was made is read from the vault or the KMS; a key declared by hand says it in
+   * `createdAt`.
+   */
   readonly maximumKeyAgeDays?: number;
   /**
    * So many versions, the one that encrypts among them, stay declared and are not retired; all of them while there are fewer.

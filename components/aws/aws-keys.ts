@@ -31,6 +31,17 @@ export function keyArnsOf(
   );
 }
 
+/** When AWS says that the keys were made: their resources in Pulumi do not know. */
+export function creationDates(
+  arns: Readonly<Record<string, pulumi.Output<string>>>,
+  parent: pulumi.Resource,
+): Record<string, pulumi.Output<string>> {
+  const { getKeyOutput } = loadAws();
+  return Object.fromEntries(
+    Object.entries(arns).map(([version, keyId]) => [version, getKeyOutput({ keyId }, { parent }).creationDate]),
+  );
+}
+
 /** How a component's keys are named where no name is given: unique as long as projects and stacks are. */
 export function defaultAliasName(name: string): string {
   return `alias/${[pulumi.getProject(), pulumi.getStack(), name].join("-").replace(/[^\w/-]/g, "-")}`;

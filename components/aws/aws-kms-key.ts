@@ -12,7 +12,7 @@ import { typeTokens } from "../../core/type-tokens";
 import { inputError } from "../input-error";
 import { AwsKeyAccess } from "./aws-key-access";
 import { AwsKeyAlarm } from "./aws-key-alarm";
-import { keyArnsOf } from "./aws-keys";
+import { creationDates, keyArnsOf } from "./aws-keys";
 import { awsKmsViolations } from "./aws-kms-check";
 import { AwsKmsEndpoint } from "./aws-kms-endpoint";
 import type { AwsKmsSourceArgs } from "./aws-kms-source";
@@ -43,14 +43,28 @@ export interface AwsKmsKeyArgs {
    * @default true
    */
   readonly protectKeys?: boolean;
+  /**
+   * Learn when the keys were made that were not made here, for a limit on their age. It takes kms:DescribeKey.
+   * @default false
+   */
+  readonly trackKeyAge?: boolean;
 }
 
-const inputNames = ["source", "newestKeyVersion", "oldestKeyVersion", "retireKeyVersions", "protectKeys"];
+const inputNames = [
+  "source",
+  "newestKeyVersion",
+  "oldestKeyVersion",
+  "retireKeyVersions",
+  "protectKeys",
+  "trackKeyAge",
+];
 
 /** A key in AWS KMS for each version, its alias, and the roles' leave to use it. */
 export class AwsKmsKey extends pulumi.ComponentResource {
   /** ARNs of the versions' keys, by version. */
   readonly keyArns: pulumi.Output<Record<string, string>>;
+  /** When the versions' keys were made (ISO 8601), by version; empty without `trackKeyAge`. */
+  readonly createdAt: pulumi.Output<Record<string, string>>;
 
   constructor(name: string, args: AwsKmsKeyArgs, opts?: pulumi.ComponentResourceOptions) {
     const violations = violationsOf(args as unknown as Readonly<Record<string, unknown>>);
@@ -80,7 +94,8 @@ export class AwsKmsKey extends pulumi.ComponentResource {
     }
     // Not gated by the grants: an ARN that is known stays known in a preview that changes them. Dependents wait for the component.
     this.keyArns = pulumi.output(arns);
-    this.registerOutputs({ keyArns: this.keyArns });
+    this.createdAt = pulumi.output(args.trackKeyAge === true ? creationDates(arns, this) : {});
+    this.registerOutputs({ keyArns: this.keyArns, createdAt: this.createdAt });
   }
 }
 

@@ -11,6 +11,7 @@ import type * as partition from "@pulumi/aws/getPartition";
 import type * as region from "@pulumi/aws/getRegion";
 import type * as rolePolicy from "@pulumi/aws/iam/rolePolicy";
 import type * as alias from "@pulumi/aws/kms/alias";
+import type * as getKey from "@pulumi/aws/kms/getKey";
 import type * as key from "@pulumi/aws/kms/key";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -19,6 +20,7 @@ const testedVersion = "7.48.0";
 
 export type AwsModules = Pick<typeof alias, "Alias"> &
   Pick<typeof callerIdentity, "getCallerIdentity"> &
+  Pick<typeof getKey, "getKeyOutput"> &
   Pick<typeof key, "Key"> &
   Pick<typeof logMetricFilter, "LogMetricFilter"> &
   Pick<typeof metricAlarm, "MetricAlarm"> &
@@ -42,6 +44,7 @@ export function loadAws(): AwsModules {
       ...(require("@pulumi/aws/getRegion") as typeof region),
       ...(require("@pulumi/aws/iam/rolePolicy") as typeof rolePolicy),
       ...(require("@pulumi/aws/kms/alias") as typeof alias),
+      ...(require("@pulumi/aws/kms/getKey") as typeof getKey),
       ...(require("@pulumi/aws/kms/key") as typeof key),
     };
   } catch (cause) {

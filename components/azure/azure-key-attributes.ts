@@ -30,8 +30,15 @@ export class AzureKeyAttributes extends pulumi.CustomResource {
   declare readonly enabled: pulumi.Output<boolean>;
   /** When the version expires; absent when it does not. */
   declare readonly expiresOn: pulumi.Output<string | undefined>;
+  /** When the version was made (ISO 8601). */
+  declare readonly createdAt: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: AzureKeyAttributesArgs, opts?: pulumi.CustomResourceOptions) {
-    super(typeTokens.azureKeyAttributes, name, { enabled: undefined, expiresOn: undefined, ...args }, opts);
+    super(
+      typeTokens.azureKeyAttributes,
+      name,
+      { enabled: undefined, expiresOn: undefined, createdAt: undefined, ...args },
+      opts,
+    );
   }
 }

@@ -12,7 +12,7 @@ import { typeTokens } from "../../core/type-tokens";
 import { inputError } from "../input-error";
 import { type AzureKeyVaultCheck, azureKeyVaultCheck } from "./azure-key-vault-check";
 import type { AzureKeyVaultSourceArgs } from "./azure-key-vault-source";
-import { keyIdsOf } from "./azure-keys";
+import { type AzureKeyVersion, azureKeyVersions } from "./azure-keys";
 import { azureVault } from "./azure-vault";
 
 /** The inputs of an AzureKeyVaultKey. */
@@ -40,14 +40,35 @@ export interface AzureKeyVaultKeyArgs {
    * @default true
    */
   readonly protectKeys?: boolean;
+  /**
+   * Learn when the keys were made that were not made here, for a limit on their age. It takes the key permission get in their vault.
+   * @default false
+   */
+  readonly trackKeyAge?: boolean;
+  /**
+   * Leave the network access of a vault that was made as it is, because an AksKmsSettings changes it: at its own time, when the cluster has let
+   * go of the vault.
+   * @default false
+   */
+  readonly leaveVaultNetwork?: boolean;
 }
 
-const inputNames = ["source", "newestKeyVersion", "oldestKeyVersion", "retireKeyVersions", "protectKeys"];
+const inputNames = [
+  "source",
+  "newestKeyVersion",
+  "oldestKeyVersion",
+  "retireKeyVersions",
+  "protectKeys",
+  "trackKeyAge",
+  "leaveVaultNetwork",
+];
 
 /** A key in Azure Key Vault for each version, the vault that they are in, and the grants to use them. */
 export class AzureKeyVaultKey extends pulumi.ComponentResource {
   /** Identifiers of the versions' keys, by version. */
   readonly keyIds: pulumi.Output<Record<string, string>>;
+  /** When the versions' keys were made (ISO 8601), by version; empty texts where nobody has looked. */
+  readonly createdAt: pulumi.Output<Record<string, string>>;
   /** Resource id of the vault; absent where every key is given and no vault is named. */
   readonly vaultId: pulumi.Output<string | undefined>;
 
@@ -58,12 +79,19 @@ export class AzureKeyVaultKey extends pulumi.ComponentResource {
     for (const message of check.messages) void pulumi.log.warn(message, this);
     const versions = versionsOf(args);
     const protect = args.protectKeys ?? true;
-    const vault = azureVault(name, args.source, { versions, protect, parent: this });
-    const keyIds = keyIdsOf(name, args.source, vault, { versions, retired: args.retireKeyVersions, parent: this });
-    this.keyIds = pulumi.output(keyIds);
+    const leaveNetwork = args.leaveVaultNetwork ?? false;
+    const vault = azureVault(name, args.source, { versions, protect, leaveNetwork, parent: this });
+    const keys = azureKeyVersions(name, args.source, vault, {
+      versions,
+      retired: args.retireKeyVersions,
+      trackAge: args.trackKeyAge ?? false,
+      parent: this,
+    });
+    this.keyIds = pulumi.output(valuesOf(keys, "keyId"));
+    this.createdAt = pulumi.output(valuesOf(keys, "createdAt"));
     guardKeys(name, this.keyIds, { parent: this, protect, dependsOn: [...(vault?.parts ?? [])] });
     this.vaultId = pulumi.output(vault?.grantedId);
-    this.registerOutputs({ keyIds: this.keyIds, vaultId: this.vaultId });
+    this.registerOutputs({ keyIds: this.keyIds, createdAt: this.createdAt, vaultId: this.vaultId });
   }
 }
 
@@ -77,6 +105,13 @@ function guardKeys(
   options: pulumi.CustomResourceOptions,
 ): void {
   new pulumi.Stash(`${name}-guard`, { input: keyIds }, options);
+}
+
+function valuesOf(
+  keys: Readonly<Record<string, AzureKeyVersion>>,
+  name: keyof AzureKeyVersion,
+): Record<string, pulumi.Output<string>> {
+  return Object.fromEntries(Object.entries(keys).map(([version, key]) => [version, key[name]]));
 }
 
 function versionsOf(args: AzureKeyVaultKeyArgs): readonly number[] {

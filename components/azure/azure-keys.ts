@@ -11,23 +11,36 @@ export interface AzureKeysOptions {
   readonly versions: readonly number[];
   /** Versions to disable; undefined leaves all as they are. */
   readonly retired: readonly number[] | undefined;
+  /** Whether to learn when given keys were made; it takes a look into their vault. */
+  readonly trackAge: boolean;
   readonly parent: pulumi.Resource;
 }
 
-/** Identifiers of the keys, by version. `vault` is there unless every key is given and nothing is granted. */
-export function keyIdsOf(
+/** One version's key. */
+export interface AzureKeyVersion {
+  readonly keyId: pulumi.Output<string>;
+  /** When it was made (ISO 8601); an empty text where nobody has looked. */
+  readonly createdAt: pulumi.Output<string>;
+}
+
+/** The keys, by version. `vault` is there unless every key is given and nothing is granted. */
+export function azureKeyVersions(
   name: string,
   source: AzureKeyVaultSourceArgs,
   vault: AzureVault | undefined,
   options: AzureKeysOptions,
-): Record<string, pulumi.Output<string>> {
+): Record<string, AzureKeyVersion> {
   let ready: pulumi.Output<string> | undefined;
   const entries = options.versions.map((version) => {
     const given = source.keyIds?.[String(version)];
-    const keyId =
-      given === undefined ? madeKey(name, version, source, vault, options.parent) : provenKeyId(given, version);
+    const key =
+      given === undefined
+        ? madeKey(name, version, source, vault, options.parent)
+        : { keyId: provenKeyId(given, version), createdAt: pulumi.output("") };
+    const { keyId } = key;
+    const looksAtAge = options.trackAge && given !== undefined;
     const expiresOn = source.keyExpiry?.[String(version)];
-    if (options.retired === undefined && expiresOn === undefined) return [String(version), keyId] as const;
+    if (options.retired === undefined && expiresOn === undefined && !looksAtAge) return [String(version), key] as const;
     ready ??= vault?.addressForAdministrators();
     const attributes = new AzureKeyAttributes(
       `${name}-key-v${version}`,
@@ -40,7 +53,8 @@ export function keyIdsOf(
       { parent: options.parent },
     );
     // Whoever uses the key waits until it is enabled.
-    return [String(version), attributes.keyId] as const;
+    const createdAt = given === undefined ? key.createdAt : attributes.createdAt.apply((time) => time ?? "");
+    return [String(version), { keyId: attributes.keyId, createdAt }] as const;
   });
   return Object.fromEntries(entries);
 }
@@ -51,7 +65,7 @@ function madeKey(
   source: AzureKeyVaultSourceArgs,
   vault: AzureVault | undefined,
   parent: pulumi.Resource,
-): pulumi.Output<string> {
+): AzureKeyVersion {
   if (vault === undefined) throw new Error(`version ${version} has neither a key nor a vault to make it in`);
   const { Key } = loadAzureNative();
   const key = new Key(
@@ -76,7 +90,11 @@ function madeKey(
       ignoreChanges: ["properties"],
     },
   );
-  return key.keyUriWithVersion;
+  const createdAt = key.attributes.apply((attributes) =>
+    // Key Vault counts in seconds.
+    attributes?.created === undefined ? "" : new Date(attributes.created * 1_000).toISOString(),
+  );
+  return { keyId: key.keyUriWithVersion, createdAt };
 }
 
 function provenKeyId(keyId: pulumi.Input<string>, version: number): pulumi.Output<string> {

@@ -62,8 +62,10 @@ export function createKeyAttributesResource(clients: () => AzureClients): Resour
       return state;
     },
 
-    async update(_state, inputs, preview, operation) {
-      return preview ? expectedOutputs(inputs) : apply(inputs, operation);
+    async update(state, inputs, preview, operation) {
+      if (!preview) return apply(inputs, operation);
+      const { createdAt = unknown } = state.outputs;
+      return { ...expectedOutputs(inputs), createdAt };
     },
 
     async delete(state, operation) {
@@ -113,8 +115,13 @@ function driftOf({ outputs }: State, news: Properties): readonly string[] {
   return [...(isOff ? ["enabled"] : []), ...(isLate ? ["expiresOn"] : [])];
 }
 
-function outputsOf(keyId: string, { enabled, expiresOn }: KeyAttributes): Properties {
-  return { keyId, enabled, ...(expiresOn === undefined ? {} : { expiresOn: expiresOn.toISOString() }) };
+function outputsOf(keyId: string, { enabled, expiresOn, createdOn }: KeyAttributes): Properties {
+  return {
+    keyId,
+    enabled,
+    ...(expiresOn === undefined ? {} : { expiresOn: expiresOn.toISOString() }),
+    ...(createdOn === undefined ? {} : { createdAt: createdOn.toISOString() }),
+  };
 }
 
 /** What is known before the update: what is not asked for stays as it is, and was not looked at. */
@@ -123,6 +130,7 @@ function expectedOutputs({ keyId, enabled, expiresOn }: Properties): Properties 
     keyId: keyId ?? unknown,
     enabled: enabled ?? unknown,
     expiresOn: typeof expiresOn === "string" ? new Date(expiresOn).toISOString() : unknown,
+    createdAt: unknown,
   };
 }
 

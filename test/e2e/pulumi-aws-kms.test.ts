@@ -24,6 +24,7 @@ const config = new pulumi.Config();
 const keys = new AwsKmsKey("etcd", {
   newestKeyVersion: config.requireNumber("newest"),
   ...(config.get("retired") === undefined ? {} : { retireKeyVersions: JSON.parse(config.get("retired")) }),
+  trackKeyAge: true,
   source: {
     keyUserArns: [${JSON.stringify(roleArn)}],
     instanceRoles: { controlPlane: ${JSON.stringify(role)} },
@@ -34,6 +35,7 @@ const keys = new AwsKmsKey("etcd", {
   },
 });
 exports.keyArns = keys.keyArns;
+exports.createdAt = keys.createdAt;
 `;
 
 describe("keys in AWS KMS by the real CLI and SDK", function () {
@@ -100,6 +102,8 @@ describe("keys in AWS KMS by the real CLI and SDK", function () {
     const arn = (await arns())["1"] ?? "";
     assert.equal(await use(arn), "secret");
     assert.deepEqual([...account.aliases.keys()], ["alias/kms-etcd-test-test-etcd-v1"]);
+    const created = (await project.outputs())["createdAt"] as Readonly<Record<string, string>>;
+    assert.ok(Math.abs(Date.parse(created["1"] ?? "") - kms.keys.find(arn).createdAt.getTime()) < 1_000);
     const [administer, ...uses] = policyOf(arn).Statement;
     assert.ok(!(administer?.Action ?? []).some((action) => /Encrypt|Decrypt|\*/.test(action)));
     assert.ok(uses.every((statement) => statement.Principal?.AWS.join() === roleArn));

@@ -5,6 +5,7 @@
  */
 import { type EncryptionConfiguration, readersOf, writerOf } from "../../core/encryption-configuration";
 import { KmsEtcdError } from "../../core/errors";
+import { describeKey } from "../../core/key-reference";
 import type { ConfigWrite, RewriteTarget } from "../../rotation/decision";
 import type { Fleet, FleetObservation } from "../../rotation/fleet";
 import type {
@@ -192,10 +193,11 @@ export function simulateCluster(options: SimulationOptions) {
         broken(`invariant 2: ${target.name} lets go of ${provider}, which ${name} needs since a restore`);
     }
     if ([...readersOf(listFor(target.config))].every((id) => wanted.has(id))) return;
-    const done = hosts.filter(
-      (other) => other !== target && [...readersOf(listFor(other.config))].every((id) => wanted.has(id)),
-    );
-    const read = done.some((other) => readThrough.get(other.name) === configHash(other.loaded));
+    const letsGo = (config: EncryptionConfiguration) => [...readersOf(listFor(config))].every((id) => wanted.has(id));
+    const others = hosts.filter((other) => other !== target);
+    const done = others.filter((other) => letsGo(other.config));
+    // By what is loaded: a file that somebody has changed since does not undo what was read.
+    const read = others.some(({ name, loaded }) => letsGo(loaded) && readThrough.get(name) === configHash(loaded));
     if (done.length > 0 && !read)
       broken(`invariant 10: ${target.name} lets go before anything was read through ${done[0]?.name ?? ""}`);
   }
@@ -372,7 +374,7 @@ export function simulateCluster(options: SimulationOptions) {
     },
     startPlugin: (server, plugin) =>
       effect(`start ${plugin.name} on ${server}`, () => {
-        const keyId = plugin.key.kind === "local" ? plugin.key.keyId : "";
+        const keyId = plugin.key.kind === "local" ? plugin.key.keyId : describeKey(plugin.key);
         const material = faults.wrongKeyOn === server ? `${keyId}-other` : keyId;
         if (!host(server).plugins.has(plugin.name))
           host(server).plugins.set(plugin.name, { startedAt: now, material, broken: false, socketMissing: false });

@@ -3,6 +3,8 @@
 /** What can be changed of a version of a key. */
 export interface KeyAttributes {
   readonly enabled: boolean;
+  /** When the version was made. Nothing changes that. */
+  readonly createdOn?: Date;
   /** Absent for a version that does not expire. */
   readonly expiresOn?: Date;
   /** A version's own labels. Setting them replaces them all. */

@@ -87,11 +87,17 @@ function vaultKeys(credential: Credential, calls: CallOptions): VaultKeys {
 
 function attributesIn(properties: {
   readonly enabled?: boolean;
+  readonly createdOn?: Date;
   readonly expiresOn?: Date;
   readonly tags?: Readonly<Record<string, string>>;
 }): KeyAttributes {
-  const { enabled = true, expiresOn, tags } = properties;
-  return { enabled, ...(expiresOn === undefined ? {} : { expiresOn }), ...(tags === undefined ? {} : { tags }) };
+  const { enabled = true, createdOn, expiresOn, tags } = properties;
+  return {
+    enabled,
+    ...(createdOn === undefined ? {} : { createdOn }),
+    ...(expiresOn === undefined ? {} : { expiresOn }),
+    ...(tags === undefined ? {} : { tags }),
+  };
 }
 
 const collections: Readonly<Record<PrincipalKind, string>> = {

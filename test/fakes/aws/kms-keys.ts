@@ -17,6 +17,7 @@ export interface FakeKey {
   /** Actions that the caller's policy lacks. */
   readonly denied: Set<KmsAction>;
   readonly usage: "ENCRYPT_DECRYPT" | "SIGN_VERIFY";
+  readonly createdAt: Date;
 }
 
 /** Who does the arithmetic: this process, or moto behind the fake. */
@@ -65,6 +66,8 @@ export interface KmsKeys {
   }): FakeKey;
   /** Points an alias ("alias/name") at a key, also when it pointed at another. */
   setAlias(alias: string, key: FakeKey): void;
+  /** The key of that id, ARN or alias; throws what AWS KMS would answer without one. */
+  find(keyId: string): FakeKey;
   /** The key that a request may use for `action`; throws what AWS KMS would answer otherwise. */
   use(keyId: string, action: KmsAction): FakeKey;
   /** The key whose id stands at the head of `blob`. */
@@ -97,6 +100,7 @@ export function createKmsKeys(account: string, region: string): KmsKeys {
         state: "Enabled",
         denied: new Set(),
         usage: options.usage ?? "ENCRYPT_DECRYPT",
+        createdAt: new Date(),
       };
       keys.set(arn, key);
       keys.set(id, key);
@@ -106,6 +110,7 @@ export function createKmsKeys(account: string, region: string): KmsKeys {
     setAlias(alias, key) {
       aliases.set(alias, key);
     },
+    find,
     use(keyId, action) {
       const key = find(keyId);
       if (key.denied.has(action)) {

@@ -30,7 +30,7 @@ export interface AwsAccount {
   readonly roles: Set<string>;
   /** Inline policies, by role and name. */
   readonly rolePolicies: ReadonlyMap<string, string>;
-  invoke(token: string): Properties;
+  invoke(token: string, inputs: Properties): Properties;
 }
 
 export interface AccountKey {
@@ -309,6 +309,12 @@ export function createAwsAccount(kmsKeys: KmsKeys, region = "us-east-1"): AwsAcc
     aliases,
     roles,
     rolePolicies,
-    invoke: (token) => answers[token] ?? refuse(`the stand-in has no function ${token}`),
+    invoke(token, inputs) {
+      if (token !== "aws:kms/getKey:getKey") return answers[token] ?? refuse(`the stand-in has no function ${token}`);
+      // Of what DescribeKey says, as the real one, which writes times as RFC 3339.
+      const { arn, id, usage, createdAt } = kmsKeys.find(text(inputs, "keyId"));
+      const creationDate = createdAt.toISOString().replace(/\.\d+Z$/, "Z");
+      return { arn, id, keyId: text(inputs, "keyId"), keyUsage: usage, creationDate, region };
+    },
   };
 }

@@ -88,7 +88,7 @@ export function serveAws(account: AwsAccount): Promise<ProviderServer> {
     },
     async invoke(request: InvokeRequest) {
       const response = new InvokeResponse();
-      response.setReturn(writeProperties(account.invoke(request.getTok())));
+      response.setReturn(writeProperties(account.invoke(request.getTok(), readProperties(request.getArgs()).values)));
       return response;
     },
     async check(request: CheckRequest) {
