@@ -24,6 +24,8 @@ export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
 export { AzureKeyAttributes } from "./azure/azure-key-attributes";
 export type { AzureKeyIdentityArgs } from "./azure/azure-key-identity";
 export { AzureKeyIdentity } from "./azure/azure-key-identity";
+export type { AzureKeyMonitoringArgs, AzureKeyMonitoringSettingsArgs } from "./azure/azure-key-monitoring";
+export { AzureKeyMonitoring } from "./azure/azure-key-monitoring";
 export type { AzureKeyUserArgs } from "./azure/azure-key-user";
 export type { AzureKeyVaultKeyArgs } from "./azure/azure-key-vault-key";
 export { AzureKeyVaultKey } from "./azure/azure-key-vault-key";

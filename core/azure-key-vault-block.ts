@@ -41,7 +41,7 @@ export const keyVaultBlockInputs = [
   "vaultId",
   ...forNewVault,
   ...["authorization", "vaultNetworkAccess", "privateEndpoint", "keyName", "key", "keyIds", "keyExpiry"],
-  ...["keyUsers", "keyAdministrators"],
+  ...["keyUsers", "keyAdministrators", "monitoring"],
 ];
 const choices: Readonly<Record<string, readonly string[]>> = {
   authorization: ["Rbac", "AccessPolicies"],
@@ -124,7 +124,7 @@ function vaultViolations(given: Inputs, { versions }: KeyVaultBlockContext): rea
         reason: "is for a vault that is made, but vaultId names one that exists; keep one of the two",
       }));
   }
-  const forVault = [...forNewVault, "keyUsers", "keyAdministrators", "privateEndpoint"];
+  const forVault = [...forNewVault, "keyUsers", "keyAdministrators", "privateEndpoint", "monitoring"];
   const used = forVault.filter((name) => given[name] !== undefined);
   if (!makesKeys(given, versions) && used.length === 0) return [];
   return ["resourceGroupName", "location"]

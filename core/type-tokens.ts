@@ -9,6 +9,7 @@ export const typeTokens = {
   awsKmsKey: "kms-etcd:index:AwsKmsKey",
   azureKeyAttributes: "kms-etcd:index:AzureKeyAttributes",
   azureKeyIdentity: "kms-etcd:index:AzureKeyIdentity",
+  azureKeyMonitoring: "kms-etcd:index:AzureKeyMonitoring",
   azureKeyVaultKey: "kms-etcd:index:AzureKeyVaultKey",
   azurePrincipal: "kms-etcd:index:AzurePrincipal",
   azureVaultAccess: "kms-etcd:index:AzureVaultAccess",

@@ -17,6 +17,10 @@ export const constructTypes: Readonly<
     make: components.AzureKeyIdentity,
     outputs: ["identityId", "objectId", "clientId"],
   },
+  [typeTokens.azureKeyMonitoring]: {
+    make: components.AzureKeyMonitoring,
+    outputs: ["refusedAlertId", "throttledAlertId", "expiryAlertId"],
+  },
   [typeTokens.azureKeyVaultKey]: { make: components.AzureKeyVaultKey, outputs: ["keyIds", "vaultId"] },
   [typeTokens.controlPlaneBootstrap]: {
     make: components.ControlPlaneBootstrap,

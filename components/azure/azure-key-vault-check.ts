@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { keyVaultBlockCheck } from "../../core/azure-key-vault-block";
 import { describeSkipped } from "../../core/azure-rules/rule";
 import type { InputViolation } from "../../core/input-rules";
+import { monitoringViolations } from "./azure-key-monitoring";
 import { type PrivateEndpointSettingsArgs, privateEndpointViolations } from "./vault-private-endpoint";
 
 export interface AzureKeyVaultCheck {
@@ -26,10 +27,11 @@ export function azureKeyVaultCheck(
   });
   const passedOver = describeSkipped(skipped);
   return {
-    violations: [...violations, ...endpointViolations(block["privateEndpoint"])].map((violation) => ({
-      ...violation,
-      path: `${path}.${violation.path}`,
-    })),
+    violations: [
+      ...violations,
+      ...endpointViolations(block["privateEndpoint"]),
+      ...monitoringViolations("monitoring", block["monitoring"]),
+    ].map((violation) => ({ ...violation, path: `${path}.${violation.path}` })),
     messages: [
       ...warnings.map((found) => `${path}.${found.path} ${found.reason}; ${found.remedy} (rule ${found.id})`),
       ...(passedOver === undefined ? [] : [`${path}: ${passedOver}`]),

@@ -1,5 +1,6 @@
 /** The block that keeps keys in Azure Key Vault: one key a version, in a vault that is made or in one that exists. */
 import type * as pulumi from "@pulumi/pulumi";
+import type { AzureKeyMonitoringSettingsArgs } from "./azure-key-monitoring";
 import type { AzureKeyUserArgs } from "./azure-key-user";
 import type { AzureKeyType, VaultAuthorization, VaultNetworkAccess, VaultSku } from "./vault-choices";
 import type { PrivateEndpointSettingsArgs } from "./vault-private-endpoint";
@@ -83,4 +84,6 @@ export interface AzureKeyVaultSourceArgs {
    * `{}` grants that to nobody.
    */
   readonly keyAdministrators?: Record<string, AzureKeyUserArgs>;
+  /** Where the audit log of the vault goes, and whom alerts on it tell. */
+  readonly monitoring?: AzureKeyMonitoringSettingsArgs;
 }

@@ -11,6 +11,8 @@ import type * as key from "@pulumi/azure-native/keyvault/key";
 import type * as vault from "@pulumi/azure-native/keyvault/vault";
 import type * as foundIdentity from "@pulumi/azure-native/managedidentity/getUserAssignedIdentity";
 import type * as identity from "@pulumi/azure-native/managedidentity/userAssignedIdentity";
+import type * as diagnosticSetting from "@pulumi/azure-native/monitor/diagnosticSetting";
+import type * as queryRule from "@pulumi/azure-native/monitor/scheduledQueryRule";
 import type * as zoneGroup from "@pulumi/azure-native/network/privateDnsZoneGroup";
 import type * as privateEndpoint from "@pulumi/azure-native/network/privateEndpoint";
 import type * as zone from "@pulumi/azure-native/privatedns/privateZone";
@@ -22,12 +24,14 @@ const testedVersion = "3.28.0";
 
 export type AzureNative = Pick<typeof accessPolicy, "AccessPolicy"> &
   Pick<typeof clientConfig, "getClientConfig"> &
+  Pick<typeof diagnosticSetting, "DiagnosticSetting"> &
   Pick<typeof foundIdentity, "getUserAssignedIdentity"> &
   Pick<typeof foundVault, "getVault"> &
   Pick<typeof identity, "UserAssignedIdentity"> &
   Pick<typeof key, "Key"> &
   Pick<typeof networkLink, "VirtualNetworkLink"> &
   Pick<typeof privateEndpoint, "PrivateEndpoint"> &
+  Pick<typeof queryRule, "ScheduledQueryRule"> &
   Pick<typeof roleAssignment, "RoleAssignment"> &
   Pick<typeof vault, "Vault"> &
   Pick<typeof virtualMachine, "getVirtualMachine"> &
@@ -48,6 +52,8 @@ export function loadAzureNative(): AzureNative {
       ...(require("@pulumi/azure-native/keyvault/vault") as typeof vault),
       ...(require("@pulumi/azure-native/managedidentity/getUserAssignedIdentity") as typeof foundIdentity),
       ...(require("@pulumi/azure-native/managedidentity/userAssignedIdentity") as typeof identity),
+      ...(require("@pulumi/azure-native/monitor/diagnosticSetting") as typeof diagnosticSetting),
+      ...(require("@pulumi/azure-native/monitor/scheduledQueryRule") as typeof queryRule),
       ...(require("@pulumi/azure-native/network/privateDnsZoneGroup") as typeof zoneGroup),
       ...(require("@pulumi/azure-native/network/privateEndpoint") as typeof privateEndpoint),
       ...(require("@pulumi/azure-native/privatedns/privateZone") as typeof zone),

@@ -5,6 +5,7 @@ import { makesKeys } from "../../core/azure-key-vault-block";
 import { azureRules } from "../../core/azure-rules/azure-rules";
 import { checkRules, violationOf } from "../../core/azure-rules/rule";
 import { inputError } from "../input-error";
+import { AzureKeyMonitoring } from "./azure-key-monitoring";
 import type { AzureKeyVaultSourceArgs } from "./azure-key-vault-source";
 import { loadAzureNative } from "./azure-native";
 import { AzureVaultAccess } from "./azure-vault-access";
@@ -59,6 +60,11 @@ export function azureVault(
     source.privateEndpoint === undefined
       ? undefined
       : new VaultPrivateEndpoint(name, { vaultId: vault.id, settings: source.privateEndpoint }, { parent });
+  if (source.monitoring !== undefined) {
+    const { keyExpiry } = source;
+    const settings = { settings: source.monitoring, ...(keyExpiry === undefined ? {} : { keyExpiry }) };
+    new AzureKeyMonitoring(name, { vaultId: vault.id, ...settings }, { parent });
+  }
   const parts = endpoint === undefined ? [access] : [access, endpoint];
   return {
     parts,
