@@ -92,8 +92,8 @@ function aliasViolations(alias: unknown, isLater: (value: unknown) => boolean): 
   return [{ path: "aliasName", reason }];
 }
 
-/** The plugin's flag can't express commas, nor an equals sign in a name. */
-function contextViolations(context: unknown, isLater: (value: unknown) => boolean): readonly InputViolation[] {
+/** Of an encryption context. The plugin's flag can't express commas, nor an equals sign in a name. */
+export function contextViolations(context: unknown, isLater: (value: unknown) => boolean): readonly InputViolation[] {
   if (context === undefined) return [];
   if (!isRecord(context)) return [{ path: "encryptionContext", reason: "is no map of texts" }];
   return Object.entries(context).flatMap(([name, value]): InputViolation[] => {

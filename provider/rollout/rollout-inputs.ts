@@ -1,11 +1,11 @@
 /** The inputs of an EncryptionRollout as they are meant, with the defaults. */
+import { keyReferenceOf } from "../../core/key-inputs";
 import type { KeyReference } from "../../core/key-reference";
 import { pluginInstance } from "../../core/plugin-instance";
 import type { RewriteMethod } from "../../core/rewrite-method";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits, type Limits } from "../../rotation/goal";
 import { hasUnknown, isObject, type Properties, type PropertyValue } from "../property-values";
-import { declaredKeyReference } from "./key-inputs";
 import { platformOf } from "./platform-inputs";
 import type { Platform, RolloutGoal } from "./rotation-engine";
 import { upkeep } from "./upkeep-inputs";
@@ -62,7 +62,7 @@ export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
 function declaredKey(entry: PropertyValue): DeclaredKey | undefined {
   if (!isObject(entry) || typeof entry["version"] !== "number") return undefined;
   const version = entry["version"];
-  const key = declaredKeyReference(entry, version);
+  const key = keyReferenceOf(entry, version);
   return key && { version, key };
 }
 

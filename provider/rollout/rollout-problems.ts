@@ -6,11 +6,11 @@ import {
   unknownInputViolations,
   wholeNumberViolations,
 } from "../../core/input-rules";
+import { keyViolations, thisMachineViolations } from "../../core/key-inputs";
 import { rewriteMethods } from "../../core/rewrite-method";
 import { rotationStages } from "../../core/rotation-stage";
 import { hasUnknown, isList, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
-import { keyProblems } from "./key-inputs";
 import { platformProblems } from "./platform-inputs";
 import { limitNames } from "./rollout-inputs";
 import { upkeepInputNames, upkeepProblems } from "./upkeep-inputs";
@@ -67,7 +67,7 @@ function keysProblems(keys: PropertyValue | undefined, keyVersion: PropertyValue
     if (versions.indexOf(version) < index) {
       return [{ path: `${path}.version`, reason: `repeats ${JSON.stringify(version)}; declare each version once` }];
     }
-    return [...keyProblems(path, entry)];
+    return [...keyViolations(path, entry)];
   });
   if (problems.length > 0 || keys.includes(unknown) || versions.includes(unknown)) return problems;
   if (typeof keyVersion === "number" && !versions.includes(keyVersion)) {
@@ -108,11 +108,7 @@ function unreachableKeyProblems({ keys, selfManaged, kops }: Properties): readon
     });
   }
   if (selfManaged === undefined || selfManaged === null || !isList(keys)) return [];
-  return keys.flatMap((entry, index) => {
-    if (!isObject(entry) || entry["local"] === undefined || entry["local"] === null) return [];
-    const reason = "is a key in a file of this machine, which the hosts of selfManaged do not have; use azure or aws";
-    return [{ path: `keys[${index}].local`, reason }];
-  });
+  return keys.flatMap((entry, index) => thisMachineViolations(`keys[${index}]`, entry));
 }
 
 function resourcesProblems(resources: PropertyValue | undefined): readonly CheckProblem[] {

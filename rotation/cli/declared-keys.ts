@@ -2,7 +2,7 @@
 import { type InputViolation, wholeNumberViolations } from "../../core/input-rules";
 import { canonicalKey } from "../../core/key-reference";
 import { type PluginInstance, pluginInstance } from "../../core/plugin-instance";
-import { keyBlockReaders } from "./key-blocks";
+import { readKeyBlock } from "./key-blocks";
 import { isRecord } from "./records";
 import type { Place } from "./usage-error";
 
@@ -45,14 +45,7 @@ export async function readDeclaredKeys(
       violations.push({ path, reason: `repeats version ${String(version)}; declare each version once` });
     }
     versions.add(version);
-    const [name = "", ...more] = Object.keys(blocks);
-    const reader = keyBlockReaders.get(name);
-    if (reader === undefined || more.length > 0) {
-      const known = [...keyBlockReaders.keys()].join(", ");
-      violations.push({ path, reason: `names ${Object.keys(blocks).join(", ") || "no key"}; name one of ${known}` });
-      continue;
-    }
-    const reading = await reader(blocks[name], { ...place, path: path.startsWith("--") ? path : `${path}.${name}` });
+    const reading = await readKeyBlock(blocks, typeof version === "number" ? version : 0, place);
     if ("violations" in reading) {
       violations.push(...reading.violations);
       continue;

@@ -1,17 +1,31 @@
-/** The blocks of a configuration file that say where one version of the key lives. Another kind of key is another entry here. */
+/** The block of a configuration file that says where one version of the key lives: the rules are those of a Pulumi program. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { describeError } from "../../core/errors";
+import { keyReferenceBlocks, keyReferenceOf, keyViolations } from "../../core/key-inputs";
 import type { KeyReference } from "../../core/key-reference";
 import { localKeyId, parseLocalKeyFile, retiredKeyFile } from "../../core/local-key-file";
 import { isRecord, unknownNames } from "./records";
 import { type Place, type Reading, violation } from "./usage-error";
 
-/** Reads what stands in a block. */
-export type KeyBlockReader = (value: unknown, place: Place) => Promise<Reading<KeyReference>>;
-
-/** By the name of the block, as in the `keys` of an EncryptionRollout. */
-export const keyBlockReaders: ReadonlyMap<string, KeyBlockReader> = new Map([["local", readLocalKey]]);
+/** `blocks` is an entry of `keys` without its version. A key in a cloud is named; a local one's file is read where it is at hand. */
+export async function readKeyBlock(
+  blocks: Readonly<Record<string, unknown>>,
+  version: number,
+  place: Place,
+): Promise<Reading<KeyReference>> {
+  const { path } = place;
+  const names = Object.keys(blocks);
+  if (names.length !== 1 || names.some((name) => !keyReferenceBlocks.includes(name))) {
+    return violation(path, `names ${names.join(", ") || "no key"}; name one of ${keyReferenceBlocks.join(", ")}`);
+  }
+  if ("local" in blocks) {
+    return readLocalKey(blocks["local"], { ...place, path: path.startsWith("--") ? path : `${path}.local` });
+  }
+  const violations = keyViolations(path, blocks);
+  const key = violations.length > 0 ? undefined : keyReferenceOf(blocks, version);
+  return key === undefined ? { violations } : { value: key };
+}
 
 /**
  * `{ file, keyId }`. With the file at hand its key_id is computed, and a given one must be the same; where the file is on the

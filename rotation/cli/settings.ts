@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import type { InputViolation } from "../../core/input-rules";
 import { resourceNameViolations } from "../../core/input-rules";
+import { thisMachineViolations } from "../../core/key-inputs";
 import { RewriteMethod, rewriteMethods } from "../../core/rewrite-method";
 import { defaultLimits, type Limits } from "../goal";
 import { type DeclaredKey, type GivenKey, keyFromFlag, readDeclaredKeys } from "./declared-keys";
@@ -205,7 +206,10 @@ async function readKeys(
         reason: `is ${JSON.stringify(text)}; write VERSION=FILE, for example 1=v1.key`,
       });
   }
-  return readDeclaredKeys(given, violations);
+  const keys = await readDeclaredKeys(given, violations);
+  if (inputs["selfManaged"] === undefined) return keys;
+  violations.push(...given.flatMap(({ entry, place }) => thisMachineViolations(place.path, entry)));
+  return keys;
 }
 
 function readLimits(given: unknown, violations: InputViolation[]): Limits {

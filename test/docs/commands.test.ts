@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { runCli } from "../../rotation/cli/program";
+import { readSettings } from "../../rotation/cli/settings";
+import { UsageError } from "../../rotation/cli/usage-error";
 import { documents, repository, snippets } from "./markdown";
 
 const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as {
@@ -58,6 +61,24 @@ describe("commands and data in the documents", () => {
         }
       }),
     ]);
+    assert.deepEqual(wrong, []);
+  });
+
+  it("every configuration file of kms-etcd => would be taken, but for files that are not here", async () => {
+    const wrong: string[] = [];
+    const files = snippets("docs/cli.md", "yaml").filter(({ text }) => /^keys:/m.test(text));
+    assert.ok(files.length >= 2);
+    const directory = mkdtempSync(join(tmpdir(), "kms-etcd-docs-"));
+    for (const { at, text } of files) {
+      const file = join(directory, "kms-etcd.yaml");
+      writeFileSync(file, text);
+      await readSettings({ config: file }).catch((thrown: unknown) => {
+        if (!(thrown instanceof UsageError)) throw thrown;
+        const problems = thrown.violations.filter(({ reason }) => !/cannot be read \(ENOENT\)/.test(reason));
+        wrong.push(...problems.map(({ path, reason }) => `${at}: ${path} ${reason}`));
+      });
+    }
+    rmSync(directory, { recursive: true });
     assert.deepEqual(wrong, []);
   });
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parse } from "yaml";
 import { firstEncryptionConfig } from "../../../core/bootstrap";
 import { encryptionConfigurationDocument } from "../../../core/encryption-configuration";
@@ -60,6 +62,24 @@ describe("kms-etcd bootstrap", function () {
     assert.deepEqual(parse(config?.content ?? ""), first);
     assert.equal(manifest?.path, `${layout.manifestDirectory}/${plugin(1).name}.yaml`);
     assert.ok(isAsWritten(manifest.content));
+  });
+
+  it("a key in Key Vault, named in a file => the plugin's pod with the vault, the key and its version", async () => {
+    const file = join(cli.directory, "azure.yaml");
+    const version = "5cdf48ea6bb9456ebf637e1130b7751a";
+    const azure = `{ vaultName: k8skv, keyName: k8s, keyVersion: ${version} }`;
+    writeFileSync(file, `local: {}\nkeys: [{ version: 1, azure: ${azure} }]\n`);
+    assert.equal((await cli.run("rotate", "1", "--config", file)).code, 0);
+    const { code, stdout, stderr } = await cli.run("bootstrap", "--config", file);
+    assert.equal(code, 0, stderr);
+    const [, manifest] = (parse(stdout) as CloudConfig).write_files;
+    const pod = parse(manifest?.content ?? "") as { spec: { containers: { args: string[] }[] } };
+    assert.deepEqual(pod.spec.containers[0]?.args.slice(0, 4), [
+      "azure",
+      "--keyvault-name=k8skv",
+      "--key-name=k8s",
+      `--key-version=${version}`,
+    ]);
   });
 
   it("a rotation that stopped at WRITE => both readers in that order, and both plugins on ports of their own", async () => {

@@ -366,6 +366,36 @@ describe("kms-etcd on a simulated cluster", function () {
     });
   });
 
+  it("keys in clouds, named in a file => every command that takes a cluster works with them", async () => {
+    const file = join(cli.directory, "clouds.yaml");
+    writeFileSync(
+      file,
+      `local: {}
+keys:
+  - version: 1
+    azure: { vaultName: k8skv, keyName: k8s, keyVersion: 5cdf48ea6bb9456ebf637e1130b7751a }
+  - version: 2
+    aws: { keyArn: "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+`,
+    );
+    const on = (command: string, ...more: string[]) => cli.run(command, ...more, "--config", file);
+    for (const [code, ...args] of [
+      [0, "status"],
+      [3, "plan", "1"],
+      [0, "rotate", "1"],
+      [0, "rotate", "2"],
+      [0, "rewrite"],
+      [0, "verify"],
+    ] as const) {
+      const done = await on(...args);
+      assert.equal(done.code, code, `${args.join(" ")}: ${done.stdout}${done.stderr}`);
+    }
+    assert.match((await on("status")).stdout, /^secrets +kms\S+ \(key version 2\) +arn:aws:kms:\S+ +10 +current$/m);
+    const retired = await on("retire", "2");
+    assert.equal(retired.code, 4);
+    assert.match(retired.stderr, /it is the key that encrypts/);
+  });
+
   it("retire and reinstate => refused with what needs the key, done where nothing does, and taken back", async () => {
     await at("rotate", "1");
     const needed = await at("retire", "1");

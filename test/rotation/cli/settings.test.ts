@@ -81,6 +81,70 @@ keys: [{ version: 1, local: { file: /only/on/hosts.key${keyId} } }]`;
     ]);
   });
 
+  it("keys in clouds => named as in a Pulumi program, with the defaults; no file and no secret is needed", async () => {
+    const arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const version = "5cdf48ea6bb9456ebf637e1130b7751a";
+    const { keys } = await readSettings({
+      config: config(`
+local: { controlPlaneFile: x }
+keys:
+  - version: 1
+    azure: { vaultName: k8skv, keyName: k8s, keyVersion: ${version} }
+  - version: 2
+    aws: { keyArn: "${arn}", encryptionContext: { cluster: a } }
+  - version: 3
+    local: { file: keys/v1.key }
+`),
+    });
+    assert.deepEqual(
+      keys.map(({ plugin }) => plugin.key),
+      [
+        { kind: "azure", vaultName: "k8skv", keyName: "k8s", keyVersion: version },
+        { kind: "aws", keyArn: arn, region: "eu-west-1", encryptionContext: { cluster: "a" } },
+        { kind: "local", file: key(1), keyId: localKeyId(keyOf(1)) },
+      ],
+    );
+  });
+
+  it("a cloud's key that can be no key => each mistake at its place", async () => {
+    const found = await problems({
+      config: config(`
+local: { controlPlaneFile: x }
+keys:
+  - version: 1
+    azure: { vaultName: https://v.vault.azure.net, keyName: k, keyVersion: latest, keyversion: x }
+  - version: 2
+    aws: { keyArn: "arn:aws:kms:eu-west-1:111122223333:alias/etcd" }
+  - version: 3
+    azure: { vaultName: kv1 }
+    aws: {}
+  - version: 4
+    aws: nothing
+`),
+    });
+    assert.deepEqual(
+      found.map((problem) => problem.split(";")[0]?.replace(/, the inputs.*| the alias .*/, "")),
+      [
+        "keys[0].azure.keyversion is not an input",
+        'keys[0].azure.vaultName is "https://v.vault.azure.net"',
+        'keys[0].azure.keyVersion is "latest"',
+        "keys[1].aws.keyArn is",
+        "keys[2] names azure, aws",
+        "keys[3].aws is not an object",
+      ],
+    );
+  });
+
+  it("a local key with hosts over SSH => refused as by the Pulumi provider: they do not have its file", async () => {
+    const found = await problems({ config: config("selfManaged: {}"), key: [`1=${key(1)}`] });
+    assert.ok(
+      found.some((problem) =>
+        /^--key 1\.local is a key in a file of this machine, which the hosts of selfManaged do not/.test(problem),
+      ),
+      found.join("\n"),
+    );
+  });
+
   it("a file with many mistakes => all of them at once, each at its place", async () => {
     writeFileSync(join(directory, "keys", "bad.key"), "c2VjcmV0\n");
     const found = await problems({
@@ -121,7 +185,7 @@ limits: { reloadSeconds: 0, patience: 3 }
     ]);
     const text = found.join("\n");
     assert.match(text, /keys\[4\] is the same key as version 0/);
-    assert.match(text, /keys\[2\] names awsKms; name one of local/);
+    assert.match(text, /keys\[2\] names awsKms; name one of local, azure, aws$/m);
     assert.match(text, /keys\[2\] repeats version 2/);
     assert.doesNotMatch(text, /c2VjcmV0/, "what stands in a key file is never shown");
   });
