@@ -16,7 +16,7 @@ export interface ApiAccess {
 export type EntraToken = (serverId: string, signal: AbortSignal) => Promise<string>;
 
 /** The application that AKS clusters with Entra ID take tokens for, where a kubeconfig does not name it. */
-const aksServerId = "6dae42f8-4368-4678-94ff-3960e28e3630";
+export const aksServerId = "6dae42f8-4368-4678-94ff-3960e28e3630";
 
 export async function apiAddress(
   client: ArmClient,

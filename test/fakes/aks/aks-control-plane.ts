@@ -27,6 +27,7 @@ import type { FakeAzure } from "../azure/azure-cloud";
 import { encryptionConfig, keysOf, nameOf, rolls, type ServerKeys } from "./key-window";
 import { type LoadBalancer, loadBalancer } from "./load-balancer";
 import { listens, pluginPod } from "./plugin-pod";
+import { runInShell } from "./run-in-shell";
 
 export interface AksControlPlane extends KmsCluster {
   /** Once it runs. */
@@ -242,8 +243,10 @@ export function createAksControlPlane(options: AksControlPlaneOptions): AksContr
       running = wanted;
       if (window.rewrittenByPlatform) await rewriteAll();
     },
-    async run() {
-      throw new Error("this cluster has no shell");
+    async run(command, archive) {
+      await starting;
+      if (archive !== undefined) throw new Error("this cluster's shell takes no files");
+      return runInShell(command, cluster.kubeconfig());
     },
     kubeconfig() {
       if (started === undefined) return stringify({ apiVersion: "v1", kind: "Config", clusters: [] });

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { KmsEtcdError } from "../../../../core/errors";
+import { runCommandRewriter } from "../../../../rotation/adapters/aks/run-command-rewriter";
+import type { ArmBody } from "../../../../rotation/adapters/azure/arm-client";
+
+const id = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks";
+const never = new AbortController().signal;
+
+/** What ARM is asked, and what it answers with. */
+function armWith(answer: ArmBody) {
+  const asked: { path: string; body: ArmBody | undefined }[] = [];
+  const post = async (path: string, _version: string, body: ArmBody | undefined) => {
+    asked.push({ path, body });
+    return answer;
+  };
+  return { asked, post };
+}
+const noToken = async () => assert.fail("no token is needed");
+
+describe("Secrets written again by a command in the cluster", () => {
+  it("a pass that went well => its counts; what was deleted meanwhile is no failure", async () => {
+    const logs = "kms-etcd offered=12 rewritten=7 gone=1 failed=0\n";
+    const arm = armWith({ properties: { exitCode: 0, logs, provisioningState: "Succeeded" } });
+    const seen: number[] = [];
+    const result = await runCommandRewriter(arm, { id }, noToken).rewrite(({ done }) => seen.push(done), never);
+    assert.deepEqual(result, { offered: 12, rewritten: 7, failures: [] });
+    assert.deepEqual(seen, [0, 12]);
+    assert.equal(arm.asked[0]?.path, `${id}/runCommand`);
+    assert.match(String(arm.asked[0]?.body?.["command"]), /kubectl patch secret/);
+  });
+
+  it("Secrets that could not be written => failures by name, with the reason, and the rest as a number", async () => {
+    const logs = [
+      'kms-etcd failed Error from server (Forbidden): secrets "s1" is forbidden: no',
+      "kms-etcd offered=30 rewritten=5 gone=0 failed=25",
+    ].join("\n");
+    const arm = armWith({ properties: { exitCode: 0, logs } });
+    const { failures } = await runCommandRewriter(arm, { id }, noToken).rewrite(() => undefined, never);
+    assert.deepEqual(
+      failures.map(({ name, reason }) => [name, reason]),
+      [
+        ["s1", 'Error from server (Forbidden): secrets "s1" is forbidden: no'],
+        ["", "24 more of them"],
+      ],
+    );
+  });
+
+  it("a command that failed, or whose pod found no room => unreachable, with what AKS says", async () => {
+    const failed = armWith({ properties: { exitCode: 1, logs: "The connection to the server was refused" } });
+    await assert.rejects(
+      runCommandRewriter(failed, { id }, noToken).rewrite(() => undefined, never),
+      (thrown: unknown) =>
+        thrown instanceof KmsEtcdError && thrown.code === "unreachable" && /was refused/.test(thrown.message),
+    );
+    const unscheduled = armWith({ properties: { provisioningState: "Failed", reason: "pod can't be scheduled" } });
+    await assert.rejects(
+      runCommandRewriter(unscheduled, { id }, noToken).rewrite(() => undefined, never),
+      /pod can't be scheduled/,
+    );
+  });
+
+  it("a cluster with Entra ID => the command runs as whom a token for its API servers names", async () => {
+    const arm = armWith({ properties: { exitCode: 0, logs: "kms-etcd offered=0 rewritten=0 gone=0 failed=0" } });
+    const cluster = { id, properties: { aadProfile: { managed: true } } };
+    const rewriter = runCommandRewriter(arm, cluster, async (server) => `token-for-${server}`);
+    await rewriter.rewrite(() => undefined, never);
+    assert.equal(arm.asked[0]?.body?.["clusterToken"], "token-for-6dae42f8-4368-4678-94ff-3960e28e3630");
+  });
+
+  it("a cluster that runs no commands => blocked before anything is asked, with both ways out", () => {
+    const cluster = { id, properties: { apiServerAccessProfile: { disableRunCommand: true } } };
+    assert.throws(
+      () => runCommandRewriter(armWith({}), cluster, noToken),
+      (thrown: unknown) =>
+        thrown instanceof KmsEtcdError && thrown.code === "blocked" && /kubernetes\.reach/.test(thrown.remedy ?? ""),
+    );
+  });
+});
