@@ -4,6 +4,7 @@ import { RotationStage } from "../core/rotation-stage";
 import { type Decide, decideBy, decide as decideByTheRules, repairRules } from "./decide";
 import { type EngineLeaseOptions, type HeldLease, withEngineLease } from "./engine-lease";
 import { evidenceOf } from "./evidence";
+import { type KeyWork, runWithKeys } from "./key-work";
 import { type RotationEvent, type RotationOptions, type RotationOutcome, runRotation } from "./run";
 
 /** How this engine keeps others out. `clock` is of its own: it stays real where a test's engine runs in virtual time. */
@@ -11,10 +12,14 @@ export type AloneBy = Pick<EngineLeaseOptions, "lease" | "identity" | "breakLeas
 
 /**
  * Without `alone` it is `runRotation`, for platforms that keep others out by themselves. Another engine at work is an outcome
- * (`blocked`), and so is to lose the Lease to one in the middle (`cancelled`, at a safe point).
+ * (`blocked`), and so is to lose the Lease to one in the middle (`cancelled`, at a safe point). `keys` is done around the run.
  */
-export async function runRotationAlone(options: RotationOptions, alone: AloneBy | undefined): Promise<RotationOutcome> {
-  if (alone === undefined) return runRotation(options);
+export async function runRotationAlone(
+  options: RotationOptions,
+  alone: AloneBy | undefined,
+  keys: KeyWork = { reinstate: async () => undefined },
+): Promise<RotationOutcome> {
+  if (alone === undefined) return runWithKeys(() => runRotation(options), keys, undefined, options.signal);
   const { goal, fleet, signal } = options;
   const nothingDone = (outcome: Pick<RotationOutcome, "kind" | "reason" | "remedy">): RotationOutcome => ({
     stage: RotationStage.Plugin,
@@ -35,7 +40,8 @@ export async function runRotationAlone(options: RotationOptions, alone: AloneBy 
     return await withEngineLease(lease, async (working, held) => {
       run.hasBegun = true;
       const decide = onlyRepairs(options.decide ?? decideByTheRules, held, goal.limits.ready);
-      const outcome = await runRotation({ ...options, onEvent, signal: working, decide });
+      const rotate = () => runRotation({ ...options, onEvent, signal: working, decide });
+      const outcome = await runWithKeys(rotate, keys, held, working);
       const holder = held.lostTo();
       if (outcome.kind !== "cancelled" || holder === undefined) return outcome;
       return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };

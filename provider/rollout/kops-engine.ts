@@ -5,7 +5,6 @@
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { describeKopsCluster, type KopsCluster } from "../../core/kops-cluster";
 import { PluginFlavour } from "../../core/plugin-flavour";
-import { RotationStage } from "../../core/rotation-stage";
 import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import { freshRun, type KopsObservation } from "../../rotation/adapters/kops/kops-observation";
@@ -14,9 +13,11 @@ import { type OpenKopsCluster, openKopsCluster } from "../../rotation/adapters/k
 import { asConfigured, type KopsPlan, planKops, presentSituation } from "../../rotation/adapters/kops/plan-kops";
 import { kopsEndpoint } from "../../rotation/adapters/kops/plugin-asset";
 import { rotationView } from "../../rotation/adapters/kops/rotation-view";
+import type { KopsOutcome } from "../../rotation/adapters/kops/run-kops";
 import { runKopsAlone } from "../../rotation/adapters/kops/run-kops-alone";
 import { evidenceOf } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
+import type { KeyWork } from "../../rotation/key-work";
 import { withoutObjectNames } from "../../rotation/object-names";
 import type { RotationPlan } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
@@ -53,14 +54,19 @@ export function createKopsEngine(open: Open = openKopsCluster): RotationEngine {
           ...rollout,
           servers: observed.machines.map(({ name }) => name),
         });
-        await reinstateKeys(keyCustodies, rollout, signal);
-        const outcome = await runKopsAlone({ goal, ...opened, onEvent, signal, withoutLease });
+        const keys: KeyWork<KopsOutcome> = {
+          reinstate: (working) => reinstateKeys(keyCustodies, rollout, working),
+          ...(retire.length > 0 && {
+            retire: async ({ stage, observed }, working) => {
+              const say = (message: string) => onEvent({ stage, kind: "action", message, at: Date.now() });
+              const seen = rotationView(observed, goal);
+              const looked = { observed: seen, goal: whole(observed), endpointOf: kopsEndpoint, snapshots: [] };
+              await retireKeys(keyCustodies, retire, looked, say, working);
+            },
+          }),
+        };
+        const outcome = await runKopsAlone({ goal, ...opened, onEvent, signal, withoutLease, keys });
         const view = rotationView(outcome.observed, goal);
-        if (outcome.kind === "done" && outcome.stage === RotationStage.Prune && retire.length > 0) {
-          const say = (message: string) => onEvent({ stage: outcome.stage, kind: "action", message, at: Date.now() });
-          const looked = { observed: view, goal: whole(outcome.observed), endpointOf: kopsEndpoint, snapshots: [] };
-          await retireKeys(keyCustodies, retire, looked, say, signal);
-        }
         const { observed, ...ended } = outcome;
         return {
           outcome: { ...ended, evidence: evidenceOf(view, whole(observed), kopsEndpoint) },

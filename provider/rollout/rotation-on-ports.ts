@@ -1,9 +1,9 @@
 /** The RotationEngine port on the engine itself: whatever platform a cluster is of, it is opened, used and closed. */
-import { RotationStage } from "../../core/rotation-stage";
 import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
 import { type Cluster, closeCluster } from "../../rotation/cluster";
 import { evidenceOf } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
+import type { KeyWork } from "../../rotation/key-work";
 import { planRotation } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
 import { retirementLook } from "../../rotation/retirement-look";
@@ -32,14 +32,19 @@ export function createRotationEngine(open: (platform: Platform) => Promise<Clust
         const ofTests = clock === undefined ? {} : { clock };
         const { withoutLease, retire = [], ...rest } = goal;
         const whole: Goal = { ...rest, servers };
-        await reinstateKeys(keyCustodies, whole, signal);
+        const keys: KeyWork = {
+          reinstate: (working) => reinstateKeys(keyCustodies, whole, working),
+          ...(retire.length > 0 && {
+            retire: async ({ stage }, working) => {
+              const view = await retirementLook({ fleet, stored }, whole, working);
+              const say = (message: string) => onEvent({ stage, kind: "action", message, at: Date.now() });
+              await retireKeys(keyCustodies, retire, view, say, working);
+            },
+          }),
+        };
         const options = { goal: whole, fleet, stored, onEvent, signal, ...ofTests };
-        const outcome = await runRotationAlone(options, alone && { ...alone, withoutLease: withoutLease === true });
-        if (outcome.kind === "done" && outcome.stage === RotationStage.Prune && retire.length > 0) {
-          const view = await retirementLook({ fleet, stored }, whole, signal);
-          const say = (message: string) => onEvent({ stage: outcome.stage, kind: "action", message, at: Date.now() });
-          await retireKeys(keyCustodies, retire, view, say, signal);
-        }
+        const leased = alone && { ...alone, withoutLease: withoutLease === true };
+        const outcome = await runRotationAlone(options, leased, keys);
         return { outcome, servers: (await fleet.observe(AbortSignal.timeout(lastLook))).servers };
       }),
   };

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { KmsEtcdError } from "../../core/errors";
 import type { Fleet } from "../../rotation/fleet";
+import type { KeyWork } from "../../rotation/key-work";
 import type { RotationEvent } from "../../rotation/run";
 import { type AloneBy, runRotationAlone } from "../../rotation/run-alone";
 import { goalFor } from "./goals";
@@ -23,7 +25,12 @@ describe("a rotation as the one engine at work", () => {
     holders = new Set();
   });
 
-  function run(alone: Partial<AloneBy> | undefined, fleet: Fleet = cluster.fleet, version = 1) {
+  function run(
+    alone: Partial<AloneBy> | undefined,
+    fleet: Fleet = cluster.fleet,
+    version = 1,
+    keys: KeyWork | undefined = undefined,
+  ) {
     return runRotationAlone(
       {
         goal: goalFor(version, ["cp1", "cp2"]),
@@ -37,8 +44,58 @@ describe("a rotation as the one engine at work", () => {
         },
       },
       alone && { lease, identity: identity("us"), clock, ...alone },
+      keys,
     );
   }
+
+  /** Notes who held the Lease, and how much the run had done by then. */
+  function keyWork(refusal?: KmsEtcdError) {
+    const calls: [string, string | undefined, boolean][] = [];
+    const note = (what: string) => calls.push([what, lease.record?.holder, cluster.effects() > 0]);
+    const keys: KeyWork = {
+      reinstate: async () => void note("reinstate"),
+      retire: async () => {
+        note("retire");
+        if (refusal !== undefined) throw refusal;
+      },
+    };
+    return { calls, keys };
+  }
+
+  it("keys to reinstate and to retire => before and after the run, under the same Lease", async () => {
+    const { calls, keys } = keyWork();
+    assert.equal((await run({}, cluster.fleet, 1, keys)).kind, "done");
+    assert.deepEqual(calls, [
+      ["reinstate", "us", false],
+      ["retire", "us", true],
+    ]);
+    assert.equal(lease.record, undefined);
+  });
+
+  it("a retirement that is refused => blocked with why, and what the run has proven is not thrown away", async () => {
+    const { keys } = keyWork(new KmsEtcdError("blocked", "3 stored objects need it", { remedy: "wait" }));
+    const { kind, reason, remedy, evidence } = await run({}, cluster.fleet, 1, keys);
+    assert.deepEqual([kind, reason, remedy], ["blocked", "3 stored objects need it", "wait"]);
+    assert.equal(evidence.complete, true);
+  });
+
+  it("another engine at work => no key is touched; no Lease to be had => reinstated, which helps, and none retired", async () => {
+    lease.put("them, process 3 [x]", clock.now());
+    const others = keyWork();
+    await run({ identity: identity("us", { alive: ["them, process 3 [x]"] }) }, cluster.fleet, 1, others.keys);
+    assert.deepEqual(others.calls, []);
+    lease.record = undefined;
+    await run({});
+    lease.problem = "cp1: ECONNREFUSED";
+    const without = keyWork();
+    const { kind, reason } = await run({}, cluster.fleet, 1, without.keys);
+    assert.equal(kind, "blocked");
+    assert.match(reason ?? "", /no key is retired without the Lease .*ECONNREFUSED/);
+    assert.deepEqual(
+      without.calls.map(([what]) => what),
+      ["reinstate"],
+    );
+  });
 
   it("nobody else => the rotation, with the Lease held all the way through", async () => {
     const outcome = await run({});

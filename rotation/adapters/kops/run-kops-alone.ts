@@ -2,6 +2,7 @@
 import { KmsEtcdError } from "../../../core/errors";
 import { RotationStage } from "../../../core/rotation-stage";
 import { withEngineLease } from "../../engine-lease";
+import { type KeyWork, runWithKeys } from "../../key-work";
 import { type RotationEvent, systemClock } from "../../run";
 import type { AloneBy } from "../../run-alone";
 import { freshRun } from "./kops-observation";
@@ -11,18 +12,21 @@ export interface KopsAloneOptions extends Omit<KopsRunOptions, "decide"> {
   readonly alone: AloneBy;
   /** Work without the Lease where it cannot be had. */
   readonly withoutLease?: boolean;
+  /** Done around the run. */
+  readonly keys?: KeyWork<KopsOutcome>;
 }
 
 /** While the only API server is being replaced nobody can renew the Lease; it is there again soon after. */
 const leaseLimit = 60_000;
 const lookAgain = 1_000;
+const none: KeyWork<KopsOutcome> = { reinstate: async () => undefined };
 
 /**
  * Another engine at work is an outcome (`blocked`), and so is to lose the Lease to one in the middle (`cancelled`, at a safe point).
  * The Lease is kept through the machines' own API servers, so they are looked at first.
  */
 export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutcome> {
-  const { alone, kops, signal, clock = systemClock, withoutLease = false } = options;
+  const { alone, kops, signal, clock = systemClock, withoutLease = false, keys = none } = options;
   const first = await kops.observe(signal);
   const run = { hasBegun: false, stage: RotationStage.Plugin as RotationStage };
   const onEvent = (event: RotationEvent) => {
@@ -48,7 +52,8 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
         }
         return seen;
       }
-      const outcome = await runKops({ ...options, onEvent, signal: working, kops: { ...kops, observe: leased } });
+      const rotate = () => runKops({ ...options, onEvent, signal: working, kops: { ...kops, observe: leased } });
+      const outcome = await runWithKeys(rotate, keys, held, working);
       const holder = held.lostTo();
       if (outcome.kind !== "cancelled" || holder === undefined) return outcome;
       return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };

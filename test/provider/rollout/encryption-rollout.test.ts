@@ -265,6 +265,17 @@ describe("EncryptionRollout over a real gRPC socket, with the real engine on a s
     assert.equal((await stack.up(wanted(1, [1]))).op, "same");
   });
 
+  it("a version that cannot be retired => init failure with why; the state has the rotation and its evidence all the same", async () => {
+    await stack.up(wanted(1, [1]));
+    // The file of version 1 is not on this machine, so nothing can be done to it.
+    const { failure = "" } = await stack.up(wanted(2, [1, 2], { retireKeyVersions: [1] }));
+    assert.match(failure, /key version 1 is not retired: .*is not there/);
+    const outputs = stack.state()?.outputs ?? {};
+    assert.deepEqual([outputs["activeKeyVersion"], outputs["atGoal"]], [2, false]);
+    assert.equal((outputs["evidence"] as Properties)["complete"], true);
+    assert.deepEqual(storedKeyIds(), ["local-2"]);
+  });
+
   it("Cancel in the middle => stopped at a safe point as an init failure; the next up is not touched by it", async () => {
     await stack.up(wanted(1, [1]));
     const { writeConfig } = cluster.fleet;
