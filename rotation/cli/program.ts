@@ -15,7 +15,7 @@ import type { PlatformReader } from "./platform-blocks";
 import { type PreviewCommentFlags, previewComment } from "./preview-comment";
 import { prepareReport, type ReportFlags } from "./report-file";
 import { type RetireRequest, reinstateCommand, retireCommand } from "./retire-command";
-import { type RunName, runCommand } from "./run-command";
+import { provenByWriting, type RunName, runCommand } from "./run-command";
 import { readSettings, type Settings, type SettingsFlags } from "./settings";
 import { writeStatusMetrics } from "./status-metrics";
 import { statusText } from "./status-text";
@@ -210,7 +210,10 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
     .addOption(rewriteBy())
     .addOption(breakLease())
     .addOption(withoutLease());
-  run("verify", "prove what is stored with which key; changes nothing", "optional");
+  run("verify", "prove what is stored with which key; changes no configuration", "optional")
+    .addHelpText("after", `\n${capitalized(provenByWriting)}.`)
+    .addOption(breakLease())
+    .addOption(withoutLease());
 
   command("bootstrap", "print what a new control-plane host needs to join with the configuration in force")
     .addOption(
@@ -238,7 +241,11 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
       }),
     );
 
-  custody("retire", "make the key of a version unusable, if nothing needs it; nothing of it is lost", retireCommand);
+  custody(
+    "retire",
+    "make the key of a version unusable, if nothing needs it; nothing of it is lost",
+    retireCommand,
+  ).addHelpText("after", `\n${capitalized(provenByWriting)}.`);
   custody("reinstate", "make the key of a retired version usable again", reinstateCommand);
 
   root
@@ -283,6 +290,10 @@ function compacting(target: Target, compact: boolean): Target {
 function targetHelp(takes: "required" | "optional"): string {
   const text = "a declared key version, or identity for plaintext";
   return takes === "required" ? text : `${text} (default: the one that the servers encrypt with now)`;
+}
+
+function capitalized(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {

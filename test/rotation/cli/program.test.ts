@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Fleet } from "../../../rotation/fleet";
+import type { StoredObjects } from "../../../rotation/stored-objects";
 import { manualClock } from "../manual-clock";
 import { identity, memoryLease } from "../memory-lease";
 import { randomFrom } from "../random";
@@ -239,6 +240,41 @@ describe("kms-etcd on a simulated cluster", function () {
       assert.match(stdout, /^proven complete/m);
     });
 
+    it("verify without a way to etcd => says that it writes, and keeps a second engine out; with one, neither", async () => {
+      const clock = manualClock();
+      const lease = memoryLease(clock);
+      const holders = new Set<string | undefined>();
+      const alone = { lease, identity: identity("us"), clock };
+      const stored: StoredObjects = {
+        ...cluster.stored,
+        measure: (...given) => {
+          holders.add(lease.record?.holder);
+          return cluster.stored.measure(...given);
+        },
+      };
+      const everything = async () => ({ keys: [], unknown: 0 });
+      const byEtcd = simulatedCli({ ...cluster, stored: { ...stored, countEverything: everything } }, { alone });
+      const byApi = simulatedCli({ ...cluster, stored }, { alone });
+      assert.equal((await at("rotate", "1")).code, 0);
+      const read = await byEtcd.run("verify", "1", ...cli.settings);
+      assert.deepEqual([read.code, [...holders]], [0, [undefined]], read.stderr);
+      assert.doesNotMatch(read.stderr, /no-op write/);
+      holders.clear();
+      const written = await byApi.run("verify", "1", ...cli.settings);
+      assert.deepEqual([written.code, [...holders]], [0, ["us"]], written.stderr);
+      assert.match(
+        written.stderr,
+        /^without a way to etcd every object is offered for a no-op write; stale ones are rew/m,
+      );
+      lease.put("them, process 3 [x]", clock.now());
+      const others = simulatedCli(
+        { ...cluster, stored },
+        { alone: { ...alone, identity: identity("us", { alive: ["them, process 3 [x]"] }) } },
+      );
+      assert.equal((await others.run("verify", "1", ...cli.settings)).code, 4);
+      for (const one of [byEtcd, byApi, others]) one.close();
+    });
+
     it("verify elsewhere => 3, what is missing and the command for it; nothing was changed", async () => {
       await at("rotate", "1");
       const effects = cluster.effects();
@@ -379,7 +415,7 @@ keys:
 `,
     );
     const on = (command: string, ...more: string[]) => cli.run(command, ...more, "--config", file);
-    for (const [code, ...args] of [
+    for (const [code, command, ...more] of [
       [0, "status"],
       [3, "plan", "1"],
       [0, "rotate", "1"],
@@ -387,8 +423,8 @@ keys:
       [0, "rewrite"],
       [0, "verify"],
     ] as const) {
-      const done = await on(...args);
-      assert.equal(done.code, code, `${args.join(" ")}: ${done.stdout}${done.stderr}`);
+      const done = await on(command, ...more);
+      assert.equal(done.code, code, `${command}: ${done.stdout}${done.stderr}`);
     }
     assert.match((await on("status")).stdout, /^secrets +kms\S+ \(key version 2\) +arn:aws:kms:\S+ +10 +current$/m);
     const retired = await on("retire", "2");
