@@ -119,7 +119,7 @@ async function survey(
     plan,
     evidence: evidenceOf(plan.observed, whole, kopsEndpoint),
     retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout.retire ?? []),
-    lines: kopsLines(planned, observed, goal),
+    lines: (key) => kopsLines(planned, observed, key),
   };
 
   /** How many objects there are; a preview writes nothing, so it can't tell with which key. */

@@ -1,6 +1,5 @@
 /** The plan of a rollout on kOps as lines for `pulumi preview --diff`: a stage each, with what it changes in the store and which machines it replaces. */
 import { providerIds } from "../../core/encryption-configuration";
-import { describeKey } from "../../core/key-reference";
 import { RotationStage } from "../../core/rotation-stage";
 import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
@@ -24,58 +23,55 @@ export function kopsStages({ stages }: KopsPlan): readonly PlannedStage[] {
   }));
 }
 
-export function kopsLines({ stages }: KopsPlan, observed: KopsObservation, goal: KopsGoal): readonly string[] {
+/** A line for each command, because Pulumi shows the beginning of a long text only. `key` is what the key is called. */
+export function kopsLines({ stages }: KopsPlan, observed: KopsObservation, key: string): readonly string[] {
   const { pending = [] } = observed;
   const before =
     pending.length === 0
       ? []
-      : [`kops update cluster has changes to make already, which the first update carries over: ${pending.join(", ")}`];
-  return [...before, ...stages.map((stage) => line(stage, observed, goal))];
+      : [`kops update cluster has changes to make already, carried over: ${pending.join(", ")}`];
+  return [
+    ...before,
+    ...stages.flatMap((planned) => {
+      const { stage } = planned;
+      return [purpose(stage, key), ...steps(planned, observed)].map((text) => `${stage}: ${text}`);
+    }),
+  ];
 }
 
-function line(planned: KopsPlannedStage, observed: KopsObservation, goal: KopsGoal): string {
-  const { stage, actions, rolls, replaced } = planned;
+function steps({ actions, rolls, replaced }: KopsPlannedStage, observed: KopsObservation): readonly string[] {
   const minutes = Math.max(1, Math.round((replaced * replacementTime) / 60_000));
   const parts = actions.flatMap((action): readonly string[] => {
     switch (action.kind) {
-      case "putCluster": {
-        const changes = specChanges(action.expected, action.cluster);
-        return changes.length === 0 ? [] : [`spec: ${changes.join(", ")}`];
-      }
+      case "putCluster":
+        return specChanges(action.expected, action.cluster).map((change) => `spec: ${change}`);
       case "putSecret":
-        return [`secret encryptionconfig: ${describeSecret(action.text)}, after the present one was kept`];
+        return [`secret encryptionconfig: ${describeSecret(action.text)}`];
       case "update":
         return ["kops update cluster --yes"];
       case "roll":
         return [];
-      case "rewrite":
-        return [
-          `write every object of ${action.targets.map(({ resource }) => resource).join(", ")} again${amount(observed)}`,
-        ];
+      case "rewrite": {
+        const resources = action.targets.map(({ resource }) => resource);
+        return [`write every object of ${resources.join(", ")} again${amount(observed)}`];
+      }
     }
   });
-  const rolled =
-    rolls.length === 0
-      ? []
-      : [
-          `kops rolling-update of ${rolls.join(", ")}: ${replaced} ${replaced === 1 ? "machine" : "machines"}, about ${minutes} min`,
-        ];
-  return [`${stage}: ${purpose(stage, goal)}`, ...parts, ...rolled].join("; ");
+  if (rolls.length === 0) return parts;
+  const machines = `${replaced} ${replaced === 1 ? "machine" : "machines"}, about ${minutes} min`;
+  return [...parts, `kops rolling-update of ${rolls.join(", ")}: ${machines}`];
 }
 
-function purpose(stage: RotationStage, { writer }: KopsGoal): string {
-  const key = writer === "identity" ? "plaintext" : describeKey(writer.key);
+function purpose(stage: RotationStage, key: string): string {
   switch (stage) {
     case RotationStage.Plugin:
-      return writer === "identity"
-        ? "the cluster's spec is made ready"
-        : `every machine that boots from now on runs the plugin for ${key}`;
+      return `every machine that boots from now on is ready for ${key}`;
     case RotationStage.Read:
-      return `every machine reads ${key}`;
+      return `every machine reads with ${key}`;
     case RotationStage.Write:
-      return `every machine writes ${key}`;
+      return `every machine writes with ${key}`;
     case RotationStage.Rewrite:
-      return `every stored object is ${key}`;
+      return `every stored object gets ${key}`;
     case RotationStage.Verify:
       return "what is stored is counted by its key";
     case RotationStage.Prune:

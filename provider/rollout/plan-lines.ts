@@ -15,7 +15,7 @@ export function plannedStages(plan: RotationPlan, inputs: RolloutInputs): readon
 }
 
 export function planLines(plan: RotationPlan, inputs: RolloutInputs): readonly string[] {
-  const key = inputs.target === 0 ? "no key (plaintext)" : `key version ${inputs.target}`;
+  const key = keyName(inputs);
   return plannedStages(plan, inputs).map((stage) => {
     const planned = plan.stages.find((entry) => entry.stage === stage);
     return [
@@ -25,6 +25,11 @@ export function planLines(plan: RotationPlan, inputs: RolloutInputs): readonly s
       ...(stage === RotationStage.Prune ? upkeepParts(inputs) : []),
     ].join("; ");
   });
+}
+
+/** What lines call the key that encrypts. */
+export function keyName({ target }: Pick<RolloutInputs, "target">): string {
+  return target === 0 ? "no key (plaintext)" : `key version ${target}`;
 }
 
 /** What is done before and after PRUNE, on request. */

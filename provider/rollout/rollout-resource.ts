@@ -8,7 +8,7 @@ import { changedProperties } from "../property-diff";
 import { type Properties, type PropertyValue, unknown } from "../property-values";
 import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
 import { activeKeyVersion } from "./key-providers";
-import { planLines, plannedStages } from "./plan-lines";
+import { keyName, planLines, plannedStages } from "./plan-lines";
 import { describePlatform, isSamePlatform, secretPlatformInputs } from "./platform-inputs";
 import { type RolloutInputs, rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
@@ -55,7 +55,9 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
 
   /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */
   function withPlan(news: Properties, survey: Survey, inputs: RolloutInputs, olds: Properties | undefined): Properties {
-    const plan = survey.plan.changes ? (survey.lines ?? planLines(survey.plan, inputs)) : olds?.["plan"];
+    const plan = survey.plan.changes
+      ? (survey.lines?.(keyName(inputs)) ?? planLines(survey.plan, inputs))
+      : olds?.["plan"];
     return plan === undefined || plan === null ? news : { ...news, plan };
   }
 

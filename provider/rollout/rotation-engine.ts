@@ -41,8 +41,8 @@ export interface Survey {
   readonly evidence: Evidence;
   /** Why versions that shall be retired cannot be: one sentence for each. */
   readonly retirementProblems?: readonly string[];
-  /** The plan in a platform's own words; absent: those that all have in common. */
-  readonly lines?: readonly string[];
+  /** The plan in a platform's own words, given what the key is called; absent: those that all have in common. */
+  readonly lines?: (key: string) => readonly string[];
 }
 
 export interface RolloutRun {

@@ -35,7 +35,7 @@ export interface SimulatedKopsOptions {
   readonly replacements?: number;
 }
 
-interface SimulatedMachine {
+export interface SimulatedMachine {
   name: string;
   group: string;
   template: number;
@@ -401,7 +401,18 @@ export function simulateKops(options: SimulatedKopsOptions) {
     state,
     faults,
     log,
+    groups,
     listIn,
+    presentHash: () => (state.secret === undefined ? undefined : hashOf(state.secret)),
+    /** Groups that an update would tell something, or give another template. */
+    pending: () =>
+      serverGroups
+        .filter((group) => {
+          const told = state.told.get(group.name);
+          return !same(told, tell(group)) || state.templates.get(group.name)?.told !== told;
+        })
+        .map((group) => group.name),
+    needsUpdate,
     effects: () => effects,
     rolls: () => rolls,
     terminate,

@@ -2,7 +2,8 @@
  * API servers over HTTP on one store, as far as the engine uses them: discovery, paged metadata lists, no-op patches that store
  * an object again when its key is not the server's write key, and reads. `intercept` puts faults in front.
  */
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type ApiClient, apiClient } from "../../../../rotation/adapters/kubernetes/api-client";
 
@@ -57,9 +58,21 @@ export function addObjects(store: FakeStore, resource: string, count: number, ke
   }
 }
 
-export async function fakeApiServer(store: FakeStore, name: string, writeKey: string): Promise<FakeApiServer> {
+/** Where a fake listens, and its certificate. Without it: HTTP on a free port of 127.0.0.1. */
+export interface FakeListener {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly cert: string; readonly key: string };
+}
+
+export async function fakeApiServer(
+  store: FakeStore,
+  name: string,
+  writeKey: string,
+  listener?: FakeListener,
+): Promise<FakeApiServer> {
   let underWay = 0;
-  const server = createServer((request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     underWay += 1;
     self.mostAtOnce = Math.max(self.mostAtOnce, underWay);
     let body = "";
@@ -79,9 +92,14 @@ export async function fakeApiServer(store: FakeStore, name: string, writeKey: st
         response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body ?? {}));
       }, self.delay);
     });
+  };
+  const server = listener === undefined ? createServer(handle) : createTlsServer(listener.tls, handle);
+  const { host, port } = listener ?? { host: "127.0.0.1", port: 0 };
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `${listener === undefined ? "http" : "https"}://${host}:${(server.address() as AddressInfo).port}`;
   const client = apiClient({ name, url, tls: { ca: "", cert: "", key: "" } });
   const self: FakeApiServer = {
     client,
