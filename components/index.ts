@@ -19,6 +19,8 @@ export type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
 export type { KopsKmsSettingsArgs } from "./aws/kops-kms-settings";
 export { KopsKmsSettings } from "./aws/kops-kms-settings";
 export type { KopsJumpHostArgs, KopsPlatformArgs, KopsPluginArgs, KopsRollingArgs } from "./aws/kops-platform";
+export type { AksKmsSettingsArgs, AksKmsState } from "./azure/aks-kms-settings";
+export { AksKmsSettings } from "./azure/aks-kms-settings";
 export type { AksKubernetesArgs, AksLimitsArgs, AksPlatformArgs } from "./azure/aks-platform";
 export type { AzureKeyAttributesArgs } from "./azure/azure-key-attributes";
 export { AzureKeyAttributes } from "./azure/azure-key-attributes";

@@ -16,11 +16,13 @@ import { typeTokens } from "../core/type-tokens";
 import { awsKmsViolations } from "./aws/aws-kms-check";
 import type { AwsKmsSourceArgs } from "./aws/aws-kms-source";
 import { type KopsPlatformArgs, withKopsSecrets } from "./aws/kops-platform";
-import { type AksPlatformArgs, withAksSecrets } from "./azure/aks-platform";
+import { aksEncryption, aksEncryptionViolations } from "./azure/aks-encryption";
+import { type AksPlatformArgs, withKubeconfigSecret } from "./azure/aks-platform";
 import { azureKeyVaultCheck } from "./azure/azure-key-vault-check";
 import type { AzureKeyVaultSourceArgs } from "./azure/azure-key-vault-source";
 import { declaredKeys } from "./declared-keys";
 import type { EncryptionEvidence } from "./encryption-evidence";
+import type { EncryptionRollout } from "./encryption-rollout";
 import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import { inputError } from "./input-error";
 import type { LocalKeySourceArgs } from "./local-key-source";
@@ -32,15 +34,15 @@ import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platfo
 
 /**
  * The inputs of KmsEtcdEncryption: one block that says where the key lives (`azureKeyVault`, `awsKms`, `localKey`), one that says whose etcd it is
- * (`selfManaged`, `local`), and the version of the key that encrypts.
+ * (`aks`, `kops`, `selfManaged`, `local`), and the version of the key that encrypts.
  */
 export interface KmsEtcdEncryptionArgs {
   /**
    * The version of the key that encrypts: a whole number, 1 or greater. Raising it by one makes a new key and rotates to it;
-   * lowering it rolls back, as long as `newestKeyVersion` still names the newer key.
+   * lowering it rolls back, as long as `newestKeyVersion` still names the newer key. Needed, save where AKS rotates the key itself.
    * @integer
    */
-  readonly keyVersion: number;
+  readonly keyVersion?: number;
   /**
    * The oldest version that is declared. Raise it to let go of keys that nothing needs any more; preview refuses while stored
    * objects need them. The keys themselves are never deleted.
@@ -116,7 +118,7 @@ export interface KmsEtcdEncryptionArgs {
   readonly awsKms?: AwsKmsSourceArgs;
   /** Keys in files on this machine: development only. */
   readonly localKey?: LocalKeySourceArgs;
-  /** A cluster of AKS. */
+  /** A cluster of AKS: its API servers and its etcd are in Azure's hands. Its keys are in Azure Key Vault: `azureKeyVault`. */
   readonly aks?: AksPlatformArgs;
   /** A cluster made by kOps on AWS. Its keys are in AWS KMS: `awsKms`. */
   readonly kops?: KopsPlatformArgs;
@@ -151,14 +153,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseViolations(name, args);
     super(typeTokens.kmsEtcdEncryption, name, withSecretBlocks(args), opts);
-    const { keys, dependsOn } = declaredKeys(args, {
-      name,
-      parent: this,
-      range: keyVersionRange(args),
-      protect: args.protectKeys ?? true,
-      trackAge: args.policy !== undefined,
-    });
-    const rollout = rolloutOf(name, args, keys, { parent: this, dependsOn });
+    const rollout = encryptionOf(name, args, this);
     this.activeKeyVersion = rollout.activeKeyVersion;
     this.atGoal = rollout.atGoal;
     this.evidence = rollout.evidence;
@@ -166,12 +161,29 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   }
 }
 
+/** Keys and whatever moves the cluster to them, for the platform that is given. */
+function encryptionOf(
+  name: string,
+  args: KmsEtcdEncryptionArgs,
+  parent: pulumi.Resource,
+): Pick<EncryptionRollout, "activeKeyVersion" | "atGoal" | "evidence"> {
+  if (args.aks !== undefined) return aksEncryption(name, { ...args, aks: args.aks }, parent);
+  const { keys, dependsOn } = declaredKeys(args, {
+    name,
+    parent,
+    range: keyVersionRange({ ...args, keyVersion: args.keyVersion }),
+    protect: args.protectKeys ?? true,
+    trackAge: args.policy !== undefined,
+  });
+  return rolloutOf(name, args, keys, { parent, dependsOn });
+}
+
 /** What the state keeps of the component's inputs must not hold a private key in clear. */
 function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
   const { aks, kops, selfManaged } = args;
   return {
     ...args,
-    ...(aks === undefined ? {} : { aks: withAksSecrets(aks) }),
+    ...(aks === undefined ? {} : { aks: { ...aks, ...withKubeconfigSecret(aks) } }),
     ...(kops === undefined ? {} : { kops: withKopsSecrets(kops) }),
     ...(selfManaged === undefined ? {} : { selfManaged: withSecrets(selfManaged) }),
   };
@@ -206,6 +218,15 @@ function localKeyViolations({ localKey, selfManaged }: Readonly<Record<string, u
 function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | undefined): void {
   // From JavaScript anything may come, nothing among it.
   const inputs = (args ?? {}) as Readonly<Record<string, unknown>>;
+  if (inputs["aks"] !== undefined && inputs["aks"] !== null) {
+    const found = [
+      ...unknownInputViolations(inputs, inputNames),
+      ...oneBlockViolations(inputs, platformBlocks, "cluster"),
+      ...aksEncryptionViolations(name, inputs),
+    ];
+    if (found.length > 0) throw inputError("KmsEtcdEncryption", found);
+    return;
+  }
   const violations = [
     ...unknownInputViolations(inputs, inputNames),
     ...keyVersionViolations({
@@ -220,12 +241,12 @@ function refuseViolations(name: string, args: Partial<KmsEtcdEncryptionArgs> | u
   ];
   const { azureKeyVault, awsKms } = inputs;
   if (violations.length === 0 && typeof awsKms === "object" && awsKms !== null) {
-    const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
+    const versions = declaredVersions(keyVersionRange({ ...args, keyVersion: args?.keyVersion }));
     violations.push(...awsKmsViolations("awsKms", awsKms as Readonly<Record<string, unknown>>, versions));
   }
   if (violations.length === 0 && typeof azureKeyVault === "object" && azureKeyVault !== null) {
     const block = azureKeyVault as Readonly<Record<string, unknown>>;
-    const versions = declaredVersions(keyVersionRange(args as KmsEtcdEncryptionArgs));
+    const versions = declaredVersions(keyVersionRange({ ...args, keyVersion: args?.keyVersion }));
     violations.push(...azureKeyVaultCheck("azureKeyVault", block, name, versions).violations);
   }
   if (violations.length > 0) throw inputError("KmsEtcdEncryption", violations);

@@ -13,7 +13,8 @@ export function rolloutOf(
   const inputs = {
     ...given(args, ["allowPlaintextReads", "rewriteBy", "advanceTo", "limits", "etcdSnapshot", "compactAfterPrune"]),
     ...given(args, ["withoutLease", "retireKeyVersions", "policy", "local", "selfManaged"]),
-    keyVersion: args.keyVersion,
+    // Refused before where it is missing.
+    keyVersion: args.keyVersion ?? 0,
     keys,
     resources: args.resources ?? ["secrets"],
     enabled: args.enabled ?? true,

@@ -9,6 +9,17 @@ export const azureRoles = {
   "Key Vault Reader": "21090545-7ca7-4776-b22c-e363652d74d2",
 } as const;
 
+/** Names of the built-in roles that matter to a vault's keys, by id; nothing here grants the others. */
+export const azureRoleNames: ReadonlyMap<string, string> = new Map([
+  ...Object.entries(azureRoles).map(([name, id]): [string, string] => [id, name]),
+  ["e147488a-f6f5-4113-8e2d-b22465e65bf6", "Key Vault Crypto Service Encryption User"],
+  ["00482a5a-887f-4fb3-b363-3b7fe8e74483", "Key Vault Administrator"],
+  ["4d97b98b-1d4f-4787-a291-c67834d212e7", "Network Contributor"],
+  ["b12aa53e-6015-4669-85d0-8515ebb3ae7f", "Private DNS Zone Contributor"],
+  ["f1a07417-d97a-45cb-824c-7a7467783830", "Managed Identity Operator"],
+  ["acdd72a7-3385-48ef-bd42-f606fba81ae7", "Reader"],
+]);
+
 export type AzureRole = keyof typeof azureRoles;
 
 /** The resource id of a role, as a role assignment wants it. */

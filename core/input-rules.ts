@@ -19,6 +19,7 @@ export const availableBlocks: ReadonlySet<string> = new Set([
   "azureKeyVault",
   "awsKms",
   "localKey",
+  "aks",
   "kops",
   "selfManaged",
   "local",

@@ -3,6 +3,7 @@ export const packageName = "kms-etcd";
 
 export const typeTokens = {
   kmsEtcdEncryption: "kms-etcd:index:KmsEtcdEncryption",
+  aksKmsSettings: "kms-etcd:index:AksKmsSettings",
   awsKeyAccess: "kms-etcd:index:AwsKeyAccess",
   awsKeyAlarm: "kms-etcd:index:AwsKeyAlarm",
   awsKmsEndpoint: "kms-etcd:index:AwsKmsEndpoint",

@@ -1,8 +1,11 @@
 /** The Pulumi provider: every method of the service, from the parts that know one thing each. */
 import type { ConstructRequest } from "@pulumi/pulumi/proto/provider_pb";
 import { typeTokens } from "../core/type-tokens";
+import type { AksEngine } from "../rotation/adapters/aks/aks-engine";
 import type { AzureClients } from "../rotation/adapters/azure/azure-clients";
 import { lazyAzureClients } from "../rotation/adapters/azure/lazy-clients";
+import { createAksSettingsResource } from "./aks/aks-settings-resource";
+import { lazyAksEngine } from "./aks/lazy-aks-engine";
 import { createKeyAttributesResource } from "./azure/key-attributes-resource";
 import { createPrincipalResource } from "./azure/principal-resource";
 import { createVaultAccessResource } from "./azure/vault-access-resource";
@@ -23,6 +26,8 @@ export interface ProviderOptions {
   readonly identity: ProviderIdentity;
   /** @default the Azure SDKs, with the credentials of this process' environment */
   readonly azure?: () => AzureClients;
+  /** @default on Azure Resource Manager, with the same credentials */
+  readonly aks?: () => AksEngine;
 }
 
 /** Starts serving on a free port of 127.0.0.1. */
@@ -31,6 +36,7 @@ export async function startProvider(options: ProviderOptions): Promise<ProviderS
   const components: ComponentHost = createComponentHost(() => session.engineAddress);
   const azure = options.azure ?? lazyAzureClients(process.env);
   const resources = new Map([
+    [typeTokens.aksKmsSettings, createAksSettingsResource(options.aks ?? lazyAksEngine(process.env))],
     [typeTokens.azureKeyAttributes, createKeyAttributesResource(azure)],
     [typeTokens.azurePrincipal, createPrincipalResource(azure)],
     [typeTokens.azureVaultAccess, createVaultAccessResource(azure)],

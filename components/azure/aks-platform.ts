@@ -31,6 +31,11 @@ export interface AksLimitsArgs {
    * @default 900
    */
   readonly grantSeconds?: pulumi.Input<number>;
+  /**
+   * How long a request may still be under way that began before AKS had changed its API servers. Nothing is proven before that is over.
+   * @default 60
+   */
+  readonly settleSeconds?: pulumi.Input<number>;
 }
 
 /**
@@ -58,12 +63,11 @@ export interface AksPlatformArgs {
   readonly limits?: pulumi.Input<AksLimitsArgs>;
 }
 
-/** The same block with its secrets marked, wherever its parts are plain objects; the provider marks the others. */
-export function withAksSecrets(block: AksPlatformArgs): AksPlatformArgs {
-  const { kubernetes } = block;
-  if (kubernetes === undefined || pulumi.Output.isInstance(kubernetes) || kubernetes instanceof Promise) return block;
+/** The part `kubernetes` with its secret marked, wherever it is a plain object; the provider marks the others. */
+export function withKubeconfigSecret({
+  kubernetes,
+}: Pick<AksPlatformArgs, "kubernetes">): Pick<AksPlatformArgs, "kubernetes"> {
+  if (kubernetes === undefined || pulumi.Output.isInstance(kubernetes) || kubernetes instanceof Promise) return {};
   const { kubeconfig } = kubernetes;
-  return kubeconfig === undefined
-    ? block
-    : { ...block, kubernetes: { ...kubernetes, kubeconfig: pulumi.secret(kubeconfig) } };
+  return kubeconfig === undefined ? {} : { kubernetes: { ...kubernetes, kubeconfig: pulumi.secret(kubeconfig) } };
 }

@@ -30,6 +30,8 @@ export interface AzureVault {
 export interface AzureVaultOptions {
   readonly versions: readonly number[];
   readonly protect: boolean;
+  /** Somebody else changes the vault's network access after it was made. */
+  readonly leaveNetwork: boolean;
   readonly parent: pulumi.Resource;
 }
 
@@ -83,7 +85,8 @@ interface VaultParts {
   readonly uri: pulumi.Output<string>;
 }
 
-function madeVault(name: string, source: AzureKeyVaultSourceArgs, { parent, protect }: AzureVaultOptions): VaultParts {
+function madeVault(name: string, source: AzureKeyVaultSourceArgs, options: AzureVaultOptions): VaultParts {
+  const { parent, protect, leaveNetwork } = options;
   const { getClientConfig, Vault } = loadAzureNative();
   const isPrivate = source.vaultNetworkAccess === VaultNetworkAccess.Private;
   const needsHsm = source.key?.type === AzureKeyType.RsaHsm;
@@ -107,7 +110,11 @@ function madeVault(name: string, source: AzureKeyVaultSourceArgs, { parent, prot
         networkAcls: { bypass: "AzureServices", defaultAction: isPrivate ? "Deny" : "Allow" },
       },
     },
-    { parent, protect },
+    {
+      parent,
+      protect,
+      ...(leaveNetwork ? { ignoreChanges: ["properties.publicNetworkAccess", "properties.networkAcls"] } : {}),
+    },
   );
   return { resourceGroupName, vaultName: vault.name, id: vault.id, uri: vault.properties.vaultUri.apply(known) };
 }

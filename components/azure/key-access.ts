@@ -40,6 +40,11 @@ export interface KeyAccessArgs {
    */
   readonly connectPrivateEndpoints?: boolean;
   /**
+   * Whether the users may see the vault's properties too (the role Key Vault Reader). KMS data encryption of AKS asks for it.
+   * @default false
+   */
+  readonly readVault?: boolean;
+  /**
    * Keep Pulumi from taking grants away by mistake: a cluster without its grant can't read its Secrets.
    * @default true
    */
@@ -48,7 +53,7 @@ export interface KeyAccessArgs {
 
 const inputNames = [
   ...["vaultId", "authorization", "users", "administrators", "deployerAdministers", "connectPrivateEndpoints"],
-  "protectGrants",
+  ...["readVault", "protectGrants"],
 ];
 
 /** In the seed's order. Nothing else: no plugin needs more. */
@@ -82,8 +87,12 @@ export class KeyAccess extends pulumi.ComponentResource {
         const principal = principalOf(childName, who, this);
         return [
           ...grant(childName, vault, principal, "Key Vault Crypto User", userPermissions, options),
+          // Without these two Secrets stay readable; so they go with the setting that has asked for them.
           ...(args.connectPrivateEndpoints === true
-            ? [assignRole(`${childName}-contributor`, vault.id, principal, "Key Vault Contributor", options)]
+            ? [assignRole(`${childName}-contributor`, vault.id, principal, "Key Vault Contributor", { parent: this })]
+            : []),
+          ...(args.readVault === true
+            ? [assignRole(`${childName}-reader`, vault.id, principal, "Key Vault Reader", { parent: this })]
             : []),
         ];
       }),

@@ -159,7 +159,7 @@ describe("KmsEtcdEncryption", () => {
       "azureKeyVault",
       /no key is named; give exactly one of azureKeyVault, awsKms, localKey/,
     ],
-    ["no cluster", { local: undefined }, "kops", /no cluster is named; give exactly one of kops, selfManaged, local/],
+    ["no cluster", { local: undefined }, "aks", /give exactly one of aks, kops, selfManaged, local/],
     [
       "a local key for kOps",
       { local: undefined, kops },
@@ -214,6 +214,7 @@ describe("the public door", () => {
     assert.deepEqual(Object.keys(publicDoor).sort(), [
       "AksCredential",
       "AksEncryptionMode",
+      "AksKmsSettings",
       "AwsKeyAccess",
       "AwsKeyAlarm",
       "AwsKmsEndpoint",

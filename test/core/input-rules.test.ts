@@ -98,8 +98,8 @@ describe("input rules", () => {
   });
 
   it("a block that this version can't carry out => a violation that says so", () => {
-    assert.deepEqual(oneBlockViolations({ aks: {} }, platformBlocks, "cluster"), [
-      { path: "aks", reason: "is not available in this version; use kops or selfManaged or local" },
+    assert.deepEqual(oneBlockViolations({ other: {} }, ["other", "kops", "local"], "cluster"), [
+      { path: "other", reason: "is not available in this version; use kops or local" },
     ]);
   });
 

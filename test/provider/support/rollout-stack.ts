@@ -1,4 +1,4 @@
-/** What the Pulumi engine does with one EncryptionRollout: refresh, check, diff, then create or update; and its state. */
+/** What the Pulumi engine does with one EncryptionRollout, or another resource that is refreshed before an update: refresh, check, diff, then create or update; and its state. */
 import type { Properties } from "../../../provider/property-values";
 import { type EngineSide, initFailure } from "./engine-side";
 
@@ -13,19 +13,19 @@ export interface UpResult {
 }
 
 /** Keeps the state as the engine would: after a failed update the old inputs stay. */
-export function rolloutStack(side: EngineSide) {
+export function rolloutStack(side: EngineSide, resource: EngineSide["rollout"] = side.rollout) {
   let state: StackState | undefined;
 
   async function refresh(): Promise<void> {
     if (state === undefined) return;
-    const { inputs, outputs } = await side.rollout.read(state.inputs, state.outputs);
+    const { inputs, outputs } = await resource.read(state.inputs, state.outputs);
     // The engine asks for the difference with the state's own inputs, to show it; it must not fail.
-    await side.rollout.diff(inputs, outputs, state.inputs);
+    await resource.diff(inputs, outputs, state.inputs);
     state = { inputs, outputs };
   }
 
   async function checked(news: Properties): Promise<Properties> {
-    const { inputs, problems } = await side.rollout.check(state?.inputs, news);
+    const { inputs, problems } = await resource.check(state?.inputs, news);
     if (problems.length > 0) throw new Error(problems.join("\n"));
     return inputs;
   }
@@ -43,11 +43,11 @@ export function rolloutStack(side: EngineSide) {
       await refresh();
       const inputs = await checked(news);
       if (state === undefined) {
-        const { outputs } = await side.rollout.create(inputs, true);
+        const { outputs } = await resource.create(inputs, true);
         return { op: "create" as const, inputs, outputs, names: [] as string[] };
       }
-      const { some, names } = await side.rollout.diff(state.inputs, state.outputs, inputs);
-      const outputs = some ? await side.rollout.update(state.inputs, state.outputs, inputs, true) : state.outputs;
+      const { some, names } = await resource.diff(state.inputs, state.outputs, inputs);
+      const outputs = some ? await resource.update(state.inputs, state.outputs, inputs, true) : state.outputs;
       return { op: some ? ("update" as const) : ("same" as const), inputs, outputs, names };
     },
     async up(news: Properties): Promise<UpResult> {
@@ -55,13 +55,13 @@ export function rolloutStack(side: EngineSide) {
       const inputs = await checked(news);
       try {
         if (state === undefined) {
-          const { outputs } = await side.rollout.create(inputs);
+          const { outputs } = await resource.create(inputs);
           state = { inputs, outputs };
           return { op: "create", failure: undefined };
         }
-        const { some } = await side.rollout.diff(state.inputs, state.outputs, inputs);
+        const { some } = await resource.diff(state.inputs, state.outputs, inputs);
         if (!some) return { op: "same", failure: undefined };
-        const outputs = await side.rollout.update(state.inputs, state.outputs, inputs);
+        const outputs = await resource.update(state.inputs, state.outputs, inputs);
         state = { inputs, outputs };
         return { op: "update", failure: undefined };
       } catch (thrown) {

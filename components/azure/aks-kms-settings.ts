@@ -1,0 +1,95 @@
+/** The KMS settings of a cluster of AKS. The provider does the work: no resource of azure-native can change one field of a cluster. */
+import * as pulumi from "@pulumi/pulumi";
+import type { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import { typeTokens } from "../../core/type-tokens";
+import type { EncryptionEvidence } from "../encryption-evidence";
+import { type AksKubernetesArgs, type AksLimitsArgs, withKubeconfigSecret } from "./aks-platform";
+import type { VaultNetworkAccess } from "./vault-choices";
+
+/** The inputs of an AksKmsSettings. */
+export interface AksKmsSettingsArgs {
+  /** Resource id of the cluster. Another one later leaves the earlier cluster's settings as they are. */
+  readonly clusterId: pulumi.Input<string>;
+  /**
+   * How AKS encrypts. KMS data encryption can never be left again.
+   * @default "KmsPlugin"
+   */
+  readonly mode?: pulumi.Input<AksEncryptionMode>;
+  /**
+   * Whether the KMS plugin encrypts. False writes every Secret again in plaintext; the keys stay, and the cluster still needs them.
+   * @default true
+   */
+  readonly enabled?: pulumi.Input<boolean>;
+  /**
+   * Identifier of the key: with its version for the KMS plugin; KMS data encryption follows the newest version, whichever is named. Another
+   * one later rotates. Platform-managed keys take none.
+   */
+  readonly keyId?: pulumi.Input<string>;
+  /**
+   * What previews, rows and `activeKeyVersion` call the key.
+   * @integer
+   */
+  readonly keyVersion?: pulumi.Input<number>;
+  /**
+   * How AKS reaches the vault. For the vault that the cluster uses, a change turns encryption off on the way, and on again.
+   * @default "Public"
+   */
+  readonly vaultNetworkAccess?: pulumi.Input<VaultNetworkAccess>;
+  /** Resource id of the vault. Needed for a private one; for others it lets previews look at the vault, the key and the grants. */
+  readonly vaultId?: pulumi.Input<string>;
+  /**
+   * Whether the vault's public network access is brought to `vaultNetworkAccess` here, between off and on. Then nobody else may set it.
+   * @default false
+   */
+  readonly ownsVaultNetwork?: pulumi.Input<boolean>;
+  /** How the API servers are talked to. */
+  readonly kubernetes?: pulumi.Input<AksKubernetesArgs>;
+  /** How long is waited for AKS. */
+  readonly limits?: pulumi.Input<AksLimitsArgs>;
+}
+
+/** The KMS settings that a cluster has. */
+export interface AksKmsState {
+  /** `KmsPlugin`, `CustomerManagedKey`, `PlatformManagedKey`, or `Off`. */
+  readonly mode: string;
+  /** Identifier of the key. */
+  readonly keyId?: string;
+  /** `Public` or `Private`. */
+  readonly vaultNetworkAccess?: string;
+  /** Resource id of the vault, where AKS has it. */
+  readonly vaultId?: string;
+}
+
+/**
+ * Brings a cluster of AKS to its inputs, whatever lies between: enabling, a rotation, the vault's other network access, turning off. It rewrites
+ * Secrets after each step and before the next one, because AKS keeps two keys and no more. It keeps no step: after a kill or a failure the next
+ * `pulumi up` goes on from where the cluster is. Deleting it leaves the cluster's settings as they are.
+ */
+export class AksKmsSettings extends pulumi.CustomResource {
+  /** Resource id of the cluster. */
+  declare readonly clusterId: pulumi.Output<string>;
+  /** What the cluster has; absent while it can't be seen. */
+  declare readonly settings: pulumi.Output<AksKmsState | undefined>;
+  /**
+   * The version that the cluster encrypts with; 0 for plaintext; absent for another key, and where the platform rotates.
+   * @integer
+   */
+  declare readonly activeKeyVersion: pulumi.Output<number | undefined>;
+  /** Whether the cluster is where the inputs want it: false after a failure, and when a preview finds drift. */
+  declare readonly atGoal: pulumi.Output<boolean>;
+  /** The steps of the last change that had any, one line each. */
+  declare readonly plan: pulumi.Output<string[]>;
+  /** What is stored, and what of it can't be seen on AKS. */
+  declare readonly evidence: pulumi.Output<EncryptionEvidence>;
+
+  constructor(name: string, args: AksKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
+    const outputs = {
+      settings: undefined,
+      activeKeyVersion: undefined,
+      atGoal: undefined,
+      plan: undefined,
+      evidence: undefined,
+    };
+    super(typeTokens.aksKmsSettings, name, { ...outputs, ...args, ...withKubeconfigSecret(args) }, opts);
+  }
+}

@@ -1,0 +1,167 @@
+/** The inputs of an AksKmsSettings as they are meant, with the defaults; what is wrong with them; and what the rules are told of them. */
+import { accessViolations, aksLimitDefaults, choiceViolations, clusterIdViolations } from "../../core/aks-block";
+import type { AksCredential } from "../../core/aks-credential";
+import { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import { parseAzureKeyId } from "../../core/azure-key-id";
+import { azureRules } from "../../core/azure-rules/azure-rules";
+import type { AksKmsMode } from "../../core/azure-rules/facts";
+import { checkRules, type FactPaths, type GivenFacts, notYetKnown, violationOf } from "../../core/azure-rules/rule";
+import { unknownInputViolations, wholeNumberViolations } from "../../core/input-rules";
+import type { AksRequest } from "../../rotation/adapters/aks/aks-engine";
+import type { KmsSettings } from "../../rotation/adapters/aks/kms-settings";
+import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
+import type { CheckProblem } from "../resource";
+
+const inputNames = [
+  ...["clusterId", "mode", "enabled", "keyId", "keyVersion", "vaultNetworkAccess", "vaultId", "ownsVaultNetwork"],
+  ...["kubernetes", "limits"],
+];
+
+/** Paths of the inputs that the state must hold as secrets, whoever gave them as plain values. */
+export const secretInputs: readonly string[] = ["kubernetes.kubeconfig"];
+
+/** Where facts stand in the inputs. */
+export const factPaths: FactPaths = {
+  keyVaultResourceId: "vaultId",
+  kmsEnabled: "enabled",
+  kubernetesVersion: "clusterId",
+  clusterIdentityType: "clusterId",
+  clusterIdentityIds: "clusterId",
+  servicePrincipalClientId: "clusterId",
+  vnetIntegration: "clusterId",
+  identityRoles: "clusterId",
+  identityKeyPermissions: "clusterId",
+  location: "clusterId",
+  systemPoolsToZero: "clusterId",
+  keyType: "keyId",
+  keyOperations: "keyId",
+  keyEnabled: "keyId",
+  keyNotBefore: "keyId",
+  keyExpires: "keyId",
+  keyRotationPolicy: "keyId",
+  purgeProtection: "vaultId",
+  vaultTenantId: "vaultId",
+  vaultBypass: "vaultId",
+  vaultDefaultAction: "vaultId",
+};
+
+const modes: Readonly<Record<AksEncryptionMode, AksKmsMode>> = {
+  [AksEncryptionMode.KmsPlugin]: "legacy",
+  [AksEncryptionMode.CustomerManagedKey]: "cmk",
+  [AksEncryptionMode.PlatformManagedKey]: "pmk",
+};
+
+const isLater = (value: unknown): boolean => value === unknown;
+
+/** Everything that is wrong with `inputs` by themselves. What is not known yet is taken to be right; the update checks it again. */
+export function aksProblems(inputs: Properties): readonly CheckProblem[] {
+  const { keyVersion, mode } = inputs;
+  const facts = aksFacts(inputs);
+  const own = [
+    ...unknownInputViolations(inputs, inputNames),
+    ...clusterIdViolations(inputs["clusterId"], isLater),
+    ...choiceViolations("mode", mode, Object.values(AksEncryptionMode), isLater),
+    ...choiceViolations("vaultNetworkAccess", inputs["vaultNetworkAccess"], ["Public", "Private"], isLater),
+    ...["enabled", "ownsVaultNetwork"].flatMap((path) => flagProblems(path, inputs[path])),
+    ...accessViolations(inputs, isLater),
+    ...(isAbsent(keyVersion) || keyVersion === unknown ? [] : wholeNumberViolations("keyVersion", keyVersion, true)),
+    ...(inputs["ownsVaultNetwork"] === true && isAbsent(inputs["vaultId"])
+      ? [{ path: "vaultId", reason: "is missing: ownsVaultNetwork is about that vault; name it" }]
+      : []),
+    ...(keyVersion !== unknown && !isAbsent(keyVersion) && !isAbsent(mode) && mode !== AksEncryptionMode.KmsPlugin
+      ? [{ path: "keyVersion", reason: "is given, but the platform rotates the key by itself; leave it out" }]
+      : []),
+  ];
+  return own.length > 0 ? own : checkRules(inputRules, facts, factPaths).errors.map(violationOf);
+}
+
+const inputFacts = ["mode", "clusterId", "kmsEnabled", "keyId", "vaultNetworkAccess", "keyVaultResourceId"];
+/** What can be checked before Azure is asked: a rule that reads more would take what nobody has looked at for something left out. */
+const inputRules = azureRules.filter(({ reads }) => reads.every((name) => inputFacts.includes(name)));
+
+/** What the rules are told of inputs that are right in form. */
+export function aksFacts(inputs: Properties): GivenFacts {
+  const mode = modeOf(inputs);
+  const text = (value: PropertyValue | undefined) => (value === unknown ? notYetKnown : (value as string | undefined));
+  const usesVault = mode === "legacy" || mode === "cmk";
+  const network = inputs["vaultNetworkAccess"] ?? "Public";
+  // AKS is told the vault only where it has to know it.
+  const namesVault = mode === "cmk" || (mode === "legacy" && network === "Private");
+  const facts: Record<string, unknown> = {
+    mode: mode ?? notYetKnown,
+    clusterId: text(inputs["clusterId"]),
+    kmsEnabled: usesVault,
+    keyId: mode === "off" ? undefined : cmkForm(mode, text(inputs["keyId"])),
+    vaultNetworkAccess: usesVault ? text(network) : undefined,
+    keyVaultResourceId: namesVault ? text(inputs["vaultId"]) : undefined,
+  };
+  if (mode === "pmk") facts["keyVaultResourceId"] = text(inputs["vaultId"]);
+  if (network === unknown && mode === "legacy") facts["keyVaultResourceId"] = notYetKnown;
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(known);
+}
+
+/** What the run is asked for; undefined while the cluster, or what decides about it, is not known. */
+export function aksRequest(
+  inputs: Properties,
+  provenBefore: KmsSettings | undefined,
+): { readonly request: AksRequest; readonly isWhole: boolean } | undefined {
+  const { clusterId, vaultId, kubernetes, limits } = inputs;
+  const mode = modeOf(inputs);
+  if (typeof clusterId !== "string" || mode === undefined || hasUnknown(kubernetes) || hasUnknown(limits))
+    return undefined;
+  const { kubeconfig, credential } = isObject(kubernetes) ? kubernetes : {};
+  const network = inputs["vaultNetworkAccess"] ?? "Public";
+  const keyId = cmkForm(mode, inputs["keyId"]);
+  const isWhole = keyId !== unknown && vaultId !== unknown && network !== unknown;
+  const seconds = (name: keyof typeof aksLimitDefaults): number => {
+    const value = isObject(limits) ? limits[name] : undefined;
+    return (typeof value === "number" ? value : aksLimitDefaults[name]) * 1_000;
+  };
+  const request: AksRequest = {
+    clusterId,
+    goal:
+      mode === "legacy" || mode === "cmk"
+        ? {
+            mode,
+            // A key that is yet to be made has an identifier that no key can have, so that a plan can be made.
+            keyId: typeof keyId === "string" ? keyId : toBeMade,
+            networkAccess: network === "Private" ? "Private" : "Public",
+            ...(typeof vaultId === "string" ? { vaultId } : {}),
+          }
+        : { mode },
+    vaultId: typeof vaultId === "string" ? vaultId : undefined,
+    ownsVaultNetwork: inputs["ownsVaultNetwork"] === true,
+    access: {
+      ...(typeof kubeconfig === "string" ? { kubeconfig } : {}),
+      ...(typeof credential === "string" ? { credential: credential as AksCredential } : {}),
+    },
+    limits: { apiMs: seconds("apiSeconds"), grantMs: seconds("grantSeconds"), settleMs: seconds("settleSeconds") },
+    provenBefore,
+  };
+  return { request, isWhole };
+}
+
+export const toBeMade = "(to be made)";
+
+function modeOf(inputs: Properties): AksKmsMode | undefined {
+  if (inputs["mode"] === unknown || inputs["enabled"] === unknown) return undefined;
+  if (inputs["enabled"] === false) return "off";
+  return modes[(inputs["mode"] ?? AksEncryptionMode.KmsPlugin) as AksEncryptionMode];
+}
+
+/** KMS data encryption follows a key's newest version; whoever names one means its key. */
+function cmkForm<Value>(mode: AksKmsMode | undefined, keyId: Value): Value | string {
+  if (mode !== "cmk" || typeof keyId !== "string") return keyId;
+  const version = parseAzureKeyId(keyId)?.keyVersion;
+  return version === undefined ? keyId : keyId.slice(0, -version.length - 1);
+}
+
+function flagProblems(path: string, value: PropertyValue | undefined): readonly CheckProblem[] {
+  if (isAbsent(value) || value === unknown || typeof value === "boolean") return [];
+  return [{ path, reason: `is ${JSON.stringify(value)}; write true or false` }];
+}
+
+function isAbsent(value: PropertyValue | undefined): boolean {
+  return value === undefined || value === null;
+}

@@ -1,0 +1,89 @@
+/** The outputs of an AksKmsSettings, and what of them a later run may rely on. */
+import { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import type { AksEvidence } from "../../rotation/adapters/aks/aks-evidence";
+import { areSameSettings, type KmsSettings } from "../../rotation/adapters/aks/kms-settings";
+import { isObject, type Properties, type PropertyValue } from "../property-values";
+
+/** The mode of a cluster without KMS, beside those that can be asked for. */
+const off = "Off";
+
+export interface AksOutputs {
+  readonly clusterId: PropertyValue;
+  /** What the cluster has; undefined where it could not be seen. */
+  readonly settings: KmsSettings | undefined;
+  /** What the inputs call the key. */
+  readonly wanted: { readonly keyId: PropertyValue | undefined; readonly keyVersion: PropertyValue | undefined };
+  readonly atGoal: boolean;
+  readonly plan: PropertyValue | undefined;
+  readonly evidence: PropertyValue | undefined;
+}
+
+export function aksOutputs({ clusterId, settings, wanted, atGoal, plan, evidence }: AksOutputs): Properties {
+  const version = settings === undefined ? undefined : activeVersion(settings, wanted);
+  return {
+    clusterId,
+    ...(settings === undefined ? {} : { settings: settingsProperties(settings) }),
+    ...(version === undefined ? {} : { activeKeyVersion: version }),
+    atGoal,
+    plan: plan ?? [],
+    ...(evidence === undefined ? {} : { evidence }),
+  };
+}
+
+/** 0 for plaintext; the version of the inputs where the cluster has its key; otherwise nobody can tell. */
+function activeVersion(settings: KmsSettings, { keyId, keyVersion }: AksOutputs["wanted"]): number | undefined {
+  if (settings.mode === "off") return 0;
+  if (settings.mode !== "legacy" || typeof keyVersion !== "number" || typeof keyId !== "string") return undefined;
+  return settings.keyId.toLowerCase() === keyId.toLowerCase() ? keyVersion : undefined;
+}
+
+const names = { legacy: AksEncryptionMode.KmsPlugin, cmk: AksEncryptionMode.CustomerManagedKey } as const;
+
+function settingsProperties(settings: KmsSettings): Properties {
+  if (settings.mode === "off") return { mode: off };
+  if (settings.mode === "pmk") return { mode: AksEncryptionMode.PlatformManagedKey };
+  const { mode, keyId, networkAccess, vaultId } = settings;
+  const named = vaultId === undefined ? {} : { vaultId };
+  return { mode: names[mode], keyId, vaultNetworkAccess: networkAccess, ...named };
+}
+
+/** The settings in outputs; undefined where there are none. */
+function settingsIn({ settings }: Properties): KmsSettings | undefined {
+  if (!isObject(settings)) return undefined;
+  const { mode, keyId, vaultNetworkAccess, vaultId } = settings;
+  if (mode === off) return { mode: "off" };
+  if (mode === AksEncryptionMode.PlatformManagedKey) return { mode: "pmk" };
+  if (typeof keyId !== "string") return undefined;
+  return {
+    mode: mode === AksEncryptionMode.CustomerManagedKey ? "cmk" : "legacy",
+    keyId,
+    networkAccess: vaultNetworkAccess === "Private" ? "Private" : "Public",
+    ...(typeof vaultId === "string" ? { vaultId } : {}),
+  };
+}
+
+/** The settings under which everything is proven to be stored, by what the outputs say. */
+export function provenIn(outputs: Properties): KmsSettings | undefined {
+  const { evidence } = outputs;
+  return isObject(evidence) && evidence["complete"] === true ? settingsIn(outputs) : undefined;
+}
+
+/** Evidence that still holds under `settings`: it was had under the same ones. */
+export function evidenceThatHolds(outputs: Properties, settings: KmsSettings): PropertyValue | undefined {
+  const before = settingsIn(outputs);
+  return before !== undefined && areSameSettings(before, settings) ? outputs["evidence"] : undefined;
+}
+
+/** `before` as long as `now` says the same, so that its time is when that was first seen. */
+export function evidenceToKeep(before: PropertyValue | undefined, now: AksEvidence): PropertyValue {
+  if (isObject(before) && before["digest"] === now.digest) return before;
+  return {
+    resources: now.resources.map((entry) => ({ ...entry, keys: entry.keys.map((key) => ({ ...key })) })),
+    servers: now.servers.map((server) => ({ ...server })),
+    method: now.method,
+    discovery: now.discovery,
+    provenAt: now.provenAt,
+    complete: now.complete,
+    digest: now.digest,
+  };
+}

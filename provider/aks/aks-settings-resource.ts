@@ -1,0 +1,185 @@
+/**
+ * The AksKmsSettings resource. It keeps nothing that the cluster could not tell it again, but what was proven: `check` looks at Azure and
+ * plans, `diff` says what `check` has found, `create` and `update` are the same run, and `read` looks.
+ */
+import { describeSkipped, type Finding, violationOf } from "../../core/azure-rules/rule";
+import { describeError, KmsEtcdError } from "../../core/errors";
+import type { AksEngine, AksSurvey } from "../../rotation/adapters/aks/aks-engine";
+import { areSameSettings } from "../../rotation/adapters/aks/kms-settings";
+import { changedProperties } from "../property-diff";
+import { hasUnknown, type Properties, unknown } from "../property-values";
+import type { Checked, Operation, Resource, State } from "../resource";
+import { aksFacts, aksProblems, aksRequest, factPaths, secretInputs } from "./aks-inputs";
+import { aksOutputs, evidenceThatHolds, provenIn } from "./aks-outputs";
+import { createLegViews, keyNames, planLines } from "./aks-plan";
+import { runAksSettings } from "./aks-run";
+
+/** Rules about what somebody may only seem to lack: a role may come by a group, or by this very update. */
+const unsureRules: ReadonlySet<string> = new Set(["I1", "I2", "I4"]);
+
+export function createAksSettingsResource(engine: () => AksEngine): Resource {
+  /** What `check` has seen, for the `diff`, `create` or `update` that follows it in the same process. */
+  const surveys = new Map<string, AksSurvey>();
+  /** What earlier runs have proven, as the state had it before this update: `check` is not told the outputs. */
+  const proven = new Map<string, ReturnType<typeof provenIn>>();
+
+  function forget(operation: Operation): Operation {
+    surveys.delete(operation.urn);
+    return operation;
+  }
+
+  async function check(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
+    forget(operation);
+    // From the plan on, inputs are ours.
+    const { plan: _plan, ...given } = news;
+    const problems = aksProblems(given);
+    if (problems.length > 0) return { inputs: given, problems, secrets: secretInputs };
+    const asked = aksRequest(given, proven.get(operation.urn));
+    if (asked === undefined) {
+      await operation.warn(
+        "the cluster is not known before the update, so nothing of it was looked at; the update itself does that before it changes anything",
+      );
+      return { inputs: { ...given, plan: unknown }, problems, secrets: secretInputs };
+    }
+    let survey: AksSurvey;
+    try {
+      survey = await engine().survey(asked.request, aksFacts(given), factPaths, operation.signal);
+    } catch (thrown) {
+      const isMissing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
+      const path = isMissing ? "clusterId" : "";
+      return { inputs: given, problems: [{ path, reason: describeError(thrown) }], secrets: secretInputs };
+    }
+    surveys.set(operation.urn, survey);
+    const errors = survey.findings.errors.filter(({ id }) => !unsureRules.has(id));
+    await sayWhatMatters(survey, operation);
+    const before = olds?.["clusterId"];
+    if (typeof before === "string" && before.toLowerCase() !== asked.request.clusterId.toLowerCase()) {
+      await operation.warn(`${before} is managed no longer: that cluster keeps its settings as they are`);
+    }
+    return { inputs: withPlan(given, olds, survey), problems: errors.map(violationOf), secrets: secretInputs };
+  }
+
+  /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */
+  function withPlan(given: Properties, olds: Properties | undefined, { legs, secrets }: AksSurvey): Properties {
+    const before = olds?.["plan"];
+    const names = keyNames(given["keyId"], given["keyVersion"]);
+    if (legs.length > 0) return { ...given, plan: planLines(legs, secrets, names) };
+    return before === undefined || before === null ? given : { ...given, plan: before };
+  }
+
+  async function sayWhatMatters({ findings, legs, unseen }: AksSurvey, operation: Operation): Promise<void> {
+    const unsure = findings.errors.filter(({ id }) => unsureRules.has(id));
+    // Roles show only when they have been made: where this update makes them, a look before it can't see them.
+    const because = "by the roles that are assigned to it at the vault now, groups left aside";
+    for (const found of unsure) await operation.warn(`${sentence(found)}, ${because}`);
+    for (const found of findings.warnings) await operation.warn(sentence(found));
+    const skipped = describeSkipped(findings.skipped);
+    if (skipped !== undefined) await operation.warn(skipped);
+    if (legs.length === 0) return;
+    for (const reason of unseen) await operation.warn(reason);
+    for (const leg of legs) {
+      if (leg.kind === "blocked") await operation.warn(`the update would stop: ${leg.reason}; ${leg.remedy}`);
+      if (leg.kind === "set" && leg.settings.mode === "off") {
+        await operation.warn(
+          "encryption is turned off on the way: new Secrets are stored in plaintext until the update has ended",
+        );
+      }
+    }
+  }
+
+  async function diff(state: State, news: Properties, operation: Operation) {
+    const survey = surveys.get(operation.urn);
+    const drift = state.outputs["atGoal"] === false ? ["atGoal"] : [];
+    if (survey === undefined) {
+      // A refresh asks how the state it has just read differs from its own inputs, which have a plan or not.
+      const { plan: _before, ...before } = state.inputs;
+      const { plan: _after, ...after } = news;
+      return { inputs: changedProperties(before, after), outputs: drift };
+    }
+    const inputs = changedProperties(state.inputs, news);
+    return { inputs, outputs: survey.legs.length > 0 && inputs.size === 0 ? ["atGoal"] : drift };
+  }
+
+  /** What a run will lead to, for the preview of whatever depends on it. */
+  async function preview(inputs: Properties, before: Properties, operation: Operation): Promise<Properties> {
+    const survey = surveys.get(operation.urn);
+    const { clusterId = unknown, keyId, keyVersion } = inputs;
+    const asked = aksRequest(inputs, undefined);
+    if (survey === undefined || asked === undefined) {
+      const notKnown: Properties = { settings: unknown, activeKeyVersion: unknown, atGoal: unknown, evidence: unknown };
+      return { ...notKnown, clusterId, plan: inputs["plan"] ?? unknown };
+    }
+    const views = createLegViews(operation.views, keyVersion === undefined ? {} : { keyVersion });
+    for (const [index, leg] of survey.legs.entries()) views.publish(index + 1, leg, { result: "planned" });
+    await views.settle();
+    const { goal } = asked.request;
+    const outputs = aksOutputs({
+      clusterId,
+      settings: goal,
+      wanted: { keyId: keyId === unknown && goal.mode === "legacy" ? goal.keyId : keyId, keyVersion },
+      atGoal: true,
+      plan: inputs["plan"] ?? before["plan"],
+      evidence: survey.legs.length > 0 ? unknown : (before["evidence"] ?? unknown),
+    });
+    return asked.isWhole && !hasUnknown(inputs) ? outputs : { ...outputs, settings: unknown };
+  }
+
+  async function read(state: State, operation: Operation): Promise<State> {
+    forget(operation);
+    const asked = aksRequest(state.inputs, provenIn(state.outputs));
+    if (asked === undefined) return state;
+    const { request } = asked;
+    try {
+      const settings = await engine().settingsOf(request.clusterId, operation.signal);
+      const isDrift = state.outputs["atGoal"] !== false && !areSameSettings(settings, request.goal);
+      if (isDrift) await operation.warn(secondWriter(request.clusterId));
+      const evidence = evidenceThatHolds(state.outputs, settings);
+      // The plan in the inputs has been carried out or has been overtaken; the next `check` makes one if one is needed.
+      const { plan: _plan, ...kept } = state.inputs;
+      const { keyId, keyVersion } = state.inputs;
+      const outputs = aksOutputs({
+        clusterId: request.clusterId,
+        settings,
+        wanted: { keyId, keyVersion },
+        atGoal: state.outputs["atGoal"] !== false && !isDrift,
+        plan: state.outputs["plan"],
+        evidence,
+      });
+      proven.set(operation.urn, provenIn(outputs));
+      return { id: state.id, inputs: kept, outputs };
+    } catch (thrown) {
+      await operation.warn(`the cluster can't be looked at: ${describeError(thrown)}`);
+      return state;
+    }
+  }
+
+  return {
+    check,
+    diff,
+    async create(inputs, isPreview, operation) {
+      if (isPreview) return { id: "", outputs: await preview(inputs, {}, operation) };
+      const id = operation.name;
+      return { id, outputs: await runAksSettings(engine(), id, inputs, {}, forget(operation)) };
+    },
+    read,
+    update: (state, inputs, isPreview, operation) =>
+      isPreview
+        ? preview(inputs, state.outputs, operation)
+        : runAksSettings(engine(), state.id, inputs, state.outputs, forget(operation)),
+    async delete(state, operation) {
+      const { clusterId } = state.outputs;
+      const cluster = typeof clusterId === "string" ? clusterId : "the cluster";
+      await operation.warn(
+        `${cluster} keeps its KMS settings as they are: nothing was decrypted, and as long as it lives it needs its key, the vault and its identity's access`,
+      );
+    },
+  };
+}
+
+function secondWriter(clusterId: string): string {
+  return `${clusterId} has other KMS settings than those that were set here: somebody else sets them too. In the stack that owns the cluster, let ignoreChanges of the ManagedCluster name "securityProfile.azureKeyVaultKms"`;
+}
+
+function sentence({ path, reason, remedy, id }: Finding): string {
+  return `${path} ${reason}; ${remedy} (rule ${id})`;
+}

@@ -1,0 +1,164 @@
+/** Port, and its parts put together: a cluster of AKS as the Pulumi provider looks at it and changes it. */
+
+import { parseVaultId } from "../../../core/azure-key-id";
+import { azureRules } from "../../../core/azure-rules/azure-rules";
+import type { AzureRule } from "../../../core/azure-rules/rule";
+import { checkRules, type FactPaths, type Findings, type GivenFacts } from "../../../core/azure-rules/rule";
+import { describeError, KmsEtcdError } from "../../../core/errors";
+import type { ArmAccess } from "../azure/arm-access";
+import { type AksEvidence, aksEvidence } from "./aks-evidence";
+import type { ApiAccess } from "./api-address";
+import { areSameSettings, type KmsSettings, vaultOf } from "./kms-settings";
+import { isKmsV1 } from "./kubernetes-version";
+import { liveFacts } from "./live-facts";
+import { type ManagedClusterState, managedCluster } from "./managed-cluster";
+import type { Leg } from "./next-leg";
+import { writerOf } from "./next-leg";
+import { openRewriter } from "./open-rewriter";
+import { predictLegs } from "./predict-legs";
+import { type AksEvent, type AksTarget, runAks } from "./run-aks";
+import { vaultNetworkAccess } from "./vault-network";
+
+export interface AksRequest {
+  readonly clusterId: string;
+  readonly goal: KmsSettings;
+  /** Resource id of the vault with the key; undefined where it is not known. */
+  readonly vaultId: string | undefined;
+  /** Whether that vault's network access is ours to change. */
+  readonly ownsVaultNetwork: boolean;
+  readonly access: ApiAccess;
+  readonly limits: { readonly apiMs: number; readonly grantMs: number; readonly settleMs: number };
+  /** The settings under which an earlier run has proven everything to be stored. */
+  readonly provenBefore: KmsSettings | undefined;
+}
+
+/** What a look at the cluster gives. Nothing was changed by it. */
+export interface AksSurvey {
+  readonly provisioningState: string;
+  readonly settings: KmsSettings;
+  /** What a run would do, if nothing fails. */
+  readonly legs: readonly Leg[];
+  readonly findings: Findings;
+  /** What could not be asked: a sentence each. */
+  readonly unseen: readonly string[];
+  /** Secrets, where a rewrite lies ahead and they could be counted. */
+  readonly secrets: number | undefined;
+}
+
+export interface AksOutcome {
+  readonly settings: KmsSettings;
+  /** Undefined where nothing had to be done, so that what was known before still holds. */
+  readonly evidence: AksEvidence | undefined;
+}
+
+/** All methods throw KmsEtcdError; `not-found` while there is no such cluster. */
+export interface AksEngine {
+  /** What a cluster has. */
+  settingsOf(clusterId: string, signal: AbortSignal): Promise<KmsSettings>;
+  /** `facts` are what the rules are told besides what Azure says. */
+  survey(request: AksRequest, facts: GivenFacts, paths: FactPaths, signal: AbortSignal): Promise<AksSurvey>;
+  run(request: AksRequest, onEvent: (event: AksEvent) => void, signal: AbortSignal): Promise<AksOutcome>;
+}
+
+export interface AksEngineOptions {
+  /** Between two looks at what takes its time. */
+  readonly pauseMs: number;
+  readonly grantPauseMs: number;
+  /** How Secrets are reached; tests have another way. */
+  readonly openRewriter: typeof openRewriter;
+}
+
+const defaults: AksEngineOptions = { pauseMs: 10_000, grantPauseMs: 20_000, openRewriter };
+/** A preview goes without the number of Secrets when the API servers do not give it in time. */
+const countingMs = 20_000;
+
+/** Rules about what the run itself takes care of: it goes by way of "off", rewrites first, and says `enabled: false` outright. */
+const caredFor: ReadonlySet<string> = new Set(["K1", "K2", "L1"]);
+const rules: readonly AzureRule[] = azureRules.filter(({ id }) => !caredFor.has(id));
+
+export function createAksEngine(access: () => ArmAccess, options = defaults): AksEngine {
+  function targetOf(request: AksRequest): AksTarget {
+    const { arm } = access();
+    const { clusterId, vaultId, goal } = request;
+    const grants = { spreadMs: request.limits.grantMs, pauseMs: options.grantPauseMs };
+    const isItsVault = parseVaultId(vaultId ?? "")?.vaultName.toLowerCase() === vaultOf(goal);
+    return {
+      cluster: managedCluster(arm, clusterId, grants),
+      openRewriter: (state, signal) => options.openRewriter(access(), state, request.access, signal),
+      ...(request.ownsVaultNetwork && vaultId !== undefined && isItsVault
+        ? { vault: vaultNetworkAccess(arm, vaultId) }
+        : {}),
+    };
+  }
+
+  /** How many Secrets a rewrite will meet. That they can't be counted is said, and no reason to stop a preview. */
+  async function countSecrets(
+    target: AksTarget,
+    state: ManagedClusterState,
+    signal: AbortSignal,
+  ): Promise<{ secrets: number | undefined; unseen: readonly string[] }> {
+    try {
+      const limited = AbortSignal.any([signal, AbortSignal.timeout(countingMs)]);
+      const rewriter = await target.openRewriter(state, limited);
+      try {
+        return { secrets: await rewriter.count(limited), unseen: [] };
+      } finally {
+        await rewriter.close();
+      }
+    } catch (thrown) {
+      if (signal.aborted || !(thrown instanceof KmsEtcdError)) throw thrown;
+      return { secrets: undefined, unseen: [`Secrets could not be counted: ${describeError(thrown)}`] };
+    }
+  }
+
+  return {
+    settingsOf: async (clusterId, signal) => (await managedCluster(access().arm, clusterId).observe(signal)).kms,
+    async survey(request, facts, paths, signal) {
+      const target = targetOf(request);
+      const { goal, provenBefore } = request;
+      const state = await target.cluster.observe(signal);
+      const look = await liveFacts(
+        access().arm,
+        { ...request, state, ownsVaultNetwork: target.vault !== undefined },
+        signal,
+      );
+      const isProven = provenBefore !== undefined && areSameSettings(provenBefore, state.kms);
+      const legs = predictLegs(
+        {
+          provisioningState: state.provisioningState,
+          kms: state.kms,
+          storedUnder: isProven && areSameSettings(state.kms, goal) ? writerOf(state.kms) : undefined,
+          rewrittenSinceFailure: false,
+          vaultNetwork: await target.vault?.observe(signal),
+          kmsV1: isKmsV1(state),
+        },
+        goal,
+      );
+      const counted = legs.some(({ kind }) => kind === "rewrite")
+        ? await countSecrets(target, state, signal)
+        : { secrets: undefined, unseen: [] };
+      return {
+        provisioningState: state.provisioningState,
+        settings: state.kms,
+        legs,
+        findings: checkRules(rules, { ...look.facts, ...facts }, paths),
+        unseen: [...look.unseen, ...counted.unseen],
+        secrets: counted.secrets,
+      };
+    },
+    async run(request, onEvent, signal) {
+      const target = targetOf(request);
+      const { apiMs, settleMs } = request.limits;
+      const { state, rewritten } = await runAks({
+        target,
+        goal: request.goal,
+        provenBefore: request.provenBefore,
+        limits: { apiMs, settleMs, pauseMs: options.pauseMs },
+        onEvent,
+        signal,
+      });
+      const isKnown = rewritten === undefined && writerOf(state.kms) !== undefined;
+      return { settings: state.kms, evidence: isKnown ? undefined : aksEvidence(state, rewritten, Date.now()) };
+    },
+  };
+}

@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { typeTokens } from "../../../core/type-tokens";
+import { isObject, type Properties, unknown } from "../../../provider/property-values";
+import { startProvider } from "../../../provider/provider";
+import { createAksEngine } from "../../../rotation/adapters/aks/aks-engine";
+import { stableApiVersion } from "../../../rotation/adapters/aks/kms-settings";
+import { roles } from "../../fakes/arm/roles";
+import type { JsonObject } from "../../fakes/arm/shape";
+import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
+import { type EngineSide, engineSide } from "../support/engine-side";
+import { rolloutStack } from "../support/rollout-stack";
+import { nonconforming } from "../support/schema-conformance";
+
+const limits = { apiSeconds: 5, grantSeconds: 0.2, settleSeconds: 0.05 };
+
+describe("AksKmsSettings over a real gRPC socket, with the real engine on the fake ARM", function () {
+  this.timeout(120_000);
+  let aks: AksSide;
+  let side: EngineSide;
+  let stack: ReturnType<typeof rolloutStack>;
+  const clusters = new Map<string, TestCluster>();
+
+  before(async () => {
+    aks = await startAksSide();
+  });
+  after(() => aks.close());
+  beforeEach(async () => {
+    const engine = createAksEngine(() => ({ arm: aks.client, entraToken: async () => "" }), {
+      pauseMs: 20,
+      grantPauseMs: 20,
+      openRewriter: (_access, state, _api, signal) => {
+        const cluster = clusters.get(String(state.body["id"])) ?? assert.fail("no such cluster");
+        return cluster.target().openRewriter(state, signal);
+      },
+    });
+    side = await engineSide((engineAddress) =>
+      startProvider({
+        engineAddress,
+        engine: { survey: () => assert.fail("no rollout"), run: () => assert.fail("no rollout") },
+        identity: { version: "0.0.0", schema: async () => "{}" },
+        aks: () => engine,
+      }),
+    );
+    stack = rolloutStack(side, side.resource(typeTokens.aksKmsSettings));
+  });
+  afterEach(() => side.close());
+
+  async function cluster(properties?: JsonObject): Promise<TestCluster> {
+    const made = await aks.cluster(properties);
+    for (const name of ["one", "two"]) made.memory.writeSecret(name);
+    clusters.set(made.id, made);
+    return made;
+  }
+  const wanted = ({ id }: TestCluster, keyVersion: number, keyId: string, more: Properties = {}): Properties => ({
+    clusterId: id,
+    keyId,
+    keyVersion,
+    limits,
+    ...more,
+  });
+  const planOf = (inputs: Properties | undefined) => (inputs?.["plan"] as string[] | undefined)?.join("\n") ?? "";
+  const evidenceOf = (): Properties => {
+    const evidence = stack.state()?.outputs["evidence"];
+    return evidence !== undefined && isObject(evidence) ? evidence : {};
+  };
+
+  it("preview => each step with the number of Secrets, planned rows, and nothing changed; a key that is not made yet is fine", async () => {
+    const made = await cluster();
+    const puts = () => aks.fake.azure.requests.filter(({ method }) => method === "PUT").length;
+    const before = puts();
+    const { inputs, outputs } = await stack.preview(wanted(made, 1, "", { keyId: unknown }));
+    assert.match(
+      planOf(inputs),
+      /^1\. Rewrite: 2 Secrets .*in plaintext.*\n2\. Set: the KMS plugin with key version 1/,
+    );
+    assert.match(planOf(inputs), /3\. Rewrite: 2 Secrets written again under key version 1/);
+    assert.deepEqual([outputs["atGoal"], outputs["evidence"]], [true, unknown]);
+    const rows = side.published.map(({ name, outputs: row }) => [name, row["result"]]);
+    assert.deepEqual(
+      rows,
+      ["1-rewrite", "2-set", "3-rewrite"].map((name) => [name, "planned"]),
+    );
+    assert.equal(puts(), before);
+    assert.match(side.warnings.join("\n"), /not known before the update: keyId/);
+  });
+
+  it("up => encrypted, with evidence that says what was seen; again => the same; outputs are what the schema says", async () => {
+    const made = await cluster();
+    const vault = await aks.vault();
+    const keyId = await vault.key("k1");
+    const inputs = wanted(made, 1, keyId, { vaultId: vault.id });
+    assert.deepEqual(await stack.up(inputs), { op: "create", failure: undefined });
+    const outputs = stack.state()?.outputs ?? {};
+    assert.deepEqual(nonconforming(typeTokens.aksKmsSettings, outputs), []);
+    assert.equal(outputs["activeKeyVersion"], 1);
+    const evidence = evidenceOf();
+    assert.deepEqual([evidence["method"], evidence["complete"]], ["api", true]);
+    assert.match(String(evidence["discovery"]), /all 2 Secrets .* is ARM's word; there is no way to the etcd of AKS/s);
+    assert.deepEqual((await stack.preview(inputs)).op, "same");
+    assert.deepEqual(await stack.up(inputs), { op: "same", failure: undefined });
+    assert.deepEqual(evidenceOf(), evidence);
+  });
+
+  it("rotate twice, turn off => rows of each change alone, and a warning that the key is still needed", async () => {
+    const made = await cluster();
+    const vault = await aks.vault();
+    for (const version of [1, 2, 3]) {
+      await stack.up(wanted(made, version, await vault.key(`k${version}`)));
+      assert.equal(stack.state()?.outputs["activeKeyVersion"], version);
+    }
+    assert.deepEqual([...side.oldViews.keys()], ["1-rewrite", "2-set", "3-rewrite"]);
+    const third = await vault.key("k3");
+    await stack.up(wanted(made, 3, third, { enabled: false }));
+    assert.equal(stack.state()?.outputs["activeKeyVersion"], 0);
+    assert.deepEqual(made.memory.stored(), { one: "identity", two: "identity" });
+    assert.match(side.warnings.join("\n"), /still need .*\/k3\/.*rule K3/s);
+  });
+
+  it("the vault becomes private => six steps in one update, and the preview says that Secrets are plaintext meanwhile", async () => {
+    const made = await cluster();
+    const vault = await aks.vault();
+    const keyId = await vault.key("k1");
+    const own = { vaultId: vault.id, ownsVaultNetwork: true };
+    await stack.up(wanted(made, 1, keyId, own));
+    const closed = wanted(made, 1, keyId, { ...own, vaultNetworkAccess: "Private" });
+    const { inputs } = await stack.preview(closed);
+    assert.deepEqual(
+      (inputs["plan"] as string[]).map((line) => line.split(":")[0]),
+      ["1. Rewrite", "2. Set", "3. Rewrite", "4. Vault", "5. Set", "6. Rewrite"],
+    );
+    assert.match(side.warnings.join("\n"), /new Secrets are stored in plaintext until/);
+    assert.equal((await stack.up(closed)).failure, undefined);
+    assert.equal(await vault.network(), "Disabled");
+    assert.equal((await stack.preview(closed)).op, "same");
+  });
+
+  it("platform-managed keys => no keyVersion, and evidence that claims nothing", async () => {
+    const made = await cluster();
+    const inputs = { clusterId: made.id, mode: "PlatformManagedKey", limits };
+    await assert.rejects(stack.up({ ...inputs, keyVersion: 1 }), /keyVersion: is given, but the platform rotates/);
+    await stack.up(inputs);
+    assert.deepEqual([evidenceOf()["method"], evidenceOf()["complete"]], ["platform", false]);
+    assert.deepEqual(nonconforming(typeTokens.aksKmsSettings, stack.state()?.outputs ?? null), []);
+    assert.equal((await stack.preview(inputs)).op, "same");
+    await assert.rejects(stack.preview({ ...inputs, enabled: false, mode: "KmsPlugin" }), /rule J4/);
+  });
+
+  it("somebody sets another key => the next preview says who has to leave it alone, and up sets it back", async () => {
+    const made = await cluster();
+    const vault = await aks.vault();
+    const [first, second] = [await vault.key("k1"), await vault.key("k2")];
+    const inputs = wanted(made, 1, first);
+    await stack.up(inputs);
+    const { body } = await aks.arm.ask("GET", made.id, stableApiVersion);
+    const properties = body["properties"] as JsonObject;
+    const azureKeyVaultKms = { enabled: true, keyId: second, keyVaultNetworkAccess: "Public" };
+    const securityProfile = { ...(properties["securityProfile"] as JsonObject), azureKeyVaultKms };
+    await aks.arm.put(made.id, stableApiVersion, { ...body, properties: { ...properties, securityProfile } });
+    assert.equal((await stack.preview(inputs)).op, "update");
+    assert.match(
+      side.warnings.join("\n"),
+      /somebody else sets them too.*ignoreChanges.*securityProfile\.azureKeyVaultKms/s,
+    );
+    assert.equal((await stack.up(inputs)).failure, undefined);
+    assert.equal(made.memory.stored()["one"], first);
+  });
+
+  it("AKS can't do it => the reason and where the cluster is, and the next up goes on; destroy leaves the cluster as it is", async () => {
+    const made = await cluster();
+    const vault = await aks.vault();
+    const late = await aks.vault("Public", []);
+    const first = await vault.key("k1");
+    const second = await late.key("k2");
+    await stack.up(wanted(made, 1, first));
+    const { failure } = await stack.up(wanted(made, 2, second));
+    assert.match(
+      failure ?? "",
+      /AzureKeyVaultKmsValidateIdentityPermission.*back at the settings from before.*up again/s,
+    );
+    assert.deepEqual([stack.state()?.outputs["atGoal"], made.memory.stored()["one"]], [false, first]);
+    aks.fake.arm.access.grant(aks.principalId, roles.keyVaultCryptoUser, late.id);
+    assert.equal((await stack.up(wanted(made, 2, second))).failure, undefined);
+    assert.equal(made.memory.stored()["one"], second);
+    const { inputs = {}, outputs = {} } = stack.state() ?? {};
+    await side.resource(typeTokens.aksKmsSettings).delete(inputs, outputs);
+    assert.match(side.warnings.at(-1) ?? "", /keeps its KMS settings as they are/);
+    assert.equal(made.memory.stored()["one"], second);
+  });
+
+  describe("what preview refuses", () => {
+    const key = `https://aksvault.vault.azure.net/keys/k1/${"0".repeat(32)}`;
+    const inputs: readonly (readonly [string, Properties, RegExp])[] = [
+      ["no cluster", { keyId: key }, /clusterId: is missing/],
+      ["a cluster's name", { clusterId: "aks", keyId: key }, /clusterId: is "aks"; write what `az aks show/],
+      ["no key", {}, /keyId: is missing, and encryption is on.*K4/],
+      ["a key without its version", { keyId: key.replace(/\/0*$/, "") }, /keyId: names no version.*rule A2/],
+      ["a secret", { keyId: key.replace("/keys/", "/secrets/") }, /keyId: is in the vault's secrets.*A4/],
+      ["a private vault without its id", { keyId: key, vaultNetworkAccess: "Private" }, /vaultId: is missing.*B1/],
+      ["a mode that there is not", { keyId: key, mode: "Legacy" }, /mode: is "Legacy"; write one of KmsPlugin/],
+      ["a path for a kubeconfig", { keyId: key, kubernetes: { kubeconfig: 3 } }, /kubernetes\.kubeconfig: is no text/],
+      ["a misspelt limit", { keyId: key, limits: { apiSecond: 3 } }, /limits\.apiSecond: is not an input/],
+    ];
+    for (const [name, more, reason] of inputs) {
+      it(`${name} => an error at the input`, async () => {
+        const id = `/subscriptions/${aks.fake.subscriptionId}/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/a`;
+        await assert.rejects(stack.preview({ clusterId: name === "no cluster" ? null : id, ...more }), reason);
+      });
+    }
+
+    it("what only Azure knows: no such cluster, a system-assigned identity, an old version, an EC key, an expired one", async () => {
+      const made = await cluster();
+      const vault = await aks.vault();
+      const keyId = await vault.key("k1");
+      const vaultId = vault.id;
+      const none = made.id.replace(/[^/]*$/, "none");
+      await assert.rejects(stack.preview({ clusterId: none, keyId, limits }), /clusterId: there is no cluster .*none/);
+      const system = await cluster({ kubernetesVersion: "1.30" });
+      const { body } = await aks.arm.ask("GET", system.id, stableApiVersion);
+      await aks.arm.put(system.id, stableApiVersion, { ...body, identity: { type: "SystemAssigned" } });
+      await assert.rejects(stack.preview(wanted(system, 1, keyId)), /clusterId: is SystemAssigned.*rule C1/);
+      await assert.rejects(
+        stack.preview({ clusterId: system.id, mode: "PlatformManagedKey", limits }),
+        /clusterId: is 1\.30.*needs 1\.33 or newer.*rule J1/,
+      );
+      for (const [name, properties, reason] of [
+        ["ec", { kty: "EC" }, /keyId: is EC.*rule G1/],
+        ["old", { kty: "RSA", attributes: { exp: 1 } }, /keyId: is 1970.*expired.*rule G6/],
+        ["off", { kty: "RSA", attributes: { enabled: false } }, /keyId: is false.*rule G5/],
+      ] as const) {
+        const { body: key } = await aks.arm.put(`${vaultId}/keys/${name}`, "2026-02-01", { properties });
+        const uri = String((key["properties"] as JsonObject)["keyUriWithVersion"]);
+        await assert.rejects(stack.preview(wanted(made, 1, uri, { vaultId })), reason);
+      }
+    });
+
+    it("an identity without its role => said, and not refused, because the update may grant it", async () => {
+      const made = await cluster();
+      const vault = await aks.vault("Public", []);
+      await stack.preview(wanted(made, 1, await vault.key("k1"), { vaultId: vault.id }));
+      assert.match(side.warnings.join("\n"), /clusterId leaves out Key Vault Crypto User.*rule I1/);
+    });
+  });
+});
