@@ -26,6 +26,8 @@ export interface RetirementView {
   readonly endpointOf: EndpointOf;
   /** Of every snapshot that is kept. */
   readonly snapshots: readonly SnapshotRecord[];
+  /** Directories of snapshots that are not on this machine. */
+  readonly unseenSnapshots?: readonly string[];
   /** Everything in etcd by its key, where that was counted; without, the proof of the goal's resources has to do. */
   readonly inEtcd?: { readonly keys: readonly StoredKey[]; readonly unknown: number };
 }
@@ -52,11 +54,16 @@ function isWriter({ goal }: RetirementView, plugin: PluginInstance): boolean {
 
 type IsNeed = (key: StoredKey["key"]) => boolean;
 
-function snapshotObstacles({ snapshots }: RetirementView, isNeed: IsNeed): readonly string[] {
-  return snapshots.flatMap(({ snapshot, needs, unknown }) => {
+function snapshotObstacles({ snapshots, unseenSnapshots = [] }: RetirementView, isNeed: IsNeed): readonly string[] {
+  const unseen = unseenSnapshots.map(
+    (directory) =>
+      `what snapshots in ${directory} need is not known, because that directory is not on this machine (where none is kept any more, make it, empty)`,
+  );
+  const needing = snapshots.flatMap(({ snapshot, needs, unknown }) => {
     if (needs.some(isNeed)) return [`the snapshot ${snapshot} needs it`];
     return unknown > 0 ? [`the snapshot ${snapshot} has ${unknown} values that may need any key`] : [];
   });
+  return [...needing, ...unseen];
 }
 
 function serverObstacles(

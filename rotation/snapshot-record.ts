@@ -59,6 +59,13 @@ export function parseSnapshotRecord(text: string): SnapshotRecord {
   return record as SnapshotRecord;
 }
 
+/** What no look sees, for people: whether a backup needs a key is known of the snapshots that the engine has taken, and of no other. */
+export function backupsNotLookedAt(directories: readonly string[]): string {
+  return directories.length === 0
+    ? "no directory of etcd snapshots is known (etcdSnapshot), so no backup of etcd is looked at before a key is retired: one that needs the key could not be read any more"
+    : `before a key is retired, the records of etcd snapshots in ${directories.join(", ")} are looked at; backups of etcd that others have made are not`;
+}
+
 /** The needs of values with these counts, and of values that `writers` may have stored while the snapshot was taken. */
 export function snapshotNeeds(
   counted: readonly { readonly key: WriteKey; readonly objects: number }[],

@@ -118,7 +118,7 @@ async function survey(
   return {
     plan,
     evidence: evidenceOf(plan.observed, whole, kopsEndpoint),
-    retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout.retire ?? []),
+    retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout),
     lines: (key) => kopsLines(planned, observed, key),
   };
 

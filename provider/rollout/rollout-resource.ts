@@ -4,8 +4,9 @@
  */
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { isAfter, RotationStage } from "../../core/rotation-stage";
+import { backupsNotLookedAt } from "../../rotation/snapshot-record";
 import { changedProperties } from "../property-diff";
-import { type Properties, type PropertyValue, unknown } from "../property-values";
+import { isList, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
 import { activeKeyVersion } from "./key-providers";
 import { keyName, planLines, plannedStages } from "./plan-lines";
@@ -17,6 +18,7 @@ import { runRollout } from "./rollout-run";
 import type { RotationEngine, Survey } from "./rotation-engine";
 import { createStageViews } from "./stage-views";
 import { undeclaredInUse, undeclaredKeyProblems } from "./undeclared-keys";
+import { knownSnapshotDirectories, withEarlierSnapshots } from "./upkeep-inputs";
 
 /** `type` says which inputs there are. */
 export function createRolloutResource(engine: RotationEngine, type: RolloutType = "EncryptionRollout"): Resource {
@@ -32,9 +34,10 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
     return { ...(await checkPlain(olds, news, operation)), secrets: secretPlatformInputs };
   }
 
-  async function checkPlain(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
+  async function checkPlain(olds: Properties | undefined, given: Properties, operation: Operation): Promise<Checked> {
     forget(operation);
-    const problems = rolloutProblems(news, type);
+    const problems = rolloutProblems(given, type);
+    const news = withEarlierSnapshots(given, olds);
     const inputs = rolloutInputs(news);
     if (problems.length > 0) return { inputs: news, problems };
     if (inputs === undefined) return { inputs: { ...news, plan: unknown }, problems };
@@ -48,6 +51,9 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
     const before = olds === undefined ? undefined : rolloutInputs(olds);
     const samePlatform = before !== undefined && isSamePlatform(before.platform, inputs.platform);
     const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
+    if (isOtherList(olds?.["retireKeyVersions"], news["retireKeyVersions"])) {
+      await operation.warn(backupsNotLookedAt(knownSnapshotDirectories(news)));
+    }
     await sayWhatMatters(survey, inputs, before !== undefined && !samePlatform ? before : undefined, operation);
     const retiring = (survey.retirementProblems ?? []).map((reason) => ({ path: "retireKeyVersions", reason }));
     return { inputs: withPlan(news, survey, inputs, olds), problems: [...undeclared, ...retiring] };
@@ -174,6 +180,11 @@ function surveyProblem(thrown: unknown, { platform }: RolloutInputs): CheckProbl
   if (platform.kind !== "local") return { path: platform.kind, reason: describeError(thrown) };
   const missing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
   return { path: missing ? "local.controlPlaneFile" : "", reason: describeError(thrown) };
+}
+
+/** Whether `now` has entries, and not the same as `before`. */
+function isOtherList(before: PropertyValue | undefined, now: PropertyValue | undefined): boolean {
+  return isList(now) && now.length > 0 && JSON.stringify(before) !== JSON.stringify(now);
 }
 
 function versionIn(value: PropertyValue | undefined): number | undefined {

@@ -30,7 +30,7 @@ export interface KopsPlatform {
 export type Platform = LocalPlatform | SelfManagedPlatform | KopsPlatform;
 
 /** A goal without the servers, which the platform lists, and with what is done besides the rotation. */
-export type RolloutGoal = Omit<Goal, "servers"> & Pick<Upkeep, "withoutLease" | "retire">;
+export type RolloutGoal = Omit<Goal, "servers"> & Pick<Upkeep, "withoutLease" | "retire" | "snapshotDirectories">;
 
 /** What an engine needs to see of a server for this port. */
 export type SeenServer = Pick<ServerObservation, "name" | "file" | "loaded">;

@@ -30,13 +30,13 @@ export function createRotationEngine(open: (platform: Platform) => Promise<Clust
     run: (platform, goal, onEvent, signal) =>
       withCluster(platform, async ({ fleet, stored, servers, alone }): Promise<RolloutRun> => {
         const ofTests = clock === undefined ? {} : { clock };
-        const { withoutLease, retire = [], ...rest } = goal;
+        const { withoutLease, retire = [], snapshotDirectories, ...rest } = goal;
         const whole: Goal = { ...rest, servers };
         const keys: KeyWork = {
           reinstate: (working) => reinstateKeys(keyCustodies, whole, working),
           ...(retire.length > 0 && {
             retire: async ({ stage }, working) => {
-              const view = await retirementLook({ fleet, stored }, whole, working);
+              const view = await retirementLook({ fleet, stored }, whole, working, snapshotDirectories);
               const say = (message: string) => onEvent({ stage, kind: "action", message, at: Date.now() });
               await retireKeys(keyCustodies, retire, view, say, working);
             },
@@ -55,5 +55,5 @@ async function survey({ fleet, stored, servers }: Cluster, rollout: RolloutGoal,
   const plan = await planRotation({ goal, fleet, stored, signal });
   const endpointOf = fleet.endpoint.bind(fleet);
   const evidence = evidenceOf(plan.observed, goal, endpointOf);
-  return { plan, evidence, retirementProblems: await retirementProblems(plan, goal, endpointOf, rollout.retire ?? []) };
+  return { plan, evidence, retirementProblems: await retirementProblems(plan, goal, endpointOf, rollout) };
 }

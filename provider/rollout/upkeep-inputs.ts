@@ -20,6 +20,8 @@ export interface Upkeep {
   /** A run that has to go on from one that did not end does it in any case: nobody knows whether that one has. */
   readonly compact?: "afterPrune";
   readonly withoutLease?: boolean;
+  /** Where snapshots of etcd were kept before, also by a program that has since left `etcdSnapshot` out. */
+  readonly snapshotDirectories?: readonly string[];
   /** Versions whose keys shall be retired once nothing needs them. */
   readonly retire?: readonly RetiringKey[];
   /** The names of their plugins. */
@@ -27,18 +29,45 @@ export interface Upkeep {
 }
 
 export function upkeep(inputs: Properties, declared: readonly DeclaredKey[]): Upkeep {
-  const { etcdSnapshot, compactAfterPrune, withoutLease } = inputs;
-  const directory = isObject(etcdSnapshot) ? etcdSnapshot["directory"] : undefined;
+  const { compactAfterPrune, withoutLease } = inputs;
+  const directory = snapshotDirectory(inputs);
   const versions = retiredVersions(inputs);
+  const before = texts(inputs[earlierSnapshots]);
   const retire = declared
     .filter(({ version }) => versions.includes(version))
     .map(({ version, key }) => ({ version, plugin: pluginInstance(key) }));
   return {
-    ...(typeof directory === "string" && { etcdSnapshot: { directory } }),
+    ...(directory !== undefined && { etcdSnapshot: { directory } }),
+    ...(before.length > 0 && { snapshotDirectories: before }),
     ...(compactAfterPrune === true && { compact: "afterPrune" as const }),
     ...(withoutLease === true && { withoutLease: true }),
     ...(retire.length > 0 && { retire, retired: retire.map(({ plugin }) => plugin.name) }),
   };
+}
+
+/** Kept with the inputs in the state, not given by anybody: a snapshot stays where it is when the input that named it goes. */
+const earlierSnapshots = "earlierSnapshotDirectories";
+
+/** `news` with the directories of snapshots that `olds`, the inputs in the state, know and `news` does not name. */
+export function withEarlierSnapshots(news: Properties, olds: Properties | undefined): Properties {
+  const present = snapshotDirectory(news);
+  const known = [...texts(olds?.[earlierSnapshots]), ...texts([snapshotDirectory(olds ?? {}) ?? null])];
+  const earlier = [...new Set(known)].filter((directory) => directory !== present);
+  return earlier.length === 0 ? news : { ...news, [earlierSnapshots]: earlier };
+}
+
+/** Everywhere that the engine looks for snapshots. */
+export function knownSnapshotDirectories(inputs: Properties): readonly string[] {
+  return texts([...texts(inputs[earlierSnapshots]), snapshotDirectory(inputs) ?? null]);
+}
+
+function snapshotDirectory({ etcdSnapshot }: Properties): string | undefined {
+  const directory = isObject(etcdSnapshot) ? etcdSnapshot["directory"] : undefined;
+  return typeof directory === "string" ? directory : undefined;
+}
+
+function texts(value: PropertyValue | undefined): readonly string[] {
+  return isList(value) ? value.filter((entry): entry is string => typeof entry === "string") : [];
 }
 
 /** What is not known yet is taken to be right. `now` is the time that keys' ages count to. */

@@ -8,8 +8,10 @@ import { withEngineLease } from "../engine-lease";
 import { custodyOf } from "../key-custody";
 import { type RetiringKey, retireKeys } from "../retire-keys";
 import { retirementLook } from "../retirement-look";
+import { backupsNotLookedAt } from "../snapshot-record";
 import { ExitCode } from "./exit-code";
 import { type LookContext, type Target, targetOf } from "./look";
+import { provenByWriting, writesToProve } from "./run-command";
 import type { Settings } from "./settings";
 import { busy } from "./terminal";
 
@@ -25,6 +27,8 @@ export async function retireCommand(request: RetireRequest): Promise<ExitCode> {
   const { cluster, settings, version, terminal, signal } = request;
   const target: Target = await targetOf(cluster, settings, undefined, RotationStage.Prune, request);
   const key = keyOf(settings, version);
+  terminal.say(backupsNotLookedAt(settings.etcdSnapshot === undefined ? [] : [settings.etcdSnapshot.directory]));
+  if (writesToProve(cluster)) terminal.say(provenByWriting);
   const work = async (working: AbortSignal) => {
     const looking = retirementLook(cluster, target.goal, working);
     const view = await busy(terminal, () => "looking at what needs the key", looking);

@@ -58,6 +58,13 @@ describe("retiring a key version", function () {
     ]);
   });
 
+  it("a directory of snapshots that is not on this machine => lasting, with the way out", async () => {
+    const { view } = await viewAt(2);
+    const [obstacle = "", ...more] = lastingObstacles({ ...view, unseenSnapshots: ["/mnt/gone"] }, retiring(1));
+    assert.match(obstacle, /^what snapshots in \/mnt\/gone need is not known, .*make it, empty/);
+    assert.deepEqual(more, []);
+  });
+
   it("what is not known needs everything: a server that is away, values that nobody understands, no look at all", async () => {
     const { cluster, view } = await viewAt(2);
     const away = cluster.hosts[1];
@@ -149,8 +156,9 @@ describe("retiring a key version", function () {
       assert.ok(existsSync(key.file) && existsSync(`${key.file}.retired`));
     });
 
-    it("a directory without records => none; a record that is none => refused, because its snapshot may need any key", async () => {
-      assert.deepEqual(await readSnapshotRecords(join(directory, "none")), []);
+    it("no directory => not known what its snapshots need; without records => none; a record that is none => refused, because its snapshot may need any key", async () => {
+      assert.equal(await readSnapshotRecords(join(directory, "none")), undefined);
+      assert.deepEqual(await readSnapshotRecords(directory), []);
       writeFileSync(join(directory, "x.db.needs.json"), "{}");
       await assert.rejects(readSnapshotRecords(directory), (thrown: KmsEtcdError) => thrown.code === "corrupt");
     });

@@ -64,17 +64,34 @@ async function prepare(directory: string, prefix: string): Promise<void> {
   }
 }
 
+/** Every kept snapshot's record, and the directories of which nothing can be said: their snapshots may need any key. */
+export interface KeptSnapshots {
+  readonly snapshots: readonly SnapshotRecord[];
+  readonly unseenSnapshots: readonly string[];
+}
+
+/** A directory that is not there may be on another machine, or not mounted: that is not the same as an empty one. */
+export async function keptSnapshots(directories: readonly string[]): Promise<KeptSnapshots> {
+  const looks = await Promise.all(
+    [...new Set(directories)].map(async (directory) => ({ directory, records: await readSnapshotRecords(directory) })),
+  );
+  return {
+    snapshots: looks.flatMap(({ records }) => records ?? []),
+    unseenSnapshots: looks.flatMap(({ directory, records }) => (records === undefined ? [directory] : [])),
+  };
+}
+
 /**
- * The records of the snapshots in `directory`; none where there is no such directory. A record counts as long as it is there,
- * because the snapshot itself may be kept elsewhere. Throws `corrupt` for a record that cannot be understood, because the
- * snapshot beside it may need any key.
+ * The records of the snapshots in `directory`; undefined where there is no such directory. A record counts as long as it is
+ * there, because the snapshot itself may be kept elsewhere. Throws `corrupt` for a record that cannot be understood, because
+ * the snapshot beside it may need any key.
  */
-export async function readSnapshotRecords(directory: string): Promise<readonly SnapshotRecord[]> {
+export async function readSnapshotRecords(directory: string): Promise<readonly SnapshotRecord[] | undefined> {
   let names: readonly string[];
   try {
     names = (await readdir(directory)).filter(isRecordName).sort();
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new KmsEtcdError("unreachable", `${directory} cannot be listed: ${describeError(thrown)}`, { cause: thrown });
   }
   return Promise.all(

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { typeTokens } from "../../../core/type-tokens";
 import type { Properties } from "../../../provider/property-values";
 import { unknown } from "../../../provider/property-values";
@@ -274,6 +277,27 @@ describe("EncryptionRollout over a real gRPC socket, with the real engine on a s
     assert.deepEqual([outputs["activeKeyVersion"], outputs["atGoal"]], [2, false]);
     assert.equal((outputs["evidence"] as Properties)["complete"], true);
     assert.deepEqual(storedKeyIds(), ["local-2"]);
+  });
+
+  it("the program leaves out where snapshots are kept => what they need is looked at all the same, in every later run", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "kms-etcd-snapshots-"));
+    const needs = [{ provider: "kms/v2/any", keyId: "local-1", objects: 0 }];
+    const record = { formatVersion: 1, snapshot: "etcd-1.db", needs, unknown: 0 };
+    writeFileSync(join(directory, "etcd-1.db.needs.json"), JSON.stringify(record));
+    await stack.up(wanted(1, [1], { etcdSnapshot: { directory }, advanceTo: "Verify" }));
+    await stack.up(wanted(2, [1, 2], { advanceTo: "Verify" }));
+    assert.equal((await stack.up(wanted(2, [1, 2]))).failure, undefined);
+    const retiring = wanted(2, [1, 2], { retireKeyVersions: [1] });
+    await assert.rejects(stack.up(retiring), /version 1 cannot be retired: the snapshot etcd-1\.db needs it/);
+    rmSync(directory, { recursive: true });
+    await assert.rejects(
+      stack.up(retiring),
+      /what snapshots in \S+ need is not known, because that directory is not on/,
+    );
+    mkdirSync(directory);
+    // Its file is not on this machine either, so no more can be seen of it than that it may be retired.
+    assert.match((await stack.up(retiring)).failure ?? "", /key version 1 is not retired: .*v1\.key.* is not there/);
+    rmSync(directory, { recursive: true });
   });
 
   it("Cancel in the middle => stopped at a safe point as an init failure; the next up is not touched by it", async () => {
