@@ -11,7 +11,7 @@ import type { Goal } from "./goal";
 import { custodyOf, type KeyCustodies } from "./key-custody";
 import type { Observation, ServerObservation, StoredKey } from "./observation";
 import { validStored } from "./proofs";
-import { type EndpointOf, reportedKeyId, situationOf } from "./situation";
+import { type EndpointOf, hasKeyId, situationOf } from "./situation";
 import type { SnapshotRecord } from "./snapshot-record";
 
 /** A version of the key that shall be retired. */
@@ -99,16 +99,15 @@ function storedObstacles({ observed, goal, endpointOf, inEtcd }: RetirementView,
   ];
 }
 
-/** By the key_id, where it is known, and by every provider name that the engine may have given the key. */
+/** By the key_id, also where the key's plugins have stopped, and by every provider name that the engine may have given the key. */
 function needTest({ observed, goal }: RetirementView, plugin: PluginInstance): IsNeed {
-  const keyId = reportedKeyId(observed, plugin);
   const blocks = observed.servers.flatMap((server) => [
     ...(server.file?.config.blocks ?? []),
     ...(server.loaded.config?.blocks ?? []),
   ]);
   const slots = [...goal.resources.map((resource) => [resource]), ...blocks.map((block) => block.resources)];
   const providers = new Set(slots.map((slot) => `kms/v2/${providerName("v2", plugin.key, resourceSlot(slot))}`));
-  return (key) => (keyId !== undefined && key.keyId === keyId) || providers.has(key.provider);
+  return ({ provider, keyId }) => (keyId !== undefined && hasKeyId(observed, plugin, keyId)) || providers.has(provider);
 }
 
 /** Before a run: what is no longer to be retired must be usable, because the run may need it. */

@@ -7,6 +7,8 @@ import {
   readersOf,
   writerOf,
 } from "../core/encryption-configuration";
+import { possibleKeyIds } from "../core/key-ids";
+import type { KeyReference } from "../core/key-reference";
 import type { PluginInstance } from "../core/plugin-instance";
 import { providerName } from "../core/provider-name";
 import { identityProvider, type ProviderId } from "../core/write-key";
@@ -97,7 +99,11 @@ export function declaredPlugin(situation: Situation, slot: Slot, id: ProviderId)
   const keyIds = entries.flatMap((entry) =>
     entry.keys.flatMap(({ key }) => (key.provider === id ? (key.keyId ?? []) : [])),
   );
-  return goal.declared.find((plugin) => keyIds.includes(reportedKeyId(observed, plugin) ?? ""));
+  const [first, ...others] = goal.declared.filter((plugin) =>
+    keyIds.some((keyId) => hasKeyId(observed, plugin, keyId)),
+  );
+  // AWS has one key_id for a key whatever the encryption context: which of two it is cannot be told.
+  return first !== undefined && others.some(({ key }) => isSameAwsKey(key, first.key)) ? undefined : first;
 }
 
 /** An item that reads `id`: as some server has it, or rebuilt from a declared key. Undefined: nobody knows how. */
@@ -155,4 +161,13 @@ export function reportedKeyId(observed: Observation, plugin: PluginInstance): st
     observed.servers.flatMap((server) => server.plugins.find((seen) => seen.name === plugin.name)?.keyId ?? []),
   );
   return reported.size === 1 ? [...reported][0] : undefined;
+}
+
+/** Whether `keyId` is of the plugin's key: by what plugins report, and also where none runs, by what the key's reference says. */
+export function hasKeyId(observed: Observation, plugin: PluginInstance, keyId: string): boolean {
+  return reportedKeyId(observed, plugin) === keyId || possibleKeyIds(plugin.key).has(keyId);
+}
+
+function isSameAwsKey(a: KeyReference, b: KeyReference): boolean {
+  return a.kind === "aws" && b.kind === "aws" && a.keyArn === b.keyArn;
 }

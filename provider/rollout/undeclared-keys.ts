@@ -1,4 +1,5 @@
 /** A version may be undeclared only when nothing needs its key: nobody could rebuild a reader for it any more. */
+import { possibleKeyIds } from "../../core/key-ids";
 import { canonicalKey } from "../../core/key-reference";
 import type { Observation } from "../../rotation/observation";
 import type { CheckProblem } from "../resource";
@@ -49,10 +50,10 @@ function needOf(key: DeclaredKey, observed: Pick<Observation, "servers" | "store
   if (encryptsWith(observed.servers, key)) return "an API server encrypts with its key";
   if (observed.stored === undefined) return "what is stored could not be counted now, so objects may need its key";
   const providers = providersOf(observed.servers, key);
-  const { keyId } = key.key.kind === "local" ? key.key : { keyId: undefined };
+  const keyIds = possibleKeyIds(key.key);
   const objects = observed.stored.resources
     .flatMap((entry) => entry.keys)
-    .filter((counted) => providers.has(counted.key.provider) || (keyId !== undefined && counted.key.keyId === keyId))
+    .filter((counted) => providers.has(counted.key.provider) || keyIds.has(counted.key.keyId ?? ""))
     .reduce((sum, counted) => sum + counted.objects, 0);
   if (objects > 0) return `${objects} stored ${objects === 1 ? "object needs" : "objects need"} its key`;
   const unread = observed.stored.resources.reduce((sum, entry) => sum + entry.unknown, 0);

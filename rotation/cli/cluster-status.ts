@@ -5,6 +5,7 @@ import {
   providerIds,
   writerOf,
 } from "../../core/encryption-configuration";
+import { possibleKeyIds } from "../../core/key-ids";
 import type { WriteKey } from "../../core/write-key";
 import { resourceWriter } from "../adapters/kubernetes/resource-writer";
 import { describeHolder, type LeaseRecord } from "../engine-lease";
@@ -160,8 +161,10 @@ function keyVersions({ observed, keys, endpoint }: Seen): VersionOf {
     const [id] = providerIds(item);
     if (key && id !== undefined) versions.set(id, key.version);
   }
-  const byKeyId = (keyId: string) =>
-    keys.find(({ plugin }) => plugin.key.kind === "local" && plugin.key.keyId === keyId)?.version;
+  const byKeyId = (keyId: string) => {
+    const [first, ...others] = keys.filter(({ plugin }) => possibleKeyIds(plugin.key).has(keyId));
+    return others.length === 0 ? first?.version : undefined;
+  };
   return (provider, keyId) => versions.get(provider) ?? (keyId === undefined ? undefined : byKeyId(keyId));
 }
 

@@ -3,8 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { KmsEtcdError } from "../../core/errors";
+import { azureKmsKeyId } from "../../core/key-ids";
 import type { LocalKeyReference } from "../../core/key-reference";
 import { formatLocalKeyFile, localKeyId } from "../../core/local-key-file";
+import { pluginInstance } from "../../core/plugin-instance";
 import { readSnapshotRecords } from "../../rotation/adapters/etcd/kept-snapshots";
 import { localKeyCustody } from "../../rotation/adapters/keys/local-key-custody";
 import { lastingObstacles, retireKeys, retirementObstacles } from "../../rotation/retire-keys";
@@ -56,6 +58,14 @@ describe("retiring a key version", function () {
     assert.deepEqual(retirementObstacles(unclear, retiring(1)), [
       "the snapshot etcd-1.db has 2 values that may need any key",
     ]);
+  });
+
+  it("a key in a cloud, whose plugins have stopped => what a snapshot has under an adopted name is still known by key_id", async () => {
+    const { view } = await viewAt(2);
+    const plugin = pluginInstance({ kind: "azure", vaultName: "kv1", keyName: "k8s", keyVersion: "0".repeat(32) });
+    const keyId = azureKmsKeyId(`https://kv1.vault.azure.net/keys/k8s/${"0".repeat(32)}`);
+    const inEtcd = { keys: [{ key: { provider: "kms/v2/adopted", keyId }, objects: 2 }], unknown: 0 };
+    assert.deepEqual(retirementObstacles({ ...view, inEtcd }, { version: 9, plugin }), ["2 stored objects need it"]);
   });
 
   it("a directory of snapshots that is not on this machine => lasting, with the way out", async () => {

@@ -5,7 +5,7 @@
  */
 import { type EncryptionConfiguration, readersOf, writerOf } from "../../core/encryption-configuration";
 import { KmsEtcdError } from "../../core/errors";
-import { describeKey } from "../../core/key-reference";
+import { possibleKeyIds } from "../../core/key-ids";
 import type { ConfigWrite, RewriteTarget } from "../../rotation/decision";
 import type { Fleet, FleetObservation } from "../../rotation/fleet";
 import type {
@@ -374,7 +374,7 @@ export function simulateCluster(options: SimulationOptions) {
     },
     startPlugin: (server, plugin) =>
       effect(`start ${plugin.name} on ${server}`, () => {
-        const keyId = plugin.key.kind === "local" ? plugin.key.keyId : describeKey(plugin.key);
+        const [keyId = ""] = possibleKeyIds(plugin.key);
         const material = faults.wrongKeyOn === server ? `${keyId}-other` : keyId;
         if (!host(server).plugins.has(plugin.name))
           host(server).plugins.set(plugin.name, { startedAt: now, material, broken: false, socketMissing: false });

@@ -3,8 +3,8 @@
  * Azure/kubernetes-kms has it. The vault's own spelling of the kid decides. The peer takes the spelling of its flags, so a
  * vault name in mixed case makes every Encrypt of it fail.
  */
-import { createHash } from "node:crypto";
 import { KmsEtcdError } from "../../../core/errors";
+import { azureKmsKeyId } from "../../../core/key-ids";
 
 export interface KeyNames {
   readonly vaultName: string;
@@ -28,11 +28,6 @@ export interface KeyIdentity {
   matches(keyId: string): boolean;
 }
 
-/** The key_id for a key's identifier. Persisted with every object in etcd: never change it. */
-export function keyIdOf(kid: string): string {
-  return createHash("sha256").update(kid).digest("hex");
-}
-
 export function createKeyIdentity(names: KeyNames): KeyIdentity {
   const path = `keys/${names.keyName}/${names.keyVersion}`;
   // DNS has no upper case, and vault and version names are in lower case in every kid that Key Vault returns.
@@ -44,9 +39,9 @@ export function createKeyIdentity(names: KeyNames): KeyIdentity {
       ? []
       : [`http://${names.proxy.address}:${names.proxy.port}/${names.vaultName}.${names.dnsSuffix}/${path}`]),
   ];
-  const readable = new Set([expected, ...otherSpellings].map(keyIdOf));
+  const readable = new Set([expected, ...otherSpellings].map(azureKmsKeyId));
   let kid = expected;
-  let keyId = keyIdOf(expected);
+  let keyId = azureKmsKeyId(expected);
   let spellingKnown = false;
   return {
     vaultUrl,
@@ -70,7 +65,7 @@ export function createKeyIdentity(names: KeyNames): KeyIdentity {
         });
       }
       kid = spelling;
-      keyId = keyIdOf(spelling);
+      keyId = azureKmsKeyId(spelling);
       readable.add(keyId);
       spellingKnown = true;
     },

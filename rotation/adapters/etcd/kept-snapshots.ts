@@ -65,7 +65,7 @@ async function prepare(directory: string, prefix: string): Promise<void> {
 }
 
 /** Every kept snapshot's record, and the directories of which nothing can be said: their snapshots may need any key. */
-export interface KeptSnapshots {
+interface KeptSnapshots {
   readonly snapshots: readonly SnapshotRecord[];
   readonly unseenSnapshots: readonly string[];
 }

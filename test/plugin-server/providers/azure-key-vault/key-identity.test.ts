@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createKeyIdentity, keyIdOf } from "../../../../plugin-server/providers/azure-key-vault/key-identity";
+import { azureKmsKeyId } from "../../../../core/key-ids";
+import { createKeyIdentity } from "../../../../plugin-server/providers/azure-key-vault/key-identity";
 import { type AzureHost, callContext, startAzureHost } from "./azure-host";
 
 const names = {
@@ -16,7 +17,7 @@ describe("the identity of a key", function () {
   it("is the hash that Azure/kubernetes-kms has for the same key", () => {
     // From the peer's own test of its key id.
     assert.equal(
-      keyIdOf("https://example.vault.azure.net/keys/mykey/ABCD"),
+      azureKmsKeyId("https://example.vault.azure.net/keys/mykey/ABCD"),
       "567d783db3043fe298fe0d9eeedb0029a3815cdd4fe4b059d018c91e6acffe3b",
     );
   });
@@ -36,11 +37,13 @@ describe("the identity of a key", function () {
           const identity = createKeyIdentity({ ...names, vaultName, keyName, keyVersion });
           const kid = `https://example.vault.azure.net/keys/${stored}/abcd`;
           identity.learn(kid);
-          assert.equal(identity.keyId, keyIdOf(kid));
+          assert.equal(identity.keyId, azureKmsKeyId(kid));
           assert.ok(identity.spellingKnown);
-          assert.ok(identity.matches(keyIdOf(kid)));
+          assert.ok(identity.matches(azureKmsKeyId(kid)));
           // What the peer would have made of the same flags stays readable.
-          assert.ok(identity.matches(keyIdOf(`https://${vaultName}.vault.azure.net/keys/${keyName}/${keyVersion}`)));
+          assert.ok(
+            identity.matches(azureKmsKeyId(`https://${vaultName}.vault.azure.net/keys/${keyName}/${keyVersion}`)),
+          );
         },
       ),
     );
@@ -56,8 +59,8 @@ describe("the identity of a key", function () {
     ]) {
       assert.throws(() => identity.learn(kid), { code: "key-unusable" });
     }
-    assert.equal(identity.keyId, keyIdOf("https://example.vault.azure.net/keys/mykey/abcd"));
-    assert.ok(!identity.matches(keyIdOf("https://example.vault.azure.net/keys/mykey/abce")));
+    assert.equal(identity.keyId, azureKmsKeyId("https://example.vault.azure.net/keys/mykey/abcd"));
+    assert.ok(!identity.matches(azureKmsKeyId("https://example.vault.azure.net/keys/mykey/abce")));
   });
 
   describe("in a vault that spells the key in its own way", () => {
@@ -74,7 +77,7 @@ describe("the identity of a key", function () {
         host.open({ vaultName: "myvault", keyName: "KubeKey", keyVersion: version }),
       ]);
       for (const provider of providers) await provider.probe(AbortSignal.timeout(2_900));
-      const expected = keyIdOf(`https://myvault.vault.azure.net/keys/KubeKey/${version}`);
+      const expected = azureKmsKeyId(`https://myvault.vault.azure.net/keys/KubeKey/${version}`);
       assert.deepEqual(
         providers.map((provider) => provider.keyId),
         [expected, expected],
