@@ -13,7 +13,7 @@ export interface Snippet {
 
 /** Markdown files that people read, relative to the repository. */
 export function documents(): readonly string[] {
-  return [".", "docs", "docs/adr", ...examples()].flatMap((folder) =>
+  return [".", "docs", "docs/adr", "docs/runbooks", ...examples()].flatMap((folder) =>
     readdirSync(join(repository, folder))
       .filter((name) => name.endsWith(".md"))
       .map((name) => relative(repository, join(repository, folder, name))),

@@ -33,6 +33,7 @@ describe("the packed package, in an empty project elsewhere", function () {
   let directory: string;
   let project: PulumiProject;
   let files: readonly { path: string; mode: number }[];
+  let sizes: { size: number; unpackedSize: number };
 
   function npm(args: readonly string[], cwd: string): string {
     const run = spawnSync("npm", args, { cwd, encoding: "utf8", timeout: 300_000 });
@@ -53,10 +54,11 @@ describe("the packed package, in an empty project elsewhere", function () {
     directory = join(cluster.directory, "elsewhere");
     mkdirSync(directory);
     const packed = npm(["pack", "--json", "--pack-destination", cluster.directory], repository);
-    const [{ filename, files: listed }] = JSON.parse(packed.slice(packed.indexOf("["))) as [
-      { filename: string; files: typeof files },
+    const [{ filename, files: listed, size, unpackedSize }] = JSON.parse(packed.slice(packed.indexOf("["))) as [
+      { filename: string; files: typeof files } & typeof sizes,
     ];
     files = listed;
+    sizes = { size, unpackedSize };
     writeFileSync(join(directory, "package.json"), JSON.stringify({ name: "elsewhere", private: true }));
     npm(
       [
@@ -113,6 +115,12 @@ describe("the packed package, in an empty project elsewhere", function () {
         !existsSync(join(repository, path.replace(/^dist\//, "").replace(/(\.d\.ts|\.js)$/, ".ts"))),
     );
     assert.deepEqual(sourceless, [], "every compiled file has a source");
+  });
+
+  it("the tarball => within its budget: most of it is the plugin's bundle, which every cluster needs", () => {
+    const { size, unpackedSize } = sizes;
+    assert.ok(size < 2_000_000, `packed it has ${size} bytes`);
+    assert.ok(unpackedSize < 8_500_000, `unpacked it has ${unpackedSize} bytes`);
   });
 
   it("a keyVersion that is a text => refused by the compiler: the types are really there", () => {

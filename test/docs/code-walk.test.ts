@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { repository } from "./markdown";
+
+/** Folders that hold no code of the project's. */
+const without = new Set(["api", "bench", "coverage", "dist", "docs", "node_modules"]);
+
+describe("the walk through the code in CONTRIBUTING.md", () => {
+  const text = readFileSync(join(repository, "CONTRIBUTING.md"), "utf8");
+  const rows = [...text.matchAll(/^\| (\d+) \| ([^|]+) \|/gm)].map(([, stop, opened = ""]) => ({ stop, opened }));
+
+  it("ten stops, in order", () => {
+    assert.deepEqual(
+      rows.map(({ stop }) => Number(stop)),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    );
+  });
+
+  it("every folder with code => on the way", () => {
+    const folders = readdirSync(repository, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !without.has(entry.name))
+      .map(({ name }) => name);
+    const visited = rows.map(({ opened }) => opened).join(" ");
+    assert.deepEqual(
+      folders.filter((name) => !visited.includes(`\`${name}/`)),
+      [],
+    );
+  });
+});
