@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseDocument } from "yaml";
+import { repository } from "./markdown";
+
+interface Workflow {
+  readonly permissions: Readonly<Record<string, string>>;
+  readonly jobs: Readonly<
+    Record<
+      string,
+      { readonly needs?: string; readonly steps: readonly { readonly run?: string; readonly uses?: string }[] }
+    >
+  >;
+}
+
+describe("the release workflow", () => {
+  const text = readFileSync(join(repository, ".github", "workflows", "release.yml"), "utf8");
+  const document = parseDocument(text, { uniqueKeys: true });
+  const workflow = document.toJS() as Workflow;
+  const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
+  const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as {
+    scripts: Readonly<Record<string, string>>;
+  };
+
+  it("YAML without errors, and nothing published before the tests have passed", () => {
+    assert.deepEqual([...document.errors, ...document.warnings].map(String), []);
+    assert.equal(workflow.jobs["publish"]?.needs, "test");
+    assert.deepEqual(workflow.permissions, { contents: "read" });
+  });
+
+  it("every script and file that a step runs => is there", () => {
+    const commands = steps.map(({ run = "" }) => run).join("\n");
+    const named = [...commands.matchAll(/npm run ([\w:-]+)/g)].map(([, name = ""]) => name);
+    assert.ok(named.length > 0);
+    assert.deepEqual(
+      named.filter((name) => !(name in scripts)),
+      [],
+    );
+    const files = [...commands.matchAll(/(?:^|\s)((?:tools|\.ci)\/[\w.-]+)/g)].map(([, name = ""]) => name);
+    assert.ok(files.length >= 2);
+    assert.deepEqual(
+      files.filter((name) => !existsSync(join(repository, name))),
+      [],
+    );
+  });
+
+  it("provenance for the package, the image and the archives", () => {
+    assert.match(text, /npm publish .* --provenance/);
+    assert.equal(steps.filter(({ uses = "" }) => uses.startsWith("actions/attest-build-provenance@")).length, 2);
+  });
+
+  it("the notes of a version => its own part of the changelog, and no version without one", () => {
+    assert.match(text, /grep .*"## \$\{GITHUB_REF_NAME#v\}" CHANGELOG\.md/);
+  });
+});
