@@ -1,5 +1,5 @@
 /** From when on every stored write uses the goal's key, as far as a run can know. */
-import type { Observation } from "./observation";
+import type { Observation, ServerObservation } from "./observation";
 
 /**
  * A server that reloaded in place may still finish a request that it began with the old key, for as long as a request may
@@ -20,12 +20,18 @@ export function settledSince(
   if (!loaded) return previous;
   const settled = Math.max(
     ...observed.servers.map((server) =>
-      server.loaded.since > server.processStartedAt + startUp
-        ? server.loaded.since + server.requestTimeout
-        : server.processStartedAt,
+      wasLoadedAtStart(server) ? server.processStartedAt : server.loaded.since + server.requestTimeout,
     ),
   );
   return previous === undefined ? settled : Math.min(previous, settled);
+}
+
+/**
+ * By both times: a file that was written after the process began, and loaded seconds later, was reloaded, and the process may have
+ * begun requests with the one before.
+ */
+function wasLoadedAtStart({ file, loaded, processStartedAt }: ServerObservation): boolean {
+  return file !== undefined && file.writtenAt < processStartedAt && loaded.since <= processStartedAt + startUp;
 }
 
 /** A configuration counts as loaded at start when its time is within this of the process start: clocks and start-up differ. */

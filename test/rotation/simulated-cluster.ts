@@ -47,7 +47,7 @@ export function simulateCluster(options: SimulationOptions) {
   let version = 1;
   const start = options.start ?? plaintextStart;
   const objects = new Map<string, StoredObject>();
-  const inFlight: { at: number; name: string; provider: string; keyId: string | undefined }[] = [];
+  const inFlight: { through: string; at: number; name: string; provider: string; keyId: string | undefined }[] = [];
   const unlisted: string[] = [];
   /** What was read through which server, in the state it had then. */
   const readThrough = new Map<string, string>();
@@ -233,6 +233,7 @@ export function simulateCluster(options: SimulationOptions) {
         if (target.downUntil !== Number.POSITIVE_INFINITY && target.downUntil !== 0 && now >= target.downUntil) {
           target.downUntil = 0;
           target.processStartedAt = now;
+          endRequests(target);
           target.restartRequestedAt = undefined;
           if (target.garbage !== undefined) target.downUntil = now + 5_000;
           else if (!target.refusesToLoad || configHash(target.config) === configHash(target.loaded))
@@ -256,6 +257,11 @@ export function simulateCluster(options: SimulationOptions) {
     }
   }
 
+  /** A process that ends takes its requests with it. */
+  function endRequests({ name }: SimulatedHost): void {
+    inFlight.splice(0, inFlight.length, ...inFlight.filter((write) => write.through !== name));
+  }
+
   function clientWrites(): void {
     for (let index = inFlight.length - 1; index >= 0; index -= 1) {
       const write = inFlight[index];
@@ -272,6 +278,7 @@ export function simulateCluster(options: SimulationOptions) {
     if (through.reload === "hot" && random() < 0.3) {
       // A request that has encrypted its object and stores it later, but within the request timeout.
       inFlight.push({
+        through: through.name,
         at: now + Math.floor(random() * (requestTimeout - 1_000)),
         name,
         provider: writer(through),
