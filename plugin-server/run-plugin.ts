@@ -51,11 +51,7 @@ export async function runPlugin(
     const http = await startHttp(
       operation,
       metrics,
-      healthRoutes(
-        operation,
-        keys.map(({ provider, health }) => ({ keyId: provider.keyId, health })),
-        () => servers,
-      ),
+      healthRoutes(operation, keys, () => servers),
       log,
     );
     undo.push(() => all([http.health, http.metrics].flatMap((server) => server?.close() ?? [])));
@@ -92,8 +88,7 @@ function serveKey(
     clock,
   }: { readonly log: Log; readonly metrics: PluginMetrics; readonly version: string; readonly clock: Clock },
 ): ServedKey & { readonly observer: KeyObserver } {
-  const { keyId } = provider;
-  const observer = metrics.observe(keyId, () => health.state());
+  const observer = metrics.observe(provider, () => health.state());
   const health = createKeyHealth(
     provider,
     {
@@ -101,10 +96,10 @@ function serveKey(
       probeTimeoutMs: operation.callTimeoutMs,
       onProbe: (outcome) => observer.probed(outcome),
       onChange: (trouble) => {
-        if (trouble === undefined) log.always("info", "the key is usable", { key_id: keyId });
+        if (trouble === undefined) log.always("info", "the key is usable", { key_id: provider.keyId });
         else
           log.always("error", "the key can't be used: Status fails until it can", {
-            key_id: keyId,
+            key_id: provider.keyId,
             code: trouble.code,
             error: describeError(trouble),
           });

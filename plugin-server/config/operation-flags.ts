@@ -55,8 +55,17 @@ export function operationTimes(
     livezPath: httpPath(flags, "livez-path", "/livez"),
     callTimeoutMs: flags.milliseconds("call-timeout", 2_500),
     drainTimeoutMs: flags.milliseconds("drain-timeout", 5_000),
-    probeIntervalMs: flags.milliseconds("probe-interval", 30_000),
+    probeIntervalMs: probeInterval(flags),
   };
+}
+
+/** Each probe is a request that the key's service counts, and may charge for. */
+const shortestProbeInterval = 1_000;
+
+function probeInterval(flags: Flags): number {
+  const interval = flags.milliseconds("probe-interval", 30_000);
+  if (interval < shortestProbeInterval) flags.problems.push(`--probe-interval is ${interval} ms: give 1s or more`);
+  return interval;
 }
 
 /** One HTTP server can't have the same path twice. */

@@ -33,6 +33,10 @@ export function grpcStatus(thrown: unknown): GrpcStatus {
     return { code: status.INTERNAL, details: "the plugin failed in an unexpected way; its log says more" };
   }
   // Trimmed: nghttp2 drops a header value that ends in a blank, and the caller would see no text at all.
-  const details = describeError(thrown).slice(0, detailsLimit).trim();
+  // Without halves of surrogate pairs, which grpc-js can't encode: the call would get no answer.
+  const details = describeError(thrown)
+    .slice(0, detailsLimit)
+    .replace(/\p{Surrogate}/gu, "")
+    .trim();
   return { code: codes[thrown.code], details: details === "" ? thrown.code : details };
 }

@@ -1,5 +1,6 @@
 /** A grpc-js server on a unix socket that serves both KMS versions over one key. */
-import { chmodSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { chmodSync, linkSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
@@ -49,7 +50,11 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
       return present?.ino === ino;
     },
     stop: async (limitMs) => {
-      const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      const ended = sparingOthers(
+        socket,
+        ino,
+        () => new Promise<void>((resolve) => server.tryShutdown(() => resolve())),
+      );
       if (await endsWithin(ended, limitMs)) return;
       // grpc-js' forceShutdown misses the sessions of a server without channelz; without calls they close by themselves.
       key.calls.cutOffAll(new KmsEtcdError("unreachable", "the plugin is stopping"));
@@ -57,6 +62,24 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
       server.forceShutdown();
     },
   };
+}
+
+/**
+ * Closing a server removes the file at its path, whosever it is. A socket that another process has put there meanwhile gets a
+ * second name before and has its own again in the same instant: the plugin that took over must not become deaf by our end.
+ */
+function sparingOthers<Result>(socket: string, ours: number, close: () => Result): Result {
+  const present = lstatSync(socket, { throwIfNoEntry: false });
+  if (present === undefined || present.ino === ours) return close();
+  const kept = `${socket}.${randomUUID()}`;
+  linkSync(socket, kept);
+  try {
+    return close();
+  } finally {
+    renameSync(kept, socket);
+    // To rename one name of a file to another one of it does nothing: here where closing has removed nothing.
+    rmSync(kept, { force: true });
+  }
 }
 
 /** The umask makes the socket closed from its first moment; chmod makes its mode independent of the umask. */

@@ -6,10 +6,11 @@ import { KmsEtcdError } from "../../core/errors";
 import type { OperationConfig } from "../config/plugin-config";
 import type { KmsServer } from "../grpc/kms-server";
 import type { KeyHealth } from "../health/key-health";
+import type { KeyProvider } from "../key-provider";
 import type { Routes } from "./http-server";
 
 export interface HealthOfKey {
-  readonly keyId: string;
+  readonly provider: Pick<KeyProvider, "keyId">;
   readonly health: KeyHealth;
 }
 
@@ -25,7 +26,7 @@ export function healthRoutes(
   return {
     [operation.healthzPath]: async () => {
       const limit = AbortSignal.timeout(operation.healthzTimeoutMs);
-      const troubles = await Promise.all(keys.map(({ keyId, health }) => troubleOf(keyId, health, limit)));
+      const troubles = await Promise.all(keys.map((key) => troubleOf(key, limit)));
       const lines = [
         ...troubles.flat(),
         ...(servers().length === keys.length ? [] : ["the sockets are not served yet\n"]),
@@ -43,12 +44,12 @@ export function healthRoutes(
   };
 }
 
-async function troubleOf(keyId: string, health: KeyHealth, signal: AbortSignal): Promise<readonly string[]> {
+async function troubleOf({ provider, health }: HealthOfKey, signal: AbortSignal): Promise<readonly string[]> {
   try {
     await health.check(signal);
     return [];
   } catch (error) {
-    return [`key ${keyId}: ${error instanceof KmsEtcdError ? error.code : "internal"}\n`];
+    return [`key ${provider.keyId}: ${error instanceof KmsEtcdError ? error.code : "internal"}\n`];
   }
 }
 

@@ -29,7 +29,8 @@ export async function startHttpServer(
   routes: Routes,
 ): Promise<HttpServer | undefined> {
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://plugin");
+    // Not by URL, which throws for what anybody on the network may send: `GET //`.
+    const [pathname = "/"] = (request.url ?? "/").split("?", 1);
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
     const answered = request.method === "GET" || request.method === "HEAD" ? (route ?? notFound)() : notAllowed();
     void answered

@@ -15,7 +15,8 @@ export interface KeyObserver extends CallObserver {
 
 export interface PluginMetrics {
   readonly contentType: string;
-  observe(keyId: string, health: () => ReturnType<KeyHealth["state"]>): KeyObserver;
+  /** @param key its id is asked for each time: a vault may spell it otherwise than the flags. */
+  observe(key: { readonly keyId: string }, health: () => ReturnType<KeyHealth["state"]>): KeyObserver;
   text(): Promise<string>;
 }
 
@@ -38,14 +39,14 @@ export function createPluginMetrics(kind: PluginConfig["kind"], version: string)
     labelNames: ["key_id", "outcome"],
     registers,
   });
-  const healths = new Map<string, () => ReturnType<KeyHealth["state"]>>();
+  const healths = new Map<{ readonly keyId: string }, () => ReturnType<KeyHealth["state"]>>();
   new Gauge({
     name: "kms_etcd_key_usable",
     help: "1 if the last probe could use the key, 0 if not; absent before the first probe has ended",
     labelNames: ["key_id"],
     registers,
     collect() {
-      for (const [key_id, health] of healths) {
+      for (const [{ keyId: key_id }, health] of healths) {
         const state = health();
         if (state !== "unknown") this.set({ key_id }, state === "usable" ? 1 : 0);
       }
@@ -63,16 +64,16 @@ export function createPluginMetrics(kind: PluginConfig["kind"], version: string)
 
   return {
     contentType: registry.contentType,
-    observe: (keyId, health) => {
-      healths.set(keyId, health);
+    observe: (key, health) => {
+      healths.set(key, health);
       return {
         ended: (kms, method, code, seconds, thrown) => {
-          calls.observe({ key_id: keyId, kms, method, code: status[code] }, seconds);
-          upstream?.(keyId, kms, method, seconds, thrown === undefined ? undefined : codeOf(thrown));
+          calls.observe({ key_id: key.keyId, kms, method, code: status[code] }, seconds);
+          upstream?.(key.keyId, kms, method, seconds, thrown === undefined ? undefined : codeOf(thrown));
         },
-        probed: (outcome) => probes.inc({ key_id: keyId, outcome }),
+        probed: (outcome) => probes.inc({ key_id: key.keyId, outcome }),
         expires: (at) =>
-          expiries.set({ key_id: keyId }, at === "never" ? Number.POSITIVE_INFINITY : at.getTime() / 1_000),
+          expiries.set({ key_id: key.keyId }, at === "never" ? Number.POSITIVE_INFINITY : at.getTime() / 1_000),
       };
     },
     text: () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, unlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { KmsEtcdError } from "../../core/errors";
 import type { ListenAddress } from "../../plugin-server/config/plugin-config";
@@ -42,6 +42,32 @@ describe("a running plugin", () => {
     assert.equal((await get(port, "/"))[0], 404);
     assert.equal((await get(port, "/constructor"))[0], 404);
     assert.equal((await get(port, "/healthz", "POST"))[0], 405);
+  });
+
+  for (const target of ["//", "http://[", "*", "?", "/%", "//a:b@c"]) {
+    it(`answers a request for ${target} with "not found", and goes on`, async () => {
+      const { plugin } = await serve([fakeKeyProvider()], { health: anyPort });
+      const port = plugin.health?.port ?? 0;
+      const socket = connect(port, host);
+      socket.end(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk.toString();
+      });
+      await once(socket, "close");
+      assert.match(text, /^HTTP\/1\.1 40[04] /);
+      assert.deepEqual(await get(port, "/healthz"), [200, "ok"]);
+    });
+  }
+
+  it("names a key in /metrics and /healthz as it is called now, not as the flags spelt it", async () => {
+    const provider = fakeKeyProvider("Key-1");
+    const { plugin } = await serve([provider], { health: anyPort });
+    await get(plugin.health?.port, "/healthz");
+    provider.keyId = "key-1";
+    const [, metrics] = await get(plugin.health?.port, "/metrics");
+    assert.match(metrics, /kms_etcd_key_usable\{key_id="key-1"\} 1/);
+    assert.doesNotMatch(metrics, /kms_etcd_key_usable\{key_id="Key-1"\}/);
   });
 
   it("has a health of its own for each key, and sees a missing second key before its first use", async () => {

@@ -1,8 +1,9 @@
 /**
  * Makes a request to AWS KMS like one that the SDK has made, with another body and signature. The SDK takes a request through
  * some thirty layers, which costs more CPU time than all the rest of a call, and of what they find out nothing changes from one
- * request to the next: address and headers are kept from a request of the SDK's own, and its signer signs.
+ * request to the next: address and headers are kept from a request of the SDK's own. Its signer takes 50 us, aws4 a fifth of that.
  */
+import { sign } from "aws4";
 import type { IncomingResponse, OutgoingRequest, Transport } from "./transport";
 
 export type KmsOperation = "Encrypt" | "Decrypt";
@@ -17,29 +18,62 @@ export interface DirectRequests {
   send(operation: KmsOperation, body: string, signal: AbortSignal): Promise<AttemptOutcome | undefined>;
 }
 
-/** Signs as the SDK has signed before: same credentials, region and service, and the clock as the SDK has corrected it. */
-export type Sign = (request: object) => Promise<unknown>;
+/** What a signature takes. */
+export interface Signing {
+  credentials(): Promise<{
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken?: string;
+  }>;
+  /** Now, as AWS sees it. */
+  date(): Date;
+}
 
 /** Of one request and no other. */
 const changing = /^(authorization|content-length|x-amz-(date|security-token|content-sha256)|amz-sdk-.*)$/i;
 
-/** @param sign undefined until the SDK has signed. */
-export function createDirectRequests(transport: Transport, sign: () => Sign | undefined): DirectRequests {
-  const templates = new Map<KmsOperation, OutgoingRequest>();
+/** What a signature names: region and service, as the SDK has found them. */
+const scope = /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d{8}\/([^/]+)\/([^/]+)\/aws4_request,/;
+
+interface Template {
+  readonly address: OutgoingRequest;
+  readonly region: string;
+  readonly service: string;
+}
+
+export function createDirectRequests(transport: Transport, signing: Signing): DirectRequests {
+  const templates = new Map<KmsOperation, Template>();
   return {
     learn(operation, request) {
       if (templates.has(operation)) return;
       const { method, protocol, hostname, port, path } = request;
+      const [, region, service] = scope.exec(request.headers["authorization"] ?? "") ?? [];
+      if (region === undefined || service === undefined) return; // signed in another way: the SDK's alone
       const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !changing.test(name)));
-      templates.set(operation, { method, protocol, hostname, ...(port === undefined ? {} : { port }), path, headers });
+      const address = { method, protocol, hostname, ...(port === undefined ? {} : { port }), path, headers };
+      templates.set(operation, { address, region, service });
     },
     async send(operation, body, signal) {
       const template = templates.get(operation);
-      const signed = sign();
-      if (template === undefined || signed === undefined) return undefined;
+      if (template === undefined) return undefined;
+      const { address, region, service } = template;
       try {
-        const headers = { ...template.headers, "content-length": String(Buffer.byteLength(body)) };
-        const request = (await signed({ ...template, headers, query: {}, body })) as OutgoingRequest;
+        const { accessKeyId, secretAccessKey, sessionToken } = await signing.credentials();
+        const headers: Record<string, string> = {
+          ...address.headers,
+          "content-length": String(Buffer.byteLength(body)),
+          "X-Amz-Date": signing
+            .date()
+            .toISOString()
+            .replace(/[-:]|\.\d+/g, ""),
+          ...(sessionToken === undefined ? {} : { "X-Amz-Security-Token": sessionToken }),
+        };
+        // It keeps the key of the day, which the SDK's signer makes anew as often as it looks at the credentials.
+        const signed = sign(
+          { service, region, method: address.method, path: address.path, headers, body },
+          { accessKeyId, secretAccessKey },
+        );
+        const request = { ...address, headers: signed.headers as Record<string, string>, body };
         transport.bindSignal(request, signal);
         return await transport.handler.handle(request);
       } catch (failure) {

@@ -55,7 +55,13 @@ function quotaOf(budget: RetryBudget): Quota {
   }
 }
 
-export function createRetryStrategy(options: RetryStrategyOptions): RetryStrategy {
+/** Also for calls that go past the SDK. */
+export interface CallRetries extends RetryStrategy {
+  /** A call has succeeded at its first attempt. */
+  succeededAtOnce(): void;
+}
+
+export function createRetryStrategy(options: RetryStrategyOptions): CallRetries {
   const now = options.now ?? (() => performance.now());
   const random = options.random ?? Math.random;
   const quota = quotaOf(options.quota);
@@ -67,6 +73,10 @@ export function createRetryStrategy(options: RetryStrategyOptions): RetryStrateg
     getRetryCount: () => retries,
     getRetryDelay: () => delay,
   });
+
+  const giveBack = (cost: number): void => {
+    available = Math.min(quota.capacity, available + cost);
+  };
 
   return {
     acquireInitialRetryToken: async () => token(now(), 0, 0, undefined),
@@ -88,8 +98,7 @@ export function createRetryStrategy(options: RetryStrategyOptions): RetryStrateg
       return token(startedAt, retries, delay, cost);
     },
 
-    recordSuccess: (used) => {
-      available = Math.min(quota.capacity, available + ((used as CallToken).cost ?? 1));
-    },
+    recordSuccess: (used) => giveBack((used as CallToken).cost ?? 1),
+    succeededAtOnce: () => giveBack(1),
   };
 }

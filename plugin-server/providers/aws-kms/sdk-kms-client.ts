@@ -18,7 +18,6 @@ import {
   type DirectRequests,
   type KmsOperation,
   resultOf,
-  type Sign,
 } from "./direct-requests";
 import { hasStaleCredentials, kmsFailure } from "./failure";
 import type { KmsClient } from "./kms-client";
@@ -84,22 +83,15 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     for (const name of ["loggerMiddleware", "recursionDetectionMiddleware", "getUserAgentMiddleware"]) {
       client.middlewareStack.remove(name);
     }
-    let sign: Sign | undefined;
-    const direct = createDirectRequests(options.transport, () => sign);
+    const direct = createDirectRequests(options.transport, {
+      // The SDK's own, which keeps them until they are about to expire; and the clock as it has corrected it.
+      credentials: () => client.config.credentials(),
+      date: () => new Date(Date.now() + client.config.systemClockOffset),
+    });
     // Nothing of a signer changes from request to request: credentials and clock it asks for when it signs.
     const makeSigner = client.config.signer;
     let signer: ReturnType<typeof makeSigner> | undefined;
-    client.config.signer = (scheme) =>
-      (signer ??= makeSigner(scheme).then((made) => ({
-        sign: (request, details) => {
-          sign = (again) =>
-            made.sign(again as typeof request, {
-              ...details,
-              signingDate: new Date(Date.now() + client.config.systemClockOffset),
-            });
-          return made.sign(request, details);
-        },
-      })));
+    client.config.signer = (scheme) => (signer ??= makeSigner(scheme));
     if (headers !== undefined) {
       client.middlewareStack.add(
         (next) => (args) => {
@@ -155,7 +147,7 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     const outcome = await direct.send(operation, body, signal);
     const bytes = outcome !== undefined && "response" in outcome ? resultOf(operation, outcome.response) : undefined;
     if (bytes !== undefined) {
-      retryStrategy.recordSuccess(await retryStrategy.acquireInitialRetryToken(operation));
+      retryStrategy.succeededAtOnce();
       return bytes;
     }
     if (outcome !== undefined) outcomes.set(input, outcome);

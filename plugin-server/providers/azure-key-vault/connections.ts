@@ -66,16 +66,20 @@ export function createConnections(settings: {
     maxResponseSize: longestAnswer,
   };
   const { environment } = settings;
-  // As Go does it: https has a proxy of its own and does not fall back to the one for http.
-  const secure = new EnvHttpProxyAgent({
-    ...options,
-    requestTls: connectOptions,
-    httpProxy: "",
-    httpsProxy: environment["HTTPS_PROXY"] ?? environment["https_proxy"] ?? "",
-    noProxy: environment["NO_PROXY"] ?? environment["no_proxy"] ?? "",
-  });
   // Plain HTTP goes to this host's metadata service and to proxy mode's proxy: never through another proxy.
   const direct = new Agent(options);
+  // As Go does it: https has a proxy of its own and does not fall back to the one for http.
+  const httpsProxy = environment["HTTPS_PROXY"] ?? environment["https_proxy"] ?? "";
+  const secure =
+    httpsProxy === ""
+      ? direct
+      : new EnvHttpProxyAgent({
+          ...options,
+          requestTls: connectOptions,
+          httpProxy: "",
+          httpsProxy,
+          noProxy: environment["NO_PROXY"] ?? environment["no_proxy"] ?? "",
+        });
 
   // By `dispatch`, because undici's `request` puts a stream around each answer.
   const send = (request: PipelineRequest, target: ProxyTarget): Promise<PipelineResponse> => {
@@ -153,16 +157,17 @@ export function createConnections(settings: {
       },
     }),
     close: async () => {
-      await Promise.all([secure.destroy(), direct.destroy()]);
+      await Promise.all([...new Set<Dispatcher>([secure, direct])].map((dispatcher) => dispatcher.destroy()));
     },
   };
 }
 
 function firstValues(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) => {
-      const first = Array.isArray(value) ? value[0] : value;
-      return first === undefined ? [] : [[name, first]];
-    }),
-  );
+  const first: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    const text = Array.isArray(value) ? value[0] : value;
+    if (text !== undefined) first[name] = text;
+  }
+  return first;
 }

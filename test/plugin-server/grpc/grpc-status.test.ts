@@ -20,12 +20,15 @@ const codes: readonly ErrorCode[] = [
   "internal",
 ];
 
+/** The limit cuts between the two units of a character. */
+const halfPairs = fc.integer({ min: 990, max: 1_001 }).map((length) => `${"a".repeat(length)}\u{1F511}\u{1F511}`);
+
 describe("the gRPC status of an error", () => {
   it("is never OK or UNKNOWN, and its text is never empty, too long, or ended by a blank that HTTP/2 would drop", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...codes),
-        fc.string({ maxLength: 3_000 }),
+        fc.oneof(fc.string({ maxLength: 3_000 }), fc.string({ unit: "binary", maxLength: 40 }), halfPairs),
         fc.option(fc.string(), { nil: undefined }),
         (code, message, remedy) => {
           const { code: number, details } = grpcStatus(
@@ -34,6 +37,7 @@ describe("the gRPC status of an error", () => {
           assert.ok(number !== status.OK && number !== status.UNKNOWN);
           assert.ok(details.length > 0 && details.length <= 1_000);
           assert.equal(details, details.trim());
+          assert.doesNotThrow(() => encodeURI(details), "grpc-js can send it");
         },
       ),
     );

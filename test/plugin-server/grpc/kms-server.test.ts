@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { existsSync, statSync, unlinkSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { basename, dirname } from "node:path";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { KmsEtcdError } from "../../../core/errors";
 import type { CallContext } from "../../../plugin-server/key-provider";
@@ -241,6 +244,31 @@ describe("the KMS server on its socket", () => {
     assert.equal(await plugin.servers[0]?.ownsSocket(), false);
     await writeFile(socket, "");
     assert.equal(await plugin.servers[0]?.ownsSocket(), false);
+  });
+
+  it("stops without taking away the socket that another plugin serves at its path by now", async () => {
+    const {
+      plugin,
+      sockets: [socket = ""],
+    } = await serve([fakeKeyProvider("first")]);
+    unlinkSync(socket);
+    const other = createServer((connection) => connection.end("the other one"));
+    await new Promise<void>((resolve) => other.listen(socket, resolve));
+    try {
+      const { ino } = statSync(socket);
+      await plugin.stop();
+      assert.equal(statSync(socket).ino, ino);
+      const connection = connect(socket);
+      let heard = "";
+      connection.on("data", (chunk) => {
+        heard += chunk.toString();
+      });
+      await once(connection, "close");
+      assert.equal(heard, "the other one");
+      assert.deepEqual(readdirSync(dirname(socket)), [basename(socket)], "no second name is left");
+    } finally {
+      await new Promise((resolve) => other.close(resolve));
+    }
   });
 
   it("lets a call that is under way end when it stops, and takes no new one", async () => {

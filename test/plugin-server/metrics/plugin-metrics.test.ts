@@ -8,7 +8,7 @@ const corrupt = new KmsEtcdError("corrupt", "damaged");
 
 async function linesOf(kind: "azure" | "aws" | "local", name: string): Promise<readonly string[]> {
   const metrics = createPluginMetrics(kind, "v1.2.3");
-  const key = metrics.observe("key-1", () => "usable");
+  const key = metrics.observe({ keyId: "key-1" }, () => "usable");
   key.ended("v2", "encrypt", status.OK, 0.02, undefined);
   key.ended("v1", "decrypt", status.RESOURCE_EXHAUSTED, 0.4, throttled);
   key.ended("v2", "decrypt", status.INVALID_ARGUMENT, 0.003, corrupt);
@@ -65,11 +65,11 @@ describe("the plugin's metrics", () => {
 
   it("say whether each key is usable, how its probes ended, and which build this is", async () => {
     const metrics = createPluginMetrics("local", "v1.2.3");
-    metrics.observe("good", () => "usable").probed("ok");
-    metrics.observe("bad", () => throttled).probed("throttled");
-    metrics.observe("new", () => "unknown");
-    metrics.observe("ends", () => "unknown").expires(new Date(1_900_000_000_000));
-    metrics.observe("stays", () => "unknown").expires("never");
+    metrics.observe({ keyId: "good" }, () => "usable").probed("ok");
+    metrics.observe({ keyId: "bad" }, () => throttled).probed("throttled");
+    metrics.observe({ keyId: "new" }, () => "unknown");
+    metrics.observe({ keyId: "ends" }, () => "unknown").expires(new Date(1_900_000_000_000));
+    metrics.observe({ keyId: "stays" }, () => "unknown").expires("never");
     const text = await metrics.text();
     for (const line of [
       'kms_etcd_key_usable{key_id="good"} 1',

@@ -2,7 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { CallContext, DecryptInput, Encrypted, KeyProvider } from "../../../plugin-server/key-provider";
 
-export interface FakeKeyProvider extends KeyProvider {
+export interface FakeKeyProvider extends Omit<KeyProvider, "keyId"> {
+  keyId: string;
   /** Replace these to change what happens. */
   behaviour: {
     encrypt: (plaintext: Uint8Array, call: CallContext) => Promise<Encrypted>;
