@@ -19,6 +19,7 @@ import { provenByWriting, type RunName, runCommand } from "./run-command";
 import { readSettings, type Settings, type SettingsFlags } from "./settings";
 import { writeStatusMetrics } from "./status-metrics";
 import { statusText } from "./status-text";
+import { type SubscriptionReader, subscriptionStatus } from "./subscription-status";
 import { busy, type Output, type Terminal, terminal as terminalOf } from "./terminal";
 import { UsageError } from "./usage-error";
 import { type VerifyReportFlags, verifyReport } from "./verify-report";
@@ -33,6 +34,8 @@ export interface CliOptions {
   readonly platforms?: ReadonlyMap<string, PlatformReader>;
   /** Of the engine. @default the system's */
   readonly clock?: Clock;
+  /** What a subscription of Azure's has. @default ARM is asked */
+  readonly subscription?: SubscriptionReader;
 }
 
 type CommonFlags = SettingsFlags & { readonly json?: boolean };
@@ -167,15 +170,19 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
 
   command("status", "show servers, plugins, and what is stored with which key")
     .option("--metrics <file>", "write it in Prometheus' text form too, for a textfile collector")
-    .action((flags: CommonFlags & { readonly metrics?: string }) =>
-      onCluster(flags, async (settings) => async (cluster) => {
+    .option("--subscription <id>", "of Azure: list its clusters of AKS and how each encrypts, and look at nothing else")
+    .action(async (flags: CommonFlags & { readonly metrics?: string; readonly subscription?: string }) => {
+      const { subscription, ...rest } = flags;
+      if (subscription !== undefined)
+        return finish(await subscriptionStatus({ ...rest, subscription }, context, options.subscription));
+      await onCluster(flags, async (settings) => async (cluster) => {
         const status = await lookAtStatus(cluster, settings, context);
         if (flags.metrics !== undefined) await writeStatusMetrics(flags.metrics, status);
         terminal.print(flags.json ? jsonText(status) : statusText(status));
         if (status.trouble.length > 0) return ExitCode.Blocked;
         return status.pending.length > 0 ? ExitCode.Pending : ExitCode.Ok;
-      }),
-    );
+      });
+    });
 
   command("plan", "show what rotate would do; changes nothing")
     .argument("[target]", targetHelp("required"))
