@@ -23,6 +23,7 @@ import type {
   StoredProof,
 } from "./observation";
 import { serverState, serverStates } from "./proofs";
+import { setbackRemedy } from "./rules/setback-remedy";
 import { settledSince } from "./settled";
 import { situationOf } from "./situation";
 import type { TakenSnapshot } from "./snapshot-record";
@@ -302,7 +303,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   /** Why the same action has failed in this run: a repair comes before the rule that ends a run in which something failed. */
   function failureOf(action: Action): { readonly reason: string; readonly remedy: string } | undefined {
     const failure = failures.get(JSON.stringify(action));
-    const remedy = failure?.remedy ?? "mend the cause and run again; everything stored stays readable meanwhile";
+    const remedy = failure?.remedy ?? setbackRemedy({ kind: "failed", server: "" });
     return failure && { reason: withoutObjectNames(failure.message), remedy };
   }
 

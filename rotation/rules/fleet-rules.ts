@@ -10,6 +10,7 @@ import type { ConfigFile, Observation, ServerObservation } from "../observation"
 import { declaredPlugin, type Situation } from "../situation";
 import { slotProviders } from "../slots";
 import { blocked, names, type Rule, wait } from "./rule";
+import { setbackRemedy } from "./setback-remedy";
 
 /** Invariant 10: the server set is discovered. A live server that nobody listed would be left with the wrong keys. */
 export const everyLiveServerIsListed: Rule = ({ observed, goal }) => {
@@ -131,11 +132,7 @@ function mayChange({ observed }: Situation, server: ServerObservation): boolean 
 export const nothingFailedInThisRun: Rule = ({ observed }) => {
   const setback = observed.setbacks[0];
   if (setback === undefined) return undefined;
-  return blocked(
-    RotationStage.Read,
-    setback.reason,
-    "mend the cause and run again; everything stored stays readable meanwhile",
-  );
+  return blocked(RotationStage.Read, setback.reason, setbackRemedy(setback));
 };
 
 export function trouble(server: ServerObservation): string | undefined {

@@ -13,7 +13,7 @@ import { isEtcdUnchanged, serverState, validReadThrough, validStored } from "../
 import { configOf, declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
-import { blocked, configWrite, type Rule, wait } from "./rule";
+import { blocked, configWrite, count, type Rule, wait } from "./rule";
 
 /** Servers that can read different things, or a server that can't get ready: look at what is stored before judging. */
 export const differencesAreMeasured: Rule = (situation) => {
@@ -54,8 +54,8 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
       if (itemFor(situation, slot, id) === undefined) {
         return blocked(
           RotationStage.Read,
-          `stored ${slot.resources.join(", ")} need ${id}, which no server's configuration has and no declared key provides`,
-          "declare the key that wrote them (oldestKeyVersion), or restore the configuration that named it",
+          `${storedWith(situation, slot, id)}, which no server's configuration has and no declared key provides`,
+          "declare the key that wrote them (oldestKeyVersion), or restore the configuration that named it; where that key is lost, delete them: kms-etcd plan and a preview name a few",
         );
       }
       const plugin = declaredPlugin(situation, slot, id);
@@ -72,6 +72,16 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
   }
   return addReadersDecision(situation, needs, (ids) => `what is stored or written needs ${ids}`);
 };
+
+/** What needs a reader, with what there is to find its key by. Its names are left to the plan: this text is kept in states. */
+function storedWith({ observed: { stored } }: Situation, { resources }: Slot, id: ProviderId): string {
+  const entries = (stored?.resources ?? []).filter((entry) => resources.includes(entry.resource));
+  const keys = entries.flatMap((entry) => entry.keys.filter(({ key }) => key.provider === id));
+  const objects = keys.reduce((sum, key) => sum + key.objects, 0);
+  const keyIds = [...new Set(keys.flatMap(({ key }) => key.keyId ?? []))];
+  const keyId = keyIds.length === 0 ? "" : ` (key_id ${keyIds.slice(0, 3).join(", ")})`;
+  return `${objects === 0 ? "stored" : count(objects, "stored object")} of ${resources.join(", ")} ${objects === 1 ? "needs" : "need"} ${id}${keyId}`;
+}
 
 /** Stage Plugin: the new plugin runs on every host, and each decrypts what each other encrypted (invariant 1). */
 export const newPluginIsProven: Rule = (situation) => {

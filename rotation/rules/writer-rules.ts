@@ -11,7 +11,7 @@ import { promote, sameList, withSlotProviders } from "../slots";
 import { oneAct } from "./reader-rules";
 import { blocked, configWrite, count, names, type Rule, wait } from "./rule";
 
-/** A rewrite that leaves objects behind is tried this often before the engine says so; what failed stays readable. */
+/** A rewrite that leaves objects behind is tried this often before the engine says so; no reader goes before. */
 const rewriteAttempts = 3;
 /** Clean rewrites after which objects still turn up with another key: somebody else is writing them. */
 const cleanRewrites = 10;
@@ -62,7 +62,7 @@ export const everyObjectIsRewritten: Rule = (situation) => {
     return blocked(
       RotationStage.Rewrite,
       `${count(failures.length, "object")} could not be written again (${reasons.join("; ")})`,
-      "mend what refuses the write (often an admission webhook), then run again; old and new key both stay readable",
+      "mend what refuses the write (often an admission webhook), then run again; until then both keys stay in every configuration",
     );
   }
   if (observed.rewrites.count >= cleanRewrites) {

@@ -3,6 +3,7 @@ import { azureKmsKeyId } from "../../core/key-ids";
 import { pluginInstance } from "../../core/plugin-instance";
 import { RotationStage } from "../../core/rotation-stage";
 import { planRotation } from "../../rotation/plan";
+import { setbackRemedy } from "../../rotation/rules/setback-remedy";
 import { runRotation } from "../../rotation/run";
 import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
@@ -414,7 +415,23 @@ describe("the engine when something fails", function () {
     const goal = { declared: [...contexts, keyVersion(1)] };
     assert.equal((await run(cluster, 1, goal)).kind, "done");
     cluster.restore("s1", "kms/v2/made-by-somebody", keyArn);
-    assert.equal((await run(cluster, 1, goal)).kind, "blocked");
+    const { kind, reason = "", remedy } = await run(cluster, 1, goal);
+    assert.equal(kind, "blocked");
+    // By its key_id people find the key; by the plan they find the objects, whose names are kept in no state.
+    assert.match(
+      reason,
+      /^1 stored object of secrets needs kms\/v2\/made-by-somebody \(key_id arn:aws:kms:\S+\), which no/,
+    );
+    assert.match(remedy ?? "", /declare the key .* where that key is lost, delete them: kms-etcd plan/);
+  });
+
+  it("what went wrong => a remedy for each kind, which claims nothing about what can be read", () => {
+    const remedies = (["notLoaded", "unreadable", "failed"] as const).map((kind) =>
+      setbackRemedy({ kind, server: "cp2" }),
+    );
+    assert.equal(new Set(remedies).size, 3);
+    for (const remedy of remedies) assert.doesNotMatch(remedy, /stays? readable/);
+    assert.match(remedies[0] ?? "", /log of cp2's API server/);
   });
 
   it("signal => stops as cancelled, with everything readable", async () => {

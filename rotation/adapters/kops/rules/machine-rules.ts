@@ -55,7 +55,8 @@ export const noSecretFailed: KopsRule = (situation) =>
 
 function failure(situation: KopsSituation, [reason]: readonly string[]) {
   if (reason === undefined) return undefined;
-  const remedy = "mend that, then run again: it goes on from what is there, and everything stays readable meanwhile";
+  const remedy =
+    "mend that, then run again: it goes on from what is there, and until then nothing more is taken out of the secret";
   return blocked(stageOf(situation), reason, remedy);
 }
 

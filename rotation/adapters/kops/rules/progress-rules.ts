@@ -124,7 +124,7 @@ export const everyObjectIsRewritten: KopsRule = (situation) => {
     return blocked(
       RotationStage.Rewrite,
       `${rewrites.failures.length} objects could not be written again (${[...new Set(reasons)].slice(0, 3).join("; ")})`,
-      "mend what refuses the write (often an admission webhook), then run again; old and new key both stay readable",
+      "mend what refuses the write (often an admission webhook), then run again; until then both keys stay in the configuration",
     );
   }
   if (rewrites.count >= cleanRewrites) {
