@@ -109,7 +109,6 @@ describe("the provider as a plugin archive, and programs in other languages", fu
     const text = snippet("yaml", "runtime: yaml");
     const cwd = program("yaml", { "Pulumi.yaml": text });
     run("pulumi", ["stack", "init", "test"], { cwd, env });
-    run("pulumi", ["config", "set", "keyVersion", "1"], { cwd, env });
     run("pulumi", ["up", "--skip-preview", "--non-interactive"], { cwd, env });
     const stored = Object.entries(await cluster.storedProviders());
     assert.match(stored[0]?.[0] ?? "", /^k8s:enc:kms:v2:kms-etcd-/);
