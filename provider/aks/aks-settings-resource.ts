@@ -3,7 +3,7 @@
  * plans, `diff` says what `check` has found, `create` and `update` are the same run, and `read` looks.
  */
 import { describeSkipped, type Finding, violationOf } from "../../core/azure-rules/rule";
-import { describeError, KmsEtcdError } from "../../core/errors";
+import { describeError, type ErrorCode, KmsEtcdError } from "../../core/errors";
 import type { AksEngine, AksSurvey } from "../../rotation/adapters/aks/aks-engine";
 import { areSameSettings } from "../../rotation/adapters/aks/kms-settings";
 import { changedProperties } from "../property-diff";
@@ -13,6 +13,14 @@ import { aksFacts, aksProblems, aksRequest, factPaths, secretInputs } from "./ak
 import { aksOutputs, evidenceThatHolds, provenIn } from "./aks-outputs";
 import { createLegViews, keyNames, planLines } from "./aks-plan";
 import { runAksSettings } from "./aks-run";
+
+/** Reasons why Azure was not seen that say nothing of the inputs. */
+const notAllowed: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "permission-denied",
+  "unreachable",
+  "timeout",
+  "throttled",
+]);
 
 /** Rules about what somebody may only seem to lack: a role may come by a group, or by this very update. */
 const unsureRules: ReadonlySet<string> = new Set(["I1", "I2", "I4"]);
@@ -45,9 +53,14 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
     try {
       survey = await engine().survey(asked.request, aksFacts(given), factPaths, operation.signal);
     } catch (thrown) {
-      const isMissing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
-      const path = isMissing ? "clusterId" : "";
-      return { inputs: given, problems: [{ path, reason: describeError(thrown) }], secrets: secretInputs };
+      if (!(thrown instanceof KmsEtcdError) || !notAllowed.has(thrown.code)) {
+        const isMissing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
+        const problem = { path: isMissing ? "clusterId" : "", reason: describeError(thrown) };
+        return { inputs: given, problems: [problem], secrets: secretInputs };
+      }
+      // Whoever only previews may have no leave to look; the update looks before it changes anything.
+      await operation.warn(`the cluster was not looked at, so no step is planned: ${describeError(thrown)}`);
+      return { inputs: keptPlan(given, olds), problems, secrets: secretInputs };
     }
     surveys.set(operation.urn, survey);
     const errors = survey.findings.errors.filter(({ id }) => !unsureRules.has(id));
@@ -61,10 +74,8 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
 
   /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */
   function withPlan(given: Properties, olds: Properties | undefined, { legs, secrets }: AksSurvey): Properties {
-    const before = olds?.["plan"];
     const names = keyNames(given["keyId"], given["keyVersion"]);
-    if (legs.length > 0) return { ...given, plan: planLines(legs, secrets, names) };
-    return before === undefined || before === null ? given : { ...given, plan: before };
+    return legs.length > 0 ? { ...given, plan: planLines(legs, secrets, names) } : keptPlan(given, olds);
   }
 
   async function sayWhatMatters({ findings, legs, unseen }: AksSurvey, operation: Operation): Promise<void> {
@@ -174,6 +185,11 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
       );
     },
   };
+}
+
+function keptPlan(given: Properties, olds: Properties | undefined): Properties {
+  const before = olds?.["plan"];
+  return before === undefined || before === null ? given : { ...given, plan: before };
 }
 
 function secondWriter(clusterId: string): string {

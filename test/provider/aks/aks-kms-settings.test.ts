@@ -4,6 +4,7 @@ import { isObject, type Properties, unknown } from "../../../provider/property-v
 import { startProvider } from "../../../provider/provider";
 import { createAksEngine } from "../../../rotation/adapters/aks/aks-engine";
 import { stableApiVersion } from "../../../rotation/adapters/aks/kms-settings";
+import { ArmError } from "../../fakes/arm/arm-error";
 import { roles } from "../../fakes/arm/roles";
 import type { JsonObject } from "../../fakes/arm/shape";
 import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
@@ -231,6 +232,19 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
         const uri = String((key["properties"] as JsonObject)["keyUriWithVersion"]);
         await assert.rejects(stack.preview(wanted(made, 1, uri, { vaultId })), reason);
       }
+    });
+
+    it("nobody lets us look => said, and not refused; the update fails with the reason and changes nothing", async () => {
+      const made = await cluster();
+      const keyId = await (await aks.vault()).key("k1");
+      const reader = new ArmError(403, "AuthorizationFailed", "You may not read it.");
+      aks.fake.arm.failNext(reader, ({ path }) => path === made.id, 1);
+      assert.equal((await stack.preview(wanted(made, 1, keyId))).op, "create");
+      assert.match(side.warnings.join("\n"), /was not looked at, so no step is planned: .*You may not read it/);
+      aks.fake.arm.failNext(reader, ({ path }) => path === made.id, 20);
+      const { failure } = await stack.up(wanted(made, 1, keyId));
+      assert.match(failure ?? "", /You may not read it/);
+      assert.deepEqual(made.memory.stored(), { one: "identity", two: "identity" });
     });
 
     it("an identity without its role => said, and not refused, because the update may grant it", async () => {
