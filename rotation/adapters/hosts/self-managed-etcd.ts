@@ -54,7 +54,9 @@ async function readNamed({ host }: ReachedHost, manifest: Manifest, flag: string
   if (path === undefined) return undefined;
   const file = await host.readFile(hostPathOf(manifest, path));
   if (file !== undefined) return file.bytes.toString("utf8");
-  throw new KmsEtcdError("not-found", `${host.name}: ${path}, which --${flag} names, is not there`);
+  throw new KmsEtcdError("not-found", `${host.name}: ${path}, which --${flag} names, is not there`, {
+    remedy: `put the file back, or correct --${flag} in the manifest of ${host.name}'s API server, then run again`,
+  });
 }
 
 async function dialEtcd(hosts: readonly ReachedHost[], endpoint: URL): Promise<Duplex> {

@@ -1,5 +1,5 @@
 /** What is stored, from etcd itself, and whether that etcd is the API servers' own. */
-import { KmsEtcdError } from "../../../core/errors";
+import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { EtcdPosition, ServerState, StoredKey, StoredProof, StoredResource } from "../../observation";
 import type { Progress, SnapshotRequest } from "../../stored-objects";
 import { withDeadline } from "../deadline";
@@ -48,6 +48,20 @@ export function etcdMeasurement(access: EtcdAccess) {
     withDeadline(signal, positionTimeout, (limited) =>
       etcdPosition(clientAt(access.endpoints).connections, limited),
     ).catch(() => undefined);
+  /**
+   * Before the first value is read: whatever is restored from then on voids the proof. Without an answer nobody could tell, so
+   * there is no proof; undefined where this client is not allowed to ask.
+   */
+  async function positionForProof(signal: AbortSignal): Promise<EtcdPosition | undefined> {
+    try {
+      return await withDeadline(signal, positionTimeout, (limited) =>
+        etcdPosition(clientAt(access.endpoints).connections, limited),
+      );
+    } catch (thrown) {
+      if (thrown instanceof KmsEtcdError && thrown.code === "permission-denied") return undefined;
+      throw noPosition(access.endpoints, thrown);
+    }
+  }
   async function countEverything(onProgress: (progress: Progress) => void, signal: AbortSignal) {
     const { prefix, overrides } = await layoutOf(access);
     const keys: StoredKey[] = [];
@@ -67,10 +81,10 @@ export function etcdMeasurement(access: EtcdAccess) {
       const layout = await layoutOf(access);
       const clientOf = (resource: string | undefined) =>
         clientAt(layout.overrides.find((override) => override.resource === resource)?.endpoints ?? access.endpoints);
-      // Before the first value is read: whatever is restored from then on voids the proof.
-      const etcd = await position(input.signal);
+      const etcd = await positionForProof(input.signal);
       const proof = await measure(input, layout, clientOf);
-      return etcd === undefined ? proof : { ...proof, etcd };
+      if (etcd !== undefined) return { ...proof, etcd };
+      return { ...proof, notSeen: [...(proof.notSeen ?? []), unbound] };
     },
     /** etcd's keys of one resource, without the part that is the resource's. */
     keysOf: async function* (resource: string, signal: AbortSignal): AsyncGenerator<readonly string[]> {
@@ -92,6 +106,16 @@ export function etcdMeasurement(access: EtcdAccess) {
       for (const client of connected.values()) client.close();
     },
   };
+}
+
+const unbound = "whether a backup of etcd has been restored since: this client may not ask etcd where it stands";
+
+function noPosition(endpoints: readonly string[], cause: unknown): KmsEtcdError {
+  const message = `etcd at ${endpoints.join(", ")} did not say where it stands: ${describeError(cause)}`;
+  return new KmsEtcdError("timeout", message, {
+    remedy: "see whether its members are well (etcdctl endpoint status), then run again",
+    cause,
+  });
 }
 
 async function layoutOf(access: EtcdAccess): Promise<EtcdLayout> {
@@ -121,8 +145,16 @@ async function measure(
   };
   const elsewhere = overrides.map(({ resource }) => resource);
   const ranges = keyRanges(names, prefix, expand, elsewhere);
-  const resources = await scanStoredValues(clientOf, ranges, prefix, onProgress, signal);
-  if (known !== undefined) await compareWithApi(clients, known.served, resources, prefix, signal);
+  const scan = () => scanStoredValues(clientOf, ranges, prefix, onProgress, signal);
+  const difference = async (seen: readonly StoredResource[]) =>
+    known && (await differenceFromApi(clients, known.served, seen, prefix, signal));
+  let resources = await scan();
+  if ((await difference(resources)) !== undefined) {
+    // Objects come and go between the two looks: only what is so again says something about this etcd.
+    resources = await scan();
+    const still = await difference(resources);
+    if (still !== undefined) throw still;
+  }
   const notSeen =
     known === undefined
       ? ["whether this etcd is the API servers' own: none of them answered"]
@@ -133,15 +165,15 @@ async function measure(
 
 /**
  * An etcd that is not the API servers' own, or a wrong prefix, would prove anything: nothing stored, nothing stale. So each
- * resource's count must be about what API servers count; objects may come and go between the two.
+ * resource's count must be what API servers count, but for a tenth, and one object, that may have come between the two.
  */
-async function compareWithApi(
+async function differenceFromApi(
   clients: readonly ApiClient[],
   served: ReadonlyMap<string, readonly ServedResource[]>,
   resources: readonly StoredResource[],
   prefix: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<KmsEtcdError | undefined> {
   for (const { resource, objects } of resources) {
     let counted = 0;
     for (const one of served.get(resource) ?? []) {
@@ -150,8 +182,8 @@ async function compareWithApi(
         return 0;
       });
     }
-    if (objects >= counted * 0.9 - 10 && (objects > 0 || counted === 0)) continue;
-    throw new KmsEtcdError(
+    if (isAboutAll(objects, counted)) continue;
+    return new KmsEtcdError(
       "invalid-input",
       `etcd has ${objects} ${resource} below ${prefix}, but the API servers count ${counted}`,
       {
@@ -161,4 +193,11 @@ async function compareWithApi(
       },
     );
   }
+  return undefined;
+}
+
+/** Whether an etcd with `objects` of a resource can be the one of which API servers count so many. */
+export function isAboutAll(objects: number, counted: number): boolean {
+  if (objects === 0) return counted === 0;
+  return counted - objects <= 1 + counted / 10;
 }

@@ -1,4 +1,4 @@
-/** The Range method of an etcd in memory, by grpc-js, with revisions, compaction and faults. */
+/** The methods Range and Status of an etcd in memory, by grpc-js, with revisions, compaction and faults. */
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { ProtobufReader } from "../../../../core/protobuf";
 
@@ -11,6 +11,8 @@ export interface FakeEtcd {
   readonly requests: { readonly key: string; readonly limit: number; readonly revision: number }[];
   /** Runs before each answer; a status code that it returns is the answer. */
   intercept: (request: { readonly key: string; readonly limit: number }) => number | undefined;
+  /** A status code that it returns is the answer to the question where it stands. */
+  interceptStatus: () => number | undefined;
   close(): void;
 }
 
@@ -25,10 +27,18 @@ export async function fakeEtcd(): Promise<FakeEtcd> {
     responseSerialize: (bytes: Buffer) => bytes,
     responseDeserialize: (bytes: Buffer) => bytes,
   } as const;
+  const Status = { ...Range, path: "/etcdserverpb.Maintenance/Status" } as const;
   type Done = (error: { code: number; details: string } | null, bytes?: Buffer) => void;
   server.addService(
-    { Range },
+    { Range, Status },
     {
+      Status: (_: unknown, done: Done) => {
+        const code = etcd.interceptStatus();
+        if (code !== undefined) return done({ code, details: "as the test wants" });
+        // header = 1 { cluster_id = 1, revision = 3 }, raftIndex = 5.
+        const header = field(1, Buffer.from([0x08, 7, 0x18, ...varint(etcd.revision)]));
+        done(null, Buffer.concat([header, Buffer.from([0x28, ...varint(etcd.revision)])]));
+      },
       Range: ({ request }: { request: Buffer }, done: Done) => {
         const asked = decode(request);
         etcd.requests.push(asked);
@@ -42,7 +52,7 @@ export async function fakeEtcd(): Promise<FakeEtcd> {
         const kvs = page.map((key) =>
           field(2, Buffer.concat([field(1, Buffer.from(key)), field(5, etcd.values.get(key) ?? Buffer.alloc(0))])),
         );
-        const header = field(1, Buffer.from([0x18, ...varint(etcd.revision)]));
+        const header = field(1, Buffer.from([0x08, 7, 0x18, ...varint(etcd.revision)]));
         const more = page.length < keys.length ? Buffer.from([0x18, 1]) : Buffer.alloc(0);
         done(null, Buffer.concat([header, ...kvs, more, Buffer.from([0x20, ...varint(keys.length)])]));
       },
@@ -60,6 +70,7 @@ export async function fakeEtcd(): Promise<FakeEtcd> {
     compacted: 0,
     requests: [],
     intercept: () => undefined,
+    interceptStatus: () => undefined,
     close: () => server.forceShutdown(),
   };
   return etcd;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { status } from "@grpc/grpc-js";
 import type { KmsEtcdError } from "../../../../core/errors";
+import { isAboutAll } from "../../../../rotation/adapters/kubernetes/measure-by-etcd";
 import { createStoredObjects } from "../../../../rotation/adapters/kubernetes/stored-objects";
 import type { StoredObjects } from "../../../../rotation/stored-objects";
 import { type FakeEtcd, fakeEtcd } from "../etcd/etcd-fake";
@@ -76,6 +78,51 @@ describe("stored objects of a cluster", function () {
     addObjects(store, "secrets", 3, "old");
     etcd.values.clear();
     await assert.rejects(measure(), (error: KmsEtcdError) => error.code === "invalid-input");
+  });
+
+  it("few objects => one may have come between the two looks, and no more: it is no excuse for another etcd", async () => {
+    for (const [objects, counted, isSame] of [
+      [1, 11, false],
+      [1, 3, false],
+      [2, 3, true],
+      [10, 11, true],
+      [0, 1, false],
+      [0, 0, true],
+      [90, 101, true],
+      [88, 100, false],
+    ] as const) {
+      assert.equal(isAboutAll(objects, counted), isSame, `${objects} of ${counted}`);
+    }
+    addObjects(store, "secrets", 11, "old");
+    inEtcd(1);
+    await assert.rejects(measure(), /etcd has 1 secrets below \/registry, but the API servers count 11/);
+  });
+
+  it("objects that come while it looks => looked at again before anything is said", async () => {
+    addObjects(store, "secrets", 20, "old");
+    inEtcd(10);
+    etcd.intercept = ({ key }) => {
+      // The first look at the values is over when the next request for them comes.
+      if (key.startsWith("/registry/secrets/") && etcd.requests.filter((asked) => asked.key === key).length > 1)
+        inEtcd(20);
+      return undefined;
+    };
+    assert.equal((await measure()).resources[0]?.objects, 20);
+  });
+
+  it("etcd does not say where it stands => no proof: nobody could tell whether a backup was restored since", async () => {
+    addObjects(store, "secrets", 5, "old");
+    inEtcd(5);
+    assert.deepEqual((await measure()).etcd, { clusterId: "7", revision: 10, raftIndex: 10 });
+    etcd.interceptStatus = () => status.UNAVAILABLE;
+    await assert.rejects(
+      measure(),
+      (error: KmsEtcdError) => error.code === "timeout" && error.message.includes("did not say where it stands"),
+    );
+    etcd.interceptStatus = () => status.PERMISSION_DENIED;
+    const { etcd: position, notSeen } = await measure();
+    assert.equal(position, undefined);
+    assert.match(notSeen?.join() ?? "", /^whether a backup of etcd has been restored since/);
   });
 
   it("no API server is up => etcd alone tells", async () => {
