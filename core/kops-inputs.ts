@@ -66,7 +66,7 @@ export function kopsCluster(value: unknown): KopsCluster {
   } as unknown as KopsCluster;
 }
 
-function clusterNameViolations(value: unknown, path: string): readonly InputViolation[] {
+export function clusterNameViolations(value: unknown, path: string): readonly InputViolation[] {
   if (isUnknown(value)) return [];
   if (typeof value !== "string" || value.trim() === "") {
     return [{ path, reason: "is missing; give the cluster's name as `kops get clusters` prints it" }];
@@ -76,7 +76,7 @@ function clusterNameViolations(value: unknown, path: string): readonly InputViol
   return [{ path, reason: `is ${JSON.stringify(value)}; write a DNS name in small letters, as kops has it` }];
 }
 
-function stateStoreViolations(value: unknown, path: string): readonly InputViolation[] {
+export function stateStoreViolations(value: unknown, path: string): readonly InputViolation[] {
   if (isAbsent(value) || isUnknown(value)) return [];
   if (typeof value === "string" && /^s3:\/\/[a-z0-9][a-z0-9./-]*$/.test(value)) return [];
   const reason = `is ${JSON.stringify(value)}; write s3://BUCKET, as in KOPS_STATE_STORE: machines boot from no other kind on AWS`;
@@ -145,7 +145,7 @@ function statementsViolations(value: unknown, path: string): readonly InputViola
   }
 }
 
-function rollingViolations(rolling: Block, path: string): readonly InputViolation[] {
+export function rollingViolations(rolling: Block, path: string): readonly InputViolation[] {
   return [
     ...below(path, unknownInputViolations(rolling, [...rollingInputs.keys()])),
     ...[...rollingInputs].flatMap(([name, least]) => wholeNumber(rolling[name], `${path}.${name}`, least, 86_400)),
@@ -168,7 +168,7 @@ function text(block: Block, name: string, path: string, what: string): readonly 
 }
 
 /** The value is not shown: it may be a secret. */
-function optionalText(block: Block, name: string, path: string): readonly InputViolation[] {
+export function optionalText(block: Block, name: string, path: string): readonly InputViolation[] {
   const value = block[name];
   if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && value !== "")) return [];
   return [{ path: `${path}.${name}`, reason: "is no text; write one, or leave it out" }];
@@ -185,7 +185,7 @@ function choiceViolations(value: unknown, path: string, choices: readonly string
   return [{ path, reason: `is ${JSON.stringify(value)}; write one of ${choices.join(", ")}` }];
 }
 
-function pathViolations(value: unknown, path: string): readonly InputViolation[] {
+export function pathViolations(value: unknown, path: string): readonly InputViolation[] {
   if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && isAbsolute(value))) return [];
   return [{ path, reason: "is not an absolute path" }];
 }

@@ -19,6 +19,8 @@ export const typeTokens = {
   keyAccess: "kms-etcd:index:KeyAccess",
   kmsPluginStaticPod: "kms-etcd:index:KmsPluginStaticPod",
   kopsKmsSettings: "kms-etcd:index:KopsKmsSettings",
+  kopsKeypairRotation: "kms-etcd:index:KopsKeypairRotation",
+  kopsSecretRotation: "kms-etcd:index:KopsSecretRotation",
   localKey: "kms-etcd:index:LocalKey",
   pluginImage: "kms-etcd:index:PluginImage",
   vaultPrivateEndpoint: "kms-etcd:index:VaultPrivateEndpoint",

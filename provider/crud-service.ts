@@ -47,6 +47,11 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     throw new KmsEtcdError("unsupported", `there is no resource type ${request.getType()}`, { remedy });
   }
 
+  /** What the state must hold as secrets in the outputs. */
+  function secretsOf(request: ResourceRequest, inputs: ReadonlySet<string>): ReadonlySet<string> {
+    return new Set([...inputs, ...(resourceOf(request).secretOutputs ?? [])]);
+  }
+
   function operationOf(request: ResourceRequest, signal: AbortSignal, views: Views = noViews): Operation {
     const urn = request.getUrn();
     return {
@@ -114,12 +119,13 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
   async function create(request: CreateRequest, signal: AbortSignal): Promise<CreateResponse> {
     const inputs = readProperties(request.getProperties());
     const operation = operationOf(request, signal, viewsOf(request));
-    const created = await whole(inputs.secrets, () =>
+    const secrets = secretsOf(request, inputs.secrets);
+    const created = await whole(secrets, () =>
       resourceOf(request).create(inputs.values, request.getPreview(), operation),
     );
     const response = new CreateResponse();
     response.setId(created.id);
-    response.setProperties(writeProperties(created.outputs, inputs.secrets));
+    response.setProperties(writeProperties(created.outputs, secrets));
     response.setRefreshBeforeUpdate(true);
     return response;
   }
@@ -132,7 +138,7 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     const response = new ReadResponse();
     response.setId(seen.id);
     response.setInputs(writeProperties(seen.inputs, inputs.secrets));
-    response.setProperties(writeProperties(seen.outputs, outputs.secrets));
+    response.setProperties(writeProperties(seen.outputs, secretsOf(request, outputs.secrets)));
     response.setRefreshBeforeUpdate(true);
     return response;
   }
@@ -145,11 +151,12 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     };
     const inputs = readProperties(request.getNews());
     const operation = operationOf(request, signal, viewsOf(request));
-    const outputs = await whole(inputs.secrets, () =>
+    const secrets = secretsOf(request, inputs.secrets);
+    const outputs = await whole(secrets, () =>
       resourceOf(request).update(state, inputs.values, request.getPreview(), operation),
     );
     const response = new UpdateResponse();
-    response.setProperties(writeProperties(outputs, inputs.secrets));
+    response.setProperties(writeProperties(outputs, secrets));
     response.setRefreshBeforeUpdate(true);
     return response;
   }

@@ -12,6 +12,8 @@ import { createVaultAccessResource } from "./azure/vault-access-resource";
 import { type ComponentHost, createComponentHost } from "./construct";
 import { createCrudService } from "./crud-service";
 import { createHandshakeService, type ProviderIdentity } from "./handshake-service";
+import { createKeypairRotationResource } from "./kops-credentials/keypair-rotation";
+import { createSecretRotationResource } from "./kops-credentials/secret-rotation";
 import { createLocalKeyResource } from "./local-key/local-key-resource";
 import type { Method } from "./provider-server";
 import { type ProviderServer, startProviderServer } from "./provider-server";
@@ -42,6 +44,8 @@ export async function startProvider(options: ProviderOptions): Promise<ProviderS
     [typeTokens.azureVaultAccess, createVaultAccessResource(azure)],
     [typeTokens.encryptionRollout, createRolloutResource(options.engine)],
     [typeTokens.kopsKmsSettings, createRolloutResource(options.engine, "KopsKmsSettings")],
+    [typeTokens.kopsKeypairRotation, createKeypairRotationResource()],
+    [typeTokens.kopsSecretRotation, createSecretRotationResource()],
     [typeTokens.localKey, createLocalKeyResource()],
   ]);
   const methods: Readonly<Record<string, Method>> = {

@@ -86,6 +86,8 @@ export interface ResourceDiff {
 }
 
 export interface Resource {
+  /** Names of outputs that are secret, whatever the inputs were. */
+  readonly secretOutputs?: readonly string[];
   /** Inputs as they go into the state. `olds` are the inputs in it, undefined for a new resource. */
   check(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked>;
   /**

@@ -86,7 +86,7 @@ function portOf(server: unknown): number {
   return typeof port === "number" && port > 0 ? port : usualPort;
 }
 
-function rollArguments(rolling: KopsRolling): readonly string[] {
+export function rollArguments(rolling: KopsRolling): readonly string[] {
   const seconds = (flag: string, value: number | undefined) => (value === undefined ? [] : [flag, `${value}s`]);
   const { validateCount } = rolling;
   return [
