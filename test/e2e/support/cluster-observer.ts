@@ -25,6 +25,8 @@ export interface ObserverOptions {
   readonly pause?: number;
   /** Servers that are not to be judged, by name: those that nobody has given to the engine yet. */
   readonly except?: readonly string[];
+  /** What is looked at, as EncryptionConfiguration names it. @default Secrets */
+  readonly resources?: readonly string[];
 }
 
 interface Document {
@@ -37,11 +39,11 @@ interface Document {
 }
 
 export function observeCluster(controlPlane: LocalControlPlane, options: ObserverOptions = {}): ClusterObserver {
-  const { pause = 500, except = [] } = options;
+  const { pause = 500, except = [], resources = ["secrets"] } = options;
   const hosts = controlPlane.hosts.filter(({ name }) => !except.includes(name));
   const pools = new Map(hosts.map((host) => [host.name, new Pool(host.apiServerUrl, { connect: tls(host.client) })]));
   const etcd = new Pool(controlPlane.etcd.endpoints[0] ?? "", { connect: tls(controlPlane.etcd.client) });
-  const known = new Map<string, ReadonlySet<string>>();
+  const known = new Map<string, Document>();
   const violations: string[] = [];
   const ending = new AbortController();
   let looks = 0;
@@ -53,14 +55,14 @@ export function observeCluster(controlPlane: LocalControlPlane, options: Observe
       const bytes = readIfThere(file);
       const hash = bytes && `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
       if (hash !== undefined && !known.has(hash)) {
-        const readers = secretReaders(bytes?.toString("utf8") ?? "");
-        if (readers !== undefined) known.set(hash, readers);
+        const document = configuration(bytes?.toString("utf8") ?? "");
+        if (document !== undefined) known.set(hash, document);
       }
     }
   }
 
-  /** What the server's process says that it uses, with the process it is; undefined while it says nothing. */
-  async function loaded(host: LocalControlPlaneHost): Promise<{ hash: string; process: string } | undefined> {
+  /** What the server's process says that it uses, with the process it is; undefined while it says nothing. No hash before 1.34. */
+  async function loaded(host: LocalControlPlaneHost): Promise<{ hash?: string; process: string } | undefined> {
     try {
       const answer = await pools
         .get(host.name)
@@ -71,34 +73,65 @@ export function observeCluster(controlPlane: LocalControlPlane, options: Observe
           text,
         );
       const started = /^process_start_time_seconds (\S+)$/m.exec(text);
-      return hash?.[1] === undefined || started?.[1] === undefined ? undefined : { hash: hash[1], process: started[1] };
+      if (started?.[1] === undefined) return undefined;
+      return hash?.[1] === undefined ? { process: started[1] } : { hash: hash[1], process: started[1] };
     } catch {
       return undefined;
     }
   }
 
+  const saw = (what: string) => violations.push(`${new Date().toISOString()} ${what}`);
+
+  /** A server that does not name what it has loaded is asked for one object of each kind of value. True: it has answered. */
+  async function reads(host: LocalControlPlaneHost, resource: string, stored: Stored): Promise<boolean> {
+    let answered = false;
+    for (const [prefix, example] of stored) {
+      const [plural = "", group] = parts(resource);
+      const [namespace = "", name = ""] = example.split("/").slice(-2);
+      const root = group === undefined ? "/api/v1" : `/apis/${group}/v1`;
+      const path = `${root}/namespaces/${namespace}/${plural}/${name}`;
+      const asked = { method: "GET" as const, path, headersTimeout: 10_000, bodyTimeout: 10_000 };
+      const answer = await pools
+        .get(host.name)
+        ?.request(asked)
+        .catch(() => undefined);
+      const text = (await answer?.body.text().catch(() => "")) ?? "";
+      answered ||= answer?.statusCode === 200;
+      if (/no matching prefix|identity transformer tried to read/.test(text))
+        saw(`${host.name} cannot read ${example}, stored as ${prefix}: ${text.slice(0, 200)}`);
+    }
+    return answered;
+  }
+
   async function look(): Promise<void> {
+    let judged = false;
+    for (const resource of resources) judged = (await lookAt(resource)) || judged;
+    if (judged) looks += 1;
+  }
+
+  /** True: at least one server was judged. */
+  async function lookAt(resource: string): Promise<boolean> {
     const before = new Map(await Promise.all(hosts.map(async (host) => [host.name, await loaded(host)] as const)));
-    const stored = await storedPrefixes(etcd, controlPlane.etcd.prefix).catch(() => undefined);
+    const stored = await storedPrefixes(etcd, controlPlane.etcd.prefix, resource).catch(() => undefined);
     const after = new Map(await Promise.all(hosts.map(async (host) => [host.name, await loaded(host)] as const)));
-    if (stored === undefined) return;
+    if (stored === undefined) return false;
     let judged = false;
     for (const host of hosts) {
       learn(host);
       const [one, other] = [before.get(host.name), after.get(host.name)];
+      if (one !== undefined && one.hash === undefined) judged = (await reads(host, resource, stored)) || judged;
       // Only what held for the whole time of the look at etcd.
-      if (one === undefined || one.hash !== other?.hash || one.process !== other.process) continue;
-      const readers = known.get(one.hash);
-      if (readers === undefined) continue;
+      if (one?.hash === undefined || one.hash !== other?.hash || one.process !== other.process) continue;
+      const document = known.get(one.hash);
+      if (document === undefined) continue;
+      const readers = readersIn(document, resource);
       judged = true;
       for (const [prefix, example] of stored) {
         if (readers.has(prefix)) continue;
-        violations.push(
-          `${new Date().toISOString()} ${host.name} has loaded [${[...readers].join(", ")}] and cannot read ${example}, stored as ${prefix}`,
-        );
+        saw(`${host.name} has loaded [${[...readers].join(", ")}] and cannot read ${example}, stored as ${prefix}`);
       }
     }
-    if (judged) looks += 1;
+    return judged;
   }
 
   async function watch(): Promise<void> {
@@ -122,10 +155,13 @@ export function observeCluster(controlPlane: LocalControlPlane, options: Observe
   };
 }
 
-/** The beginnings of stored Secrets, each with one that has it: `k8s:enc:kms:v2:<name>:`, or `plaintext`. */
-async function storedPrefixes(etcd: Pool, prefix: string): Promise<ReadonlyMap<string, string>> {
+/** How stored values begin, each with the key of one that does: `k8s:enc:kms:v2:<name>:`, or `plaintext`. */
+type Stored = ReadonlyMap<string, string>;
+
+async function storedPrefixes(etcd: Pool, prefix: string, resource: string): Promise<Stored> {
   const encode = (text: string) => Buffer.from(text).toString("base64");
-  const body = { key: encode(`${prefix}/secrets/`), range_end: encode(`${prefix}/secrets0`) };
+  const directory = `${prefix}/${parts(resource).reverse().join("/")}`;
+  const body = { key: encode(`${directory}/`), range_end: encode(`${directory}0`) };
   const answer = await etcd.request({
     method: "POST",
     path: "/v3/kv/range",
@@ -142,17 +178,26 @@ async function storedPrefixes(etcd: Pool, prefix: string): Promise<ReadonlyMap<s
   return found;
 }
 
-/** What a configuration can read of Secrets, as values begin. Undefined for what is no configuration. */
-function secretReaders(text: string): ReadonlySet<string> | undefined {
-  let document: unknown;
+/** `pandas.example.com`: its plural and its group. */
+function parts(resource: string): string[] {
+  const dot = resource.indexOf(".");
+  return dot < 0 ? [resource] : [resource.slice(0, dot), resource.slice(dot + 1)];
+}
+
+/** Undefined for what is no configuration. */
+function configuration(text: string): Document | undefined {
   try {
-    document = parse(text);
+    const document = parse(text) as Partial<Document> | null;
+    return Array.isArray(document?.resources) ? (document as Document) : undefined;
   } catch {
     return undefined;
   }
-  const blocks: unknown = (document as Document | null)?.resources;
-  if (!Array.isArray(blocks)) return undefined;
-  const block = (blocks as Document["resources"]).find(({ resources }) => resources.includes("secrets"));
+}
+
+/** What a configuration can read of a resource, as values begin: its first block that covers it counts. */
+function readersIn({ resources: blocks }: Document, resource: string): ReadonlySet<string> {
+  const names = [resource, `*.${parts(resource)[1] ?? ""}`, "*.*"];
+  const block = blocks.find(({ resources }) => resources.some((name) => names.includes(name)));
   const readers = (block?.providers ?? [{ identity: {} }]).flatMap((provider) =>
     Object.entries(provider).flatMap(([kind, { apiVersion = "v1", name = "", keys = [] }]) => {
       if (kind === "identity") return ["plaintext"];

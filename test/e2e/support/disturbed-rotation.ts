@@ -3,7 +3,7 @@
  * stored and what is loaded the whole time. Whatever the engine makes of it, it must converge, and nothing may be lost.
  */
 import assert from "node:assert/strict";
-import { startTraffic } from "../../../control-plane/client-traffic";
+import { startTraffic, type Traffic, type TrafficOptions } from "../../../control-plane/client-traffic";
 import type { Goal } from "../../../rotation/goal";
 import type { RotationOutcome } from "../../../rotation/run";
 import { observeCluster } from "./cluster-observer";
@@ -62,17 +62,25 @@ export function assertOutcomes({ outcomes, log }: Disturbed, kinds: readonly Rot
   assert.deepEqual(ended, kinds, `${why}\n${log.slice(-60).join("\n")}`);
 }
 
+export interface ClientChoices {
+  /** What the clients write and read. @default Secrets */
+  readonly kinds?: NonNullable<TrafficOptions["kinds"]>;
+  /** What the observer looks at, as EncryptionConfiguration names it. @default Secrets */
+  readonly resources?: readonly string[];
+}
+
 /** Runs `work` under readers, writers and the observer, and then judges what they saw. */
 export async function underClients(
   cluster: RealCluster,
   unlisted: readonly string[],
-  work: () => Promise<void>,
+  work: (traffic: Traffic) => Promise<void>,
+  { kinds, resources }: ClientChoices = {},
 ): Promise<void> {
   const logStart = cluster.log.length;
-  const traffic = startTraffic(cluster.controlPlane, { countUnreachable: false });
-  const observer = observeCluster(cluster.controlPlane, { except: unlisted });
+  const traffic = startTraffic(cluster.controlPlane, { countUnreachable: false, ...(kinds && { kinds }) });
+  const observer = observeCluster(cluster.controlPlane, { except: unlisted, ...(resources && { resources }) });
   let failed: unknown;
-  await work().catch((thrown: unknown) => (failed = thrown));
+  await work(traffic).catch((thrown: unknown) => (failed = thrown));
   const { failures } = await traffic.stop();
   await observer.stop();
   const said = cluster.log.slice(logStart).slice(-60).join("\n");
@@ -85,10 +93,12 @@ export async function underClients(
 
 /**
  * A request that a faulty cluster refuses or does not answer is the fault itself, and its client tries again. What no fault
- * excuses: other content than was written, a Secret that is not there, and one that the server has no key for.
+ * excuses: other content than was written, what is not there, and what the server has no key for.
  */
-function isLoss(failure: string): boolean {
-  return /another content|: 404 |no matching prefix|identity transformer tried to read|: 4(?!29|01)\d\d /.test(failure);
+export function isLoss(failure: string): boolean {
+  return /another content|content was not seen|: 404 |no matching prefix|identity transformer tried to read|: 4(?!29|01)\d\d /.test(
+    failure,
+  );
 }
 
 /** Every Secret is there, with its content, through every server, under the one key; the engine itself finds nothing to do. */

@@ -35,9 +35,12 @@ export interface RealCluster {
   createSecrets(count: number): Promise<void>;
   /** How many there are. */
   secrets(): number;
-  /** Every stored Secret's provider, with how many have it: read from etcd by the test's own hand. */
-  storedProviders(): Promise<Record<string, number>>;
-  providerOf(version: number): string;
+  /**
+   * Every stored Secret's provider, with how many have it: read from etcd by the test's own hand. Of other resources with
+   * their directory in etcd (`configmaps`, `example.com/pandas`).
+   */
+  storedProviders(directory?: string): Promise<Record<string, number>>;
+  providerOf(version: number, slot?: string): string;
   /** Of the pod whose name begins so. */
   pid(host: string, pod: string): number | undefined;
   /** SIGKILL to a pod's process. Its host starts it again, after a back-off. */
@@ -123,7 +126,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
     useKey: (version, key) => void plugins.set(version, pluginInstance(key)),
     goal,
     request,
-    providerOf: (version) => `k8s:enc:kms:v2:${providerName("v2", keyVersion(version).key, "secrets")}`,
+    providerOf: (version, slot = "secrets") => `k8s:enc:kms:v2:${providerName("v2", keyVersion(version).key, slot)}`,
     async rotate(version, more = {}, run = {}) {
       const seen = { ...controlPlane, hosts: controlPlane.hosts.slice(0, run.hosts ?? controlPlane.hosts.length) };
       const hosts = localFleetHosts(seen).map(run.reach ?? ((host) => host));
@@ -171,14 +174,14 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
       secrets = count;
     },
     secrets: () => secrets,
-    async storedProviders() {
+    async storedProviders(directory = "secrets") {
       const { endpoints, client } = controlPlane.etcd;
       const pool = new Pool(endpoints[0] as string, { connect: tls(client) });
       const encode = (text: string) => Buffer.from(text).toString("base64");
       const answer = await pool.request({
         method: "POST",
         path: "/v3/kv/range",
-        body: JSON.stringify({ key: encode("/registry/secrets/"), range_end: encode("/registry/secrets0") }),
+        body: JSON.stringify({ key: encode(`/registry/${directory}/`), range_end: encode(`/registry/${directory}0`) }),
       });
       const { kvs = [] } = (await answer.body.json()) as { kvs?: { value: string }[] };
       await pool.close();
