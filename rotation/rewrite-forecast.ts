@@ -36,9 +36,9 @@ export interface KmsCalls {
   readonly decrypt: number;
 }
 
-/** Where nothing was measured: docs/benchmarks.md has 250 to 1,000 for machines like those that control planes run on. */
+/** Where nothing was measured: docs/benchmarks.md has 140 (100 KiB each) to 720 (1 KiB) on two busy CPUs. */
 const usualRate = 300;
-/** A rewrite reads an object, writes it, and has it written by etcd: what one costs more than a read (docs/benchmarks.md). */
+/** A rewrite reads an object, writes it, and has it written by etcd: what one costs more than a read, at most (docs/benchmarks.md). */
 const readsPerRewrite = 3;
 const leastSample = 50;
 /** etcd's default for --max-request-bytes, for one transaction: the key stands in it three times, beside some framing. */
