@@ -2,6 +2,7 @@
 
 export { AksCredential } from "../core/aks-credential";
 export { AksEncryptionMode } from "../core/aks-encryption-mode";
+export { AksReach } from "../core/aks-reach";
 export { KubeadmApiVersion } from "../core/bootstrap";
 export { KopsMachineAddress } from "../core/kops-cluster";
 export { KeypairStage } from "../core/keypair-stage";

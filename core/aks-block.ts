@@ -4,13 +4,18 @@
  */
 import { AksCredential } from "./aks-credential";
 import { AksEncryptionMode } from "./aks-encryption-mode";
+import { AksReach } from "./aks-reach";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
 
 type Inputs = Readonly<Record<string, unknown>>;
 type IsLater = (value: unknown) => boolean;
 
 export const aksBlockInputs = ["clusterId", "mode", "identityId", "kubernetes", "limits"];
-const kubernetesInputs = ["kubeconfig", "credential"];
+const kubernetesInputs = ["kubeconfig", "credential", "reach"];
+const kubernetesChoices: Readonly<Record<string, readonly string[]>> = {
+  credential: Object.values(AksCredential),
+  reach: Object.values(AksReach),
+};
 
 /** Waiting times, in seconds, and their defaults. */
 export const aksLimitDefaults = { apiSeconds: 900, grantSeconds: 900, settleSeconds: 60 } as const;
@@ -41,19 +46,32 @@ export function clusterIdViolations(value: unknown, isLater: IsLater): readonly 
 /** The parts `kubernetes` and `limits`. */
 export function accessViolations({ kubernetes, limits }: Inputs, isLater: IsLater): readonly InputViolation[] {
   return [
-    ...partViolations("kubernetes", kubernetes, kubernetesInputs, isLater, (name, value, path) =>
-      name === "credential"
-        ? choiceViolations(path, value, Object.values(AksCredential), isLater)
-        : typeof value === "string" && value !== ""
-          ? []
-          : [{ path, reason: "is no text; give the text of a kubeconfig, not its path" }],
-    ),
+    ...partViolations("kubernetes", kubernetes, kubernetesInputs, isLater, (name, value, path) => {
+      const choices = kubernetesChoices[name];
+      if (choices !== undefined) return choiceViolations(path, value, choices, isLater);
+      if (typeof value === "string" && value !== "") return [];
+      return [{ path, reason: "is no text; give the text of a kubeconfig, not its path" }];
+    }),
+    ...uselessBesideRunCommand(kubernetes),
     ...partViolations("limits", limits, Object.keys(aksLimitDefaults), isLater, (_name, value, path) =>
       typeof value === "number" && value >= 0
         ? []
         : [{ path, reason: `is ${JSON.stringify(value)}; write a number of seconds` }],
     ),
   ];
+}
+
+/** What AKS runs in the cluster is given no credentials of ours. */
+function uselessBesideRunCommand(kubernetes: unknown): readonly InputViolation[] {
+  if (typeof kubernetes !== "object" || kubernetes === null) return [];
+  const given = kubernetes as Inputs;
+  if (given["reach"] !== AksReach.RunCommand) return [];
+  return ["kubeconfig", "credential"]
+    .filter((name) => given[name] !== undefined && given[name] !== null)
+    .map((name) => ({
+      path: `kubernetes.${name}`,
+      reason: `has no use with kubernetes.reach ${AksReach.RunCommand}; leave one of the two out`,
+    }));
 }
 
 export function choiceViolations(

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { AksCredential } from "../../core/aks-credential";
 import type { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import type { AksReach } from "../../core/aks-reach";
 
 /** How the API servers of a cluster of AKS are talked to: Secrets are written again through them. */
 export interface AksKubernetesArgs {
@@ -17,6 +18,12 @@ export interface AksKubernetesArgs {
    * @default "Admin", and "User" where the cluster has its local accounts disabled
    */
   readonly credential?: pulumi.Input<AksCredential>;
+  /**
+   * By which way. `RunCommand` needs no way from here to the API servers of a private cluster: AKS runs the rewrite in the cluster, as its
+   * administrator or, with Entra ID, as whoever runs Pulumi. It takes the cluster's command feature and the rights to use it.
+   * @default "Direct"
+   */
+  readonly reach?: pulumi.Input<AksReach>;
 }
 
 /** How long is waited for AKS, in seconds. Changing one changes nothing in the cluster. */

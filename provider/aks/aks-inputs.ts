@@ -2,6 +2,7 @@
 import { accessViolations, aksLimitDefaults, choiceViolations, clusterIdViolations } from "../../core/aks-block";
 import type { AksCredential } from "../../core/aks-credential";
 import { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import type { AksReach } from "../../core/aks-reach";
 import { parseAzureKeyId } from "../../core/azure-key-id";
 import { azureRules } from "../../core/azure-rules/azure-rules";
 import type { AksKmsMode } from "../../core/azure-rules/facts";
@@ -110,7 +111,7 @@ export function aksRequest(
   const mode = modeOf(inputs);
   if (typeof clusterId !== "string" || mode === undefined || hasUnknown(kubernetes) || hasUnknown(limits))
     return undefined;
-  const { kubeconfig, credential } = isObject(kubernetes) ? kubernetes : {};
+  const { kubeconfig, credential, reach } = isObject(kubernetes) ? kubernetes : {};
   const network = inputs["vaultNetworkAccess"] ?? "Public";
   const keyId = cmkForm(mode, inputs["keyId"]);
   const isWhole = keyId !== unknown && vaultId !== unknown && network !== unknown;
@@ -135,6 +136,7 @@ export function aksRequest(
     access: {
       ...(typeof kubeconfig === "string" ? { kubeconfig } : {}),
       ...(typeof credential === "string" ? { credential: credential as AksCredential } : {}),
+      ...(typeof reach === "string" ? { reach: reach as AksReach } : {}),
     },
     limits: { apiMs: seconds("apiSeconds"), grantMs: seconds("grantSeconds"), settleMs: seconds("settleSeconds") },
     provenBefore,

@@ -1,5 +1,6 @@
 /** Where the API servers of a cluster of AKS are, and as whom we ask them: from a kubeconfig that is given, or that ARM gives. */
 import { AksCredential } from "../../../core/aks-credential";
+import type { AksReach } from "../../../core/aks-reach";
 import { KmsEtcdError } from "../../../core/errors";
 import { type ArmBody, type ArmClient, armCodeOf } from "../azure/arm-client";
 import type { ApiServerAddress } from "../kubernetes/api-client";
@@ -10,6 +11,7 @@ export interface ApiAccess {
   /** Text of a kubeconfig. */
   readonly kubeconfig?: string;
   readonly credential?: AksCredential;
+  readonly reach?: AksReach;
 }
 
 /** A token of Entra ID for an application, by its id. */
