@@ -4,6 +4,7 @@ import type { KeyProvider } from "../../../../plugin-server/key-provider";
 import { setAwsEnvironment } from "../../../fakes/aws/aws-environment";
 import { type KmsFake, startKmsFake } from "../../../fakes/aws/kms-fake";
 import { ownCryptography } from "../../../fakes/aws/kms-keys";
+import { useServe } from "../../support/served";
 import peer from "./peer-ciphertexts.json";
 import { awsProviders, environmentCredentials, inCall, stored } from "./rig";
 
@@ -12,16 +13,16 @@ describe("a key in AWS KMS, as aws-encryption-provider keeps it", () => {
   let restore: () => void;
   let providers: readonly KeyProvider[];
 
+  const peersKeys = () =>
+    awsProviders(kms, {
+      keys: peer.keys.map((key) => ({ keyId: key.arn, encryptionContext: key.encryptionContext })),
+    });
+
   before(async () => {
     restore = setAwsEnvironment(environmentCredentials);
     kms = await startKmsFake();
     for (const key of peer.keys) kms.keys.add({ arn: key.arn, material: Buffer.from(key.material, "base64") });
-    providers = awsProviders(kms, {
-      keys: peer.keys.map((key) => ({
-        keyId: key.arn,
-        encryptionContext: key.encryptionContext,
-      })),
-    });
+    providers = peersKeys();
   });
   after(async () => {
     for (const provider of providers) await provider.close();
@@ -29,6 +30,7 @@ describe("a key in AWS KMS, as aws-encryption-provider keeps it", () => {
     restore();
   });
 
+  const serve = useServe();
   const provider = (index: number): KeyProvider => {
     const found = providers[index];
     assert.ok(found);
@@ -43,6 +45,21 @@ describe("a key in AWS KMS, as aws-encryption-provider keeps it", () => {
         const plaintext = await provider(recorded.key).decrypt(input, inCall(version));
         assert.equal(Buffer.from(plaintext).toString("base64"), recorded.plaintext);
       }
+    }
+  });
+
+  it("decrypts every ciphertext that the peer wrote, over a socket for each key", async () => {
+    const { clients } = await serve(peersKeys(), { kind: "aws" });
+    for (const { key, keyId, ciphertext: text, plaintext: expected } of peer.roundTrips) {
+      const client = clients[key];
+      assert.ok(client);
+      const ciphertext = Buffer.from(text, "base64");
+      const { plain } = await client.v1.Decrypt({ version: "v1beta1", cipher: ciphertext });
+      const { plaintext } = await client.v2.Decrypt({ ciphertext, keyId, annotations: {}, uid: "u" });
+      assert.deepEqual(
+        [plain, plaintext].map((bytes) => Buffer.from(bytes).toString("base64")),
+        [expected, expected],
+      );
     }
   });
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { status } from "@grpc/grpc-js";
 import type { KeyProvider } from "../../../../plugin-server/key-provider";
+import { useServe } from "../../support/served";
 import { type AzureHost, callContext, startAzureHost } from "./azure-host";
 import { forkAnnotations, forkEncrypt, peerDecrypt, type WrittenKey, writtenKeys } from "./kubernetes-kms-values";
 
@@ -12,6 +14,7 @@ describe("compatibility with Azure/kubernetes-kms", function () {
     for (const key of writtenKeys) host.vault.keys.add({ ...namesOf(key), privateKeyPem: key.privateKeyPem });
   });
   after(() => host.close());
+  const serve = useServe();
 
   function providerFor(key: WrittenKey): Promise<KeyProvider> {
     const { name, version } = namesOf(key);
@@ -42,6 +45,23 @@ describe("compatibility with Azure/kubernetes-kms", function () {
         for (const { plaintext, ciphertextText, keyId, annotations } of key.v2) {
           const input = { ciphertext: Buffer.from(ciphertextText), keyId, annotations: bytes(annotations) };
           assert.equal(base64(await provider.decrypt(input, callContext("v2"))), plaintext);
+        }
+      });
+
+      it("reads what the peer wrote, over the socket", async () => {
+        const {
+          clients: [client],
+        } = await serve([await providerFor(key)], { kind: "azure" });
+        assert.ok(client);
+        for (const { plaintext, ciphertextText } of key.v1) {
+          const { plain } = await client.v1.Decrypt({ version: "v1beta1", cipher: Buffer.from(ciphertextText) });
+          assert.equal(base64(plain), plaintext);
+        }
+        for (const { plaintext, ciphertextText, keyId, annotations } of key.v2) {
+          const request = { ciphertext: Buffer.from(ciphertextText), keyId, annotations: bytes(annotations), uid: "u" };
+          assert.equal(base64((await client.v2.Decrypt(request)).plaintext), plaintext);
+          const without = { ...request, annotations: {} };
+          await assert.rejects(client.v2.Decrypt(without), { code: status.INVALID_ARGUMENT });
         }
       });
 
