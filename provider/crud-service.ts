@@ -93,13 +93,16 @@ export function createCrudService(session: Session, resources: ReadonlyMap<strin
     // The engine sends an empty object, not none, for a resource that is new.
     const before = olds === undefined || Object.keys(olds).length === 0 ? undefined : olds;
     const checked = await resourceOf(request).check(before, news.values, operationOf(request, signal));
+    const secrets = new Set([...news.secrets, ...(checked.secrets ?? [])]);
     const response = new CheckResponse();
-    response.setInputs(writeProperties(checked.inputs, new Set([...news.secrets, ...(checked.secrets ?? [])])));
+    response.setInputs(writeProperties(checked.inputs, secrets));
     response.setFailuresList(
       checked.problems.map(({ path, reason }) => {
         const failure = new CheckFailure();
-        failure.setProperty(path);
-        failure.setReason(reason);
+        // The CLI prints the whole value of a property that is named, secrets in it included.
+        const isTold = ![...secrets].some((secret) => isWithin(secret, path));
+        if (isTold) failure.setProperty(path);
+        failure.setReason(isTold ? reason : `${path}: ${reason}`);
         return failure;
       }),
     );
@@ -193,4 +196,9 @@ function diffResponse(changes: ResourceDiff): DiffResponse {
   response.setDiffsList([...topLevelNames(changes.inputs), ...changes.outputs]);
   response.setHasdetaileddiff(true);
   return response;
+}
+
+/** Whether `path` is the property `of`, or a part of it. */
+function isWithin(path: string, of: string): boolean {
+  return path === of || path.startsWith(`${of}.`) || path.startsWith(`${of}[`);
 }

@@ -80,6 +80,7 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
     await project.configure({ knownHosts: swapped.join("\n") });
     const { code, text } = await project.run(["preview"]);
     assert.notEqual(code, 0);
+    assert.ok(!text.includes(secret()), "the CLI prints the value of a property that has a problem");
     assert.match(
       text,
       /selfManaged.*cp1: the ssh-ed25519 host key of .* has changed: it is SHA256:\S+, but knownHosts has SHA256:/s,
