@@ -25,12 +25,7 @@ describe("a rotation as the one engine at work", () => {
     holders = new Set();
   });
 
-  function run(
-    alone: Partial<AloneBy> | undefined,
-    fleet: Fleet = cluster.fleet,
-    version = 1,
-    keys: KeyWork | undefined = undefined,
-  ) {
+  function run(alone: Partial<AloneBy> | undefined, fleet: Fleet = cluster.fleet, version = 1, keys?: KeyWork) {
     return runRotationAlone(
       {
         goal: goalFor(version, ["cp1", "cp2"]),
