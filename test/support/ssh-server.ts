@@ -18,6 +18,8 @@ export interface SshServerOptions {
   readonly sudo?: "works" | "refuses";
   /** Lines of sshd_config after ours. */
   readonly settings?: readonly string[];
+  /** Another user than this one logs in, and the server runs behind this command, which makes the machine have that user. */
+  readonly as?: { readonly user: string; readonly behind: readonly string[] };
 }
 
 export interface SshServer {
@@ -47,7 +49,7 @@ export function whyNoSshServer(): string | undefined {
 const sshd = "/usr/sbin/sshd";
 
 export async function startSshServer(options: SshServerOptions): Promise<SshServer> {
-  const { directory, port, hostKeyTypes = ["ed25519"], sudo, settings = [] } = options;
+  const { directory, port, hostKeyTypes = ["ed25519"], sudo, settings = [], as } = options;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const at = (name: string) => join(directory, name);
   const keygen = (type: string, file: string) => {
@@ -73,6 +75,12 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
       "",
     ].join("\n"),
   );
+  if (as !== undefined) {
+    // Its sessions note their commands too.
+    writeFileSync(log, "");
+    chmodSync(log, 0o666);
+    chmodSync(directory, 0o711);
+  }
   if (sudo !== undefined) {
     mkdirSync(at("bin"), { recursive: true });
     const works = '[ "$1" = -n ] || exit 9\nshift\nexec "$@"\n';
@@ -111,7 +119,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   let master: number | undefined;
 
   async function start(): Promise<void> {
-    const child = spawn(sshd, ["-D", "-f", at("sshd_config"), "-E", at("sshd.log")], { stdio: "ignore" });
+    const [program, ...before] = [...(as?.behind ?? []), sshd] as [string, ...string[]];
+    const child = spawn(program, [...before, "-D", "-f", at("sshd_config"), "-E", at("sshd.log")], { stdio: "ignore" });
     while (!(await answers(port))) {
       if (child.exitCode !== null) throw new Error(`sshd ended: ${readFileSync(at("sshd.log"), "utf8")}`);
       await delay(20);
@@ -132,7 +141,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   await start();
   return {
     port,
-    user: userInfo().username,
+    user: as?.user ?? userInfo().username,
     privateKey: readFileSync(at("user"), "utf8"),
     privateKeyFile: at("user"),
     knownHosts: Object.values(hostKeys)

@@ -54,7 +54,15 @@ export async function hostSetUpNeed(
     };
   }
   if (reasons.length === 0) return undefined;
-  return { reason: `${at.apiServerManifest}: ${reasons.join(", ")}`, reloadAfter };
+  const reason = `${at.apiServerManifest}: ${reasons.join(", ")}`;
+  if (manifest.runsAsRoot) return { reason, reloadAfter };
+  // It would not start: the configuration and the sockets are root's alone.
+  return {
+    reloadAfter,
+    reason: `${reason}; its container does not run as root, and could not read what is set up`,
+    refused:
+      "let it run as root (no runAsUser, no runAsNonRoot), or put the flags, the mounts and a configuration that it can read there yourself; then run again",
+  };
 }
 
 /** Where the configuration is that the API server reads, by its manifest; undefined where it reads none. */

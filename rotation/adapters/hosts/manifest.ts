@@ -11,6 +11,8 @@ export interface Manifest {
   readonly ports: readonly number[];
   /** What the containers see of the host's files. */
   readonly mounts: readonly HostMount[];
+  /** Whether nothing in it says that a container runs as another user than root. */
+  readonly runsAsRoot: boolean;
 }
 
 export interface HostMount {
@@ -55,6 +57,13 @@ export function readManifest(content: unknown): Manifest | undefined {
           return [{ name, mountPath, hostPath: path, isFile: type === "File" || type === "FileOrCreate" }];
         }),
     ),
+    runsAsRoot: containers.every((container) => {
+      const { runAsUser, runAsNonRoot } = {
+        ...record(record(pod["spec"])["securityContext"]),
+        ...record(container["securityContext"]),
+      };
+      return (runAsUser ?? 0) === 0 && runAsNonRoot !== true;
+    }),
   };
 }
 

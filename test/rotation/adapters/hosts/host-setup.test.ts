@@ -149,6 +149,19 @@ describe("setting a host up", () => {
     assert.match(need?.refused ?? "", /put it back/);
   });
 
+  for (const [where, text] of [
+    ["the pod", kubeadmManifest.replace("spec:\n", "spec:\n  securityContext: { runAsUser: 65532 }\n")],
+    ["the container", kubeadmManifest.replace("    image:", "    securityContext: { runAsNonRoot: true }\n    image:")],
+  ] as const) {
+    it(`${where} says that the API server does not run as root => refused before it is restarted, with what to do`, async () => {
+      assert.notEqual(text, kubeadmManifest);
+      const manifest = parseManifest(text) ?? assert.fail("no manifest");
+      const need = await hostSetUpNeed(at(memoryDisk({ [manifestFile]: text })), manifest, version);
+      assert.match(need?.reason ?? "", /does not run as root, and could not read what is set up/);
+      assert.match(need?.refused ?? "", /let it run as root/);
+    });
+  }
+
   it("killed at every step and run again => the same end", async () => {
     for (const mode of ["before", "middle", "after"] as const) {
       for (let step = 0; ; step += 1) {

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { reservePorts } from "../../control-plane/ports/port-reservations";
+import type { KmsEtcdError } from "../../core/errors";
+import { fileHash } from "../../rotation/adapters/hosts/file-hash";
+import type { Host } from "../../rotation/adapters/hosts/host";
+import { replaceFile } from "../../rotation/adapters/hosts/replace-file";
+import { sshHost } from "../../rotation/adapters/hosts/ssh-host";
+import { type SudoSettings, sshSession } from "../../rotation/adapters/ssh/ssh-session";
+import { repository } from "../docs/markdown";
+import { type SshServer, startSshServer, whyNoSshServer } from "../support/ssh-server";
+import { haveProgram } from "./support/debian-program";
+
+/**
+ * A user that is not root on a machine with the real sudo, and the lines of sudoers that docs/self-managed.md has. sshd runs in a mount
+ * namespace with an /etc and a /run of its own: users and sudoers of this machine stay as they are.
+ */
+describe("a host over SSH as a user with the real sudo", function () {
+  this.timeout(300_000);
+  const names = ["kms-etcd", "nobody-special"];
+  let directory: string;
+  let server: SshServer;
+  let stranger: SshServer;
+  const open: Host[] = [];
+  const closing: (() => Promise<unknown>)[] = [];
+
+  before(async function () {
+    const why = process.geteuid?.() === 0 ? whyNoSshServer() : "it needs root";
+    if (why !== undefined || !(await haveProgram("sudo")) || !(await haveProgram("socat"))) {
+      process.stdout.write(`      skipped: ${why ?? "a program is missing"}\n`);
+      this.skip();
+    }
+    directory = mkdtempSync(join(tmpdir(), "ks-"));
+    closing.push(async () => rmSync(directory, { recursive: true, force: true }));
+    chmodSync(directory, 0o711);
+    layOutMachine();
+    const ports = await reservePorts(directory, [undefined, undefined]);
+    const behind = ["unshare", "--mount", "--propagation", "private", "sh", "-c", enter(), "sh"];
+    for (const [index, user] of names.entries()) {
+      const place = { directory: join(directory, user), port: ports[index] ?? 0, as: { user, behind } };
+      const started = await startSshServer(place);
+      closing.push(() => started.stop());
+      if (index === 0) server = started;
+      else stranger = started;
+    }
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((host) => host.close()));
+  });
+  after(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+
+  /** The machine's own /etc with two users more, and what the documents say of sudoers. */
+  function layOutMachine(): void {
+    const etc = join(directory, "etc");
+    cpSync("/etc", etc, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+    for (const [index, user] of names.entries()) {
+      const id = 64_100 + index;
+      appendFileSync(join(etc, "passwd"), `${user}:x:${id}:${id}::/:/bin/sh\n`);
+      appendFileSync(join(etc, "group"), `${user}:x:${id}:\n`);
+      appendFileSync(join(etc, "shadow"), `${user}:*:19000:0:99999:7:::\n`);
+    }
+    const lines = readFileSync(join(repository, "docs", "self-managed.md"), "utf8").match(/^kms-etcd ALL=.*$/gm) ?? [];
+    assert.equal(lines.length, 2, "the document's lines");
+    writeFileSync(join(etc, "sudoers.d", "kms-etcd"), `${lines.join("\n")}\n`, { mode: 0o440 });
+    for (const folder of ["run/sshd", "run/kms-etcd", "run/elsewhere"]) {
+      mkdirSync(join(directory, folder), { recursive: true, mode: 0o755 });
+    }
+    chmodSync(join(directory, "run", "kms-etcd"), 0o700);
+  }
+
+  function enter(): string {
+    const mounts = ["etc", "run"].map((name) => `mount --bind '${join(directory, name)}' /${name}`);
+    return [...mounts, 'exec "$@"'].join(" && ");
+  }
+
+  function connect(to: SshServer, sudo?: SudoSettings): Host {
+    const { port, user, privateKey, knownHosts } = to;
+    const target = { name: "cp1", address: "127.0.0.1", port, user, privateKey, knownHosts };
+    const host = sshHost(sshSession(target, sudo));
+    open.push(host);
+    return host;
+  }
+
+  async function echoAt(path: string, work: () => Promise<void>): Promise<void> {
+    const echo: Server = createServer((socket) => socket.pipe(socket));
+    await new Promise<void>((resolve) => echo.listen(join(directory, path), resolve));
+    try {
+      chmodSync(join(directory, path), 0o600);
+      await work();
+    } finally {
+      echo.close();
+    }
+  }
+
+  it("with the document's lines => root's files are read and replaced, and stay root's with their modes", async () => {
+    const path = join(directory, "root-only.yaml");
+    writeFileSync(path, "before", { mode: 0o600 });
+    const host = connect(server, {});
+    assert.equal((await host.readFile(path))?.bytes.toString(), "before");
+    const expectedHash = fileHash(Buffer.from("before"));
+    await replaceFile(host, { path, expectedHash, bytes: Buffer.from("after"), mode: 0o600 });
+    assert.equal(readFileSync(path, "utf8"), "after");
+    const { uid, mode } = statSync(path);
+    assert.deepEqual([uid, mode & 0o777], [0, 0o600]);
+    await host.makeDirectory(join(directory, "made"));
+    assert.deepEqual(
+      [statSync(join(directory, "made")).uid, statSync(join(directory, "made")).mode & 0o777],
+      [0, 0o700],
+    );
+    assert.deepEqual(
+      server.commands().filter((command) => command.startsWith("sudo")),
+      ["sudo -n /usr/lib/openssh/sftp-server"],
+    );
+  });
+
+  it("with the document's lines => root's sockets in the plugins' directory are reached, and no others", async () => {
+    await echoAt("run/kms-etcd/a.socket", async () => {
+      const socket = await connect(server, {}).dialSocket("/run/kms-etcd/a.socket", AbortSignal.timeout(60_000));
+      const answer = new Promise<string>((resolve) => socket.once("data", (data: Buffer) => resolve(data.toString())));
+      socket.write("to and fro");
+      assert.equal(await answer, "to and fro");
+      socket.destroy();
+    });
+    await echoAt("run/elsewhere/b.socket", async () => {
+      const dialled = connect(server, {}).dialSocket("/run/elsewhere/b.socket", AbortSignal.timeout(60_000));
+      const said = await dialled.then(
+        (socket) =>
+          new Promise<string>((resolve) => {
+            socket.once("data", () => resolve("answered"));
+            socket.once("error", (error: Error) => resolve(error.message));
+            socket.once("close", () => resolve("closed"));
+            socket.write("to and fro");
+          }),
+        (error: unknown) => (error as Error).message,
+      );
+      assert.notEqual(said, "answered");
+    });
+  });
+
+  it("a user without a line => refused in sudo's own words, with the line to write", async () => {
+    const reading = connect(stranger, {}).readFile(join(directory, "root-only.yaml"));
+    await assert.rejects(reading, (error: KmsEtcdError) => {
+      assert.equal(error.code, "permission-denied", error.message);
+      assert.match(error.message, /cp1: sudo -n does not run sftp-server for nobody-special \(sudo: /);
+      assert.match(error.remedy ?? "", /nobody-special ALL=\(root\) NOPASSWD:/);
+      return true;
+    });
+  });
+
+  it("without sudo => what is root's alone cannot be read, and it is said so", async () => {
+    const path = join(directory, "secret-of-root");
+    writeFileSync(path, "x", { mode: 0o600 });
+    await assert.rejects(connect(stranger).readFile(path), (error: KmsEtcdError) => {
+      assert.equal(error.code, "permission-denied", error.message);
+      assert.match(error.message, /^cp1: .*secret-of-root/);
+      return true;
+    });
+  });
+});
