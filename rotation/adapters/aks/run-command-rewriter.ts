@@ -36,8 +36,10 @@ export function runCommandRewriter(
     const answer = recordAt(await arm.post(`${id}/runCommand`, stableApiVersion, body, signal), "properties");
     const logs = textAt(answer, "logs").trim();
     if (answer["exitCode"] === 0) return logs;
-    const why = textAt(answer, "reason") || logs.split("\n").at(-1) || "AKS does not say why";
-    throw new KmsEtcdError("unreachable", `the command in the cluster did not end well: ${why}`, {
+    const why = [textAt(answer, "reason"), logs.split("\n").at(-1) ?? "", "AKS does not say why"].find(
+      (text) => text !== "",
+    );
+    throw new KmsEtcdError("unreachable", `the command in the cluster did not end well: ${why ?? ""}`, {
       remedy: "see whether the cluster's nodes have room for a small pod, and whether its API servers are up",
     });
   }
