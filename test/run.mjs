@@ -34,7 +34,7 @@ const tiers = {
   full: {
     specs: () => longestFirst("test/full", ["transitions", "older-api-server-rotation", "rotation-faults-killed"]),
     options: ["--parallel", "--jobs", "2", "--timeout", "2400000", ...fileTimes],
-    tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "pulumi"],
+    tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "kubectl", "pulumi"],
   },
 };
 
