@@ -159,7 +159,7 @@ type FoundVault = Awaited<ReturnType<ReturnType<typeof loadAzureNative>["getVaul
 
 /** A vault that exists must be what the block says it is, and must not lose keys. */
 async function refuseUnfit(
-  { properties }: FoundVault,
+  { id, properties }: FoundVault,
   source: AzureKeyVaultSourceArgs,
   parent: pulumi.Resource,
 ): Promise<void> {
@@ -172,6 +172,7 @@ async function refuseUnfit(
     azureRules,
     {
       vaultIsNew: false,
+      keyVaultResourceId: id,
       purgeProtection: properties.enablePurgeProtection === true,
       vaultNetworkAccess: source.vaultNetworkAccess ?? VaultNetworkAccess.Public,
       ...(properties.publicNetworkAccess === undefined

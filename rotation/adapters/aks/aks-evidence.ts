@@ -34,12 +34,12 @@ export interface AksEvidence {
 const provider = "azureKeyVaultKms";
 
 export function aksEvidence(state: ManagedClusterState, rewritten: Rewritten | undefined, at: number): AksEvidence {
-  const name = String(state.body["name"] ?? "");
+  const { name } = state.body;
   const facts = {
     resources: rewritten === undefined ? [] : [secretsUnder(state.kms, rewritten)],
     servers: [
       {
-        name,
+        name: typeof name === "string" ? name : "",
         version: kubernetesVersionOf(state),
         loadedHash: "",
         basis: `ARM: provisioningState ${state.provisioningState}, ${described(state.kms)}`,

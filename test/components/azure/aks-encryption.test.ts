@@ -11,7 +11,8 @@ const where = { resourceGroupName: "rg", location: "westeurope" };
 const clusterId = `${group}/Microsoft.ContainerService/managedClusters/aks`;
 const identityId = `${group}/Microsoft.ManagedIdentity/userAssignedIdentities/cluster`;
 
-describe("KmsEtcdEncryption on AKS", () => {
+describe("KmsEtcdEncryption on AKS", function () {
+  this.timeout(60_000);
   let azure: RecordedAzure;
   beforeEach(async () => {
     azure = await recordAzure();
@@ -77,13 +78,14 @@ describe("KmsEtcdEncryption on AKS", () => {
     assert.deepEqual(azure.of("azure-native:keyvault:Vault"), []);
   });
 
-  it("a kubeconfig => a secret in the state, in the component's inputs as in the resource's", async () => {
+  it("a kubeconfig => a secret in the state", async () => {
     const kubernetes = { kubeconfig: "kind: Config" };
-    new KmsEtcdEncryption("etcd", { keyVersion: 1, azureKeyVault: where, aks: { clusterId, kubernetes } });
-    await pulumi.runtime.disconnect();
-    const [settings] = azure.of(typeTokens.aksKmsSettings);
-    const marked = settings?.inputs["kubernetes"] as { kubeconfig: Record<string, unknown> } | undefined;
-    assert.equal(marked?.kubeconfig["4dabf18193072939515e22adb298388d"], "1b47061264138c4ac30d75fd1eb44270");
+    const settings = await settingsOf({ keyVersion: 1, azureKeyVault: where, aks: { clusterId, kubernetes } });
+    // The mocks hand secrets over in their wire form.
+    assert.match(
+      JSON.stringify(settings["kubernetes"]),
+      /^\{"4dabf18193072939515e22adb298388d":"1b47061264138c4ac30d75fd1eb44270",/,
+    );
   });
 
   describe("what is refused before anything is made", () => {
@@ -114,7 +116,7 @@ describe("KmsEtcdEncryption on AKS", () => {
     for (const [name, args, path, reason] of cases) {
       it(`${name} => an error at ${path}`, () => {
         assert.throws(
-          () => new KmsEtcdEncryption("etcd", args as KmsEtcdEncryptionArgs),
+          () => new KmsEtcdEncryption("etcd", args),
           (thrown: unknown) => {
             const problems = pulumi.InputPropertiesError.isInstance(thrown)
               ? thrown.errors

@@ -6,7 +6,7 @@ import { createAksEngine } from "../../../rotation/adapters/aks/aks-engine";
 import { stableApiVersion } from "../../../rotation/adapters/aks/kms-settings";
 import { ArmError } from "../../fakes/arm/arm-error";
 import { roles } from "../../fakes/arm/roles";
-import type { JsonObject } from "../../fakes/arm/shape";
+import { type JsonObject, textAt } from "../../fakes/arm/shape";
 import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
 import { type EngineSide, engineSide } from "../support/engine-side";
 import { rolloutStack } from "../support/rollout-stack";
@@ -96,7 +96,7 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
     assert.equal(outputs["activeKeyVersion"], 1);
     const evidence = evidenceOf();
     assert.deepEqual([evidence["method"], evidence["complete"]], ["api", true]);
-    assert.match(String(evidence["discovery"]), /all 2 Secrets .* is ARM's word; there is no way to the etcd of AKS/s);
+    assert.match(JSON.stringify(evidence["discovery"]), /all 2 Secrets .* is ARM's word; there is no way to the etcd of AKS/s);
     assert.deepEqual((await stack.preview(inputs)).op, "same");
     assert.deepEqual(await stack.up(inputs), { op: "same", failure: undefined });
     assert.deepEqual(evidenceOf(), evidence);
@@ -229,7 +229,7 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
         ["off", { kty: "RSA", attributes: { enabled: false } }, /keyId: is false.*rule G5/],
       ] as const) {
         const { body: key } = await aks.arm.put(`${vaultId}/keys/${name}`, "2026-02-01", { properties });
-        const uri = String((key["properties"] as JsonObject)["keyUriWithVersion"]);
+        const uri = textAt(key, "properties", "keyUriWithVersion");
         await assert.rejects(stack.preview(wanted(made, 1, uri, { vaultId })), reason);
       }
     });

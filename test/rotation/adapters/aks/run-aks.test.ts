@@ -103,7 +103,7 @@ describe("the driver of AKS, on the fake ARM over its REST door", function () {
       const { legs, thrown } = await drive(cluster, goal, { provenBefore });
       assert.equal(thrown, undefined);
       assert.deepEqual(legs, ["rewrite", `set ${goal.mode}`, "rewrite"]);
-      provenBefore = goal as typeof provenBefore;
+      provenBefore = goal;
     }
     assert.deepEqual(new Set(Object.values(cluster.memory.stored())), new Set(["identity"]));
   });
