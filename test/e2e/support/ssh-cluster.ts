@@ -41,6 +41,8 @@ export interface SshCluster {
 export interface SshClusterOptions {
   readonly plugin?: Partial<PluginPodSettings>;
   readonly sudo?: boolean;
+  /** Flags that keep plugins from taking ports, which these hosts share. @default those for keys in Azure */
+  readonly noPorts?: readonly string[];
 }
 
 /**
@@ -114,7 +116,10 @@ export async function sshCluster(cluster: RealCluster, options: SshClusterOption
       command: pluginCommand,
       ...options.plugin,
       // These hosts share one network, which control-plane hosts do not.
-      arguments: ["--healthz-port=0", "--metrics-addr=0", ...(options.plugin?.arguments ?? [])],
+      arguments: [
+        ...(options.noPorts ?? ["--healthz-port=0", "--metrics-addr=0"]),
+        ...(options.plugin?.arguments ?? []),
+      ],
     },
   };
 

@@ -3,17 +3,11 @@ import { Agent } from "undici";
 import { startProvider } from "../../../provider/provider";
 import { createSdkClients } from "../../../rotation/adapters/azure/sdk-clients";
 import { startFakeAzure } from "../../fakes/azure/azure-cloud";
+import { type GraphPrincipal, serveGraph } from "../../fakes/azure/graph";
 import type { FakeVault } from "../../fakes/azure/key-vault";
 import { sdkHttpClient } from "../../fakes/azure/sdk-http-client";
-import { jsonAnswer } from "../../fakes/azure/wire";
 import { engineSide } from "../support/engine-side";
 import { simulatedEngine } from "../support/simulated-engine";
-
-export interface GraphPrincipal {
-  readonly id: string;
-  readonly appId?: string;
-  readonly displayName: string;
-}
 
 export type AzureSide = Awaited<ReturnType<typeof azureSide>>;
 
@@ -24,19 +18,7 @@ export async function azureSide() {
   const application = azure.entra.addApplication({ tenantId: vault.tenantId, secret: "a-secret" });
   const principals: GraphPrincipal[] = [];
   const graph = { status: 200 };
-  azure.serve("graph.microsoft.com", ({ path, query }) => ({
-    place: undefined,
-    answer: () => {
-      if (graph.status !== 200) return jsonAnswer(graph.status, { error: { code: "Authorization_RequestDenied" } });
-      if (query.get("$select") !== "id,displayName") return jsonAnswer(400, { error: { code: "BadRequest" } });
-      const [, appId] = /^\/v1\.0\/servicePrincipals\(appId='([^']+)'\)$/.exec(path) ?? [];
-      const [, id] = /^\/v1\.0\/servicePrincipals\/([^/]+)$/.exec(path) ?? [];
-      const found = principals.find((one) => (appId === undefined ? one.id === id : one.appId === appId));
-      return found === undefined
-        ? jsonAnswer(404, { error: { code: "Request_ResourceNotFound" } })
-        : jsonAnswer(200, { id: found.id, displayName: found.displayName });
-    },
-  }));
+  serveGraph(azure, principals, graph);
   const agent = new Agent({ connect: azure.connect });
   const environment = {
     ARM_TENANT_ID: vault.tenantId,
