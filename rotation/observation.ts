@@ -118,7 +118,7 @@ export interface LoadedConfig {
   readonly config: EncryptionConfiguration | undefined;
   /** When it was loaded. */
   readonly since: number;
-  /** Which evidence it is, for the report: the metric's name, or "process start after the write". */
+  /** Which evidence it is, for the report: the metric's name, or "process start after the write"; and where it is weaker. */
   readonly basis: string;
   /** The reload failures the server itself counts since its start, where it says so. */
   readonly failures: number;
@@ -176,6 +176,8 @@ export interface StoredResource {
   readonly keys: readonly StoredKey[];
   /** Values whose prefix or encoding is not known: they may need anything, so nothing is removed while there are any. */
   readonly unknown: number;
+  /** Proof through the API: how many of the unknown ones an API server could not read, as far as its answers tell. */
+  readonly unreadable?: number;
   /** A few of the unknown values and what is wrong with each, for messages to people: names stay out of state. */
   readonly unknownValues?: readonly { readonly object: string; readonly reason: string }[];
   /** Values so long that, encrypted with another key, they may no longer fit into one request to etcd. */
@@ -240,7 +242,8 @@ export interface Setback {
   readonly server: string;
   /**
    * `notLoaded`: a server did not take a file, and must not be given the like again in this run. `unreadable`: a pruned
-   * server could not read everything, so it gets its readers back. `failed`: an action or a measurement gave an error.
+   * server could not read everything, so it gets its readers back, and PRUNE is tried once more. `failed`: an action or a
+   * measurement gave an error.
    */
   readonly kind: "notLoaded" | "unreadable" | "failed";
   /** The configuration hash that the server did not load, or the plugin that did not come up. */

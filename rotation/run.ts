@@ -359,6 +359,10 @@ function createRun(options: RotationOptions, clock: Clock) {
         for (const write of action.writes) {
           await ports.writeConfig(write);
           written.add(write.server);
+          // A file with the same bytes may come again: what could not be read then is to be read anew.
+          readThrough = readThrough.filter(
+            ({ state, failures: unread }) => unread.length === 0 || state.server !== write.server,
+          );
           // A server in trouble gets its full time with the new file: others wait for it.
           troubleSince.delete(write.server);
         }

@@ -7,6 +7,7 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
 import type { Goal } from "../goal";
 import type { ConfigFile, Observation, ServerObservation } from "../observation";
+import { validReadThrough } from "../proofs";
 import { declaredPlugin, type Situation } from "../situation";
 import { slotProviders } from "../slots";
 import { blocked, names, type Rule, wait } from "./rule";
@@ -76,7 +77,7 @@ export const everyServerIsReady: Rule = (situation) => {
   for (const server of troubled) {
     const { file, lastReadyHash } = server;
     if (file === undefined || lastReadyHash === undefined || file.hash === lastReadyHash) continue;
-    if (hasGoneBack(observed, server)) continue;
+    if (hasGoneBack(observed, server) || isUntried(server)) continue;
     return {
       kind: "act",
       stage: RotationStage.Read,
@@ -92,6 +93,12 @@ export const everyServerIsReady: Rule = (situation) => {
   }
   return undefined;
 };
+
+/** It reads its file at start only, and has not been started with this one: its trouble is another's, and the file may mend it. */
+function isUntried({ reload, file, loaded, unreachable, restartRequestedAt }: ServerObservation): boolean {
+  const isAsked = reload === "hot" || unreachable !== undefined || restartRequestedAt !== undefined;
+  return !isAsked && loaded.hash !== undefined && file?.hash !== loaded.hash;
+}
 
 /** Comes after the reader repair, which is allowed to work on servers that are not ready (invariant 3's exception). */
 export const noServerStaysAway: Rule = ({ observed }) => {
@@ -128,10 +135,15 @@ function mayChange({ observed }: Situation, server: ServerObservation): boolean 
   return observed.servers.every((other) => trouble(other) === undefined);
 }
 
-/** A gate that failed in this run is not tried again in it: say what happened, and leave the rest as it is. */
+/**
+ * A gate that failed in this run is not tried again in it: say what happened, and leave the rest as it is. One pass that could
+ * not read everything is no end, once the server has its readers back: then what it could not read is rewritten.
+ */
 export const nothingFailedInThisRun: Rule = ({ observed }) => {
-  const setback = observed.setbacks[0];
+  const [setback, ...others] = observed.setbacks;
   if (setback === undefined) return undefined;
+  const isStillSo = observed.servers.some((server) => (validReadThrough(observed, server)?.failures.length ?? 0) > 0);
+  if (setback.kind === "unreadable" && others.length === 0 && !isStillSo) return undefined;
   return blocked(RotationStage.Read, setback.reason, setbackRemedy(setback));
 };
 

@@ -8,6 +8,7 @@ import type { PluginInstance } from "../../core/plugin-instance";
 import { RotationStage } from "../../core/rotation-stage";
 import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
+import { declaredReaders } from "../declared-readers";
 import type { Observation, ServerObservation, StoredProof } from "../observation";
 import { isEtcdUnchanged, serverState, validReadThrough, validStored } from "../proofs";
 import { configOf, declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
@@ -40,7 +41,10 @@ export const differencesAreMeasured: Rule = (situation) => {
   };
 };
 
-/** What some server writes, or stored data needs, every server must read: also after a restore of an old etcd backup. */
+/**
+ * What some server writes, or stored data needs, every server must read: also after a restore of an old etcd backup. Where
+ * something can't be read, and only the API says so, every declared key's reader is added, because any may be the one.
+ */
 export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
   // Of a host that cannot be seen at all it is not known what it reads and writes: then nothing is concluded.
   const unseen = (server: ServerObservation) => server.unreachable !== undefined && configOf(server) === undefined;
@@ -70,8 +74,27 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
       if (notYet !== undefined) return notYet;
     }
   }
-  return addReadersDecision(situation, needs, (ids) => `what is stored or written needs ${ids}`);
+  const perhaps: Need[] = [];
+  for (const { slot, required } of needs) {
+    const declared = usableDeclaredReaders(situation, slot);
+    if (!(declared instanceof Set)) return declared;
+    perhaps.push({ slot, required: new Set([...required, ...declared]) });
+  }
+  return addReadersDecision(situation, perhaps, (ids) => `what is stored or written needs ${ids}`);
 };
+
+/** Where objects can't be read and nothing says which key they need. A plugin that does not come up is left out. */
+function usableDeclaredReaders(situation: Situation, slot: Slot): Set<ProviderId> | Decision {
+  const usable = new Set<ProviderId>();
+  for (const { id, plugin } of declaredReaders(situation, slot)) {
+    const lacking = situation.observed.servers.filter((server) => missing(server, slot, new Set([id])).length > 0);
+    const notYet = plugin && pluginDecision(situation, plugin, lacking);
+    if (notYet?.kind === "blocked") continue;
+    if (notYet !== undefined) return notYet;
+    usable.add(id);
+  }
+  return usable;
+}
 
 /** What needs a reader, with what there is to find its key by. Its names are left to the plan: this text is kept in states. */
 function storedWith({ observed: { stored } }: Situation, { resources }: Slot, id: ProviderId): string {

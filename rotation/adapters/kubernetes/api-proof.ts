@@ -7,6 +7,7 @@
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import type { RewriteTarget } from "../../decision";
+import { isUnreadable } from "../../declared-readers";
 import type { ServerState, StoredProof, StoredResource } from "../../observation";
 import type { Progress } from "../../stored-objects";
 import type { ApiClient } from "./api-client";
@@ -60,6 +61,8 @@ interface Tally {
   objects: number;
   /** Refused in some pass, by name, so that none counts twice. */
   readonly refused: Set<string>;
+  /** Of the refused ones those that a server could not read. */
+  readonly unreadable: Set<string>;
   /** Most objects that a server stored again although another one had just stored them, where the two disagree. */
   disputed: number;
 }
@@ -72,7 +75,10 @@ async function passes(
   const { clients, served } = input;
   const resources = targets.flatMap((target) => served.get(target.resource) ?? []);
   const tallies = new Map(
-    resources.map(({ name }): [string, Tally] => [name, { objects: 0, refused: new Set(), disputed: 0 }]),
+    resources.map(({ name }): [string, Tally] => [
+      name,
+      { objects: 0, refused: new Set(), unreadable: new Set(), disputed: 0 },
+    ]),
   );
   const onProgress = progressOfAll(input);
   const [first] = clients;
@@ -84,7 +90,11 @@ async function passes(
       (progress) => onProgress(client, progress),
       input.signal,
     );
-    for (const { resource, namespace, name } of failures) tallies.get(resource)?.refused.add(`${namespace}/${name}`);
+    for (const failure of failures) {
+      const { resource, namespace, name } = failure;
+      tallies.get(resource)?.refused.add(`${namespace}/${name}`);
+      if (isUnreadable(failure)) tallies.get(resource)?.unreadable.add(`${namespace}/${name}`);
+    }
     for (const [resource, { objects, rewritten, sample }] of seen) {
       const tally = tallies.get(resource);
       if (tally === undefined) continue;
@@ -103,13 +113,15 @@ async function passes(
     const own = (served.get(target.resource) ?? []).flatMap(({ name }) => tallies.get(name) ?? []);
     let objects = 0;
     let unknown = 0;
+    let unreadable = 0;
     for (const tally of own) {
+      unreadable += tally.unreadable.size;
       const all = Math.max(tally.objects, tally.refused.size);
       objects += all;
       unknown += Math.min(tally.refused.size + tally.disputed, all);
     }
     const keys = objects > unknown ? [{ key: target.key, objects: objects - unknown }] : [];
-    return { resource: target.resource, objects, bytes: 0, keys, unknown };
+    return { resource: target.resource, objects, bytes: 0, keys, unknown, ...(unreadable > 0 && { unreadable }) };
   };
 }
 
@@ -170,9 +182,18 @@ async function serversDisagree(a: ApiClient, b: ApiClient, sample: readonly List
 /** Counts without claiming anything. */
 async function uncounted({ clients, served, signal }: ApiProofInput, target: RewriteTarget): Promise<StoredResource> {
   let unknown = 0;
+  let unreadable = 0;
   const client = clients[0];
   for (const resource of served.get(target.resource) ?? []) {
-    if (client !== undefined) unknown += await countObjects(client, resource, signal);
+    try {
+      if (client !== undefined) unknown += await countObjects(client, resource, signal);
+    } catch (thrown) {
+      // A list that fails inside the server is most often an object that can't be decrypted.
+      if (!(thrown instanceof KmsEtcdError) || thrown.code !== "corrupt") throw thrown;
+      unknown += 1;
+      unreadable += 1;
+    }
   }
-  return { resource: target.resource, objects: unknown, bytes: 0, keys: [], unknown };
+  const counted = { resource: target.resource, objects: unknown, bytes: 0, keys: [], unknown };
+  return unreadable > 0 ? { ...counted, unreadable } : counted;
 }
