@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -81,6 +91,8 @@ describe("a host over a real OpenSSH server", function () {
       assert.equal(file.mode, 0o640);
       assert.deepEqual(file.owner, { uid: process.geteuid?.(), gid: process.getegid?.() });
       assert.ok(file.modifiedAt >= begun && file.modifiedAt <= Date.now() + 2_000);
+      utimesSync(join(folder, "a"), 1_000_000, 1_000_000);
+      assert.ok(((await host.changedAt?.(join(folder, "a"))) ?? 0) >= begun, "a copy that keeps times is no older");
       await fails(host.createFile(join(folder, "a"), Buffer.from("mine"), 0o600), "conflict", /EEXIST/);
       symlinkSync(join(folder, "a"), join(folder, "link"));
       assert.deepEqual(await host.listFiles(folder), ["a"]);

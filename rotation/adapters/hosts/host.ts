@@ -42,6 +42,11 @@ export interface Host {
   syncDirectory(path: string): Promise<void>;
   /** A connection to a unix socket of the host. */
   dialSocket(path: string, signal: AbortSignal): Promise<Duplex>;
+  /**
+   * When the file came to be as it is, by the host's clock: not what a copy that keeps times says (`rsync -a`, `cp -p`), but
+   * when it was put there. Undefined where the host does not tell; left out where no host of this kind does.
+   */
+  changedAt?(path: string): Promise<number | undefined>;
   /** How far its clock is ahead of ours, in milliseconds. Left out: it is the same clock. */
   clockAhead?(): Promise<number>;
   close(): Promise<void>;

@@ -13,7 +13,13 @@ export interface LoadedInput {
   readonly reload: "hot" | "restart";
   readonly now: number;
   readonly file:
-    | { readonly hash: string; readonly config: EncryptionConfiguration; readonly writtenAt: number }
+    | {
+        readonly hash: string;
+        readonly config: EncryptionConfiguration;
+        readonly writtenAt: number;
+        /** The time is what the file says of itself, which a copy may have kept: the evidence says so. */
+        readonly byItself?: boolean;
+      }
     | undefined;
 }
 
@@ -39,9 +45,10 @@ export function loadedEvidence(input: LoadedInput): Omit<LoadedConfig, "config">
   }
   if (input.namesItsHash) return { hash: undefined, since: 0, basis: "the server names no loaded file", failures };
   if (file === undefined) return { hash: undefined, since: 0, basis: "there is no configuration file", failures };
+  const weaker = file.byItself === true ? ", by the file's modification time alone" : "";
   // 2.
   if (processStartedAt > file.writtenAt) {
-    return { hash: file.hash, since: processStartedAt, basis: "process start after the write", failures };
+    return { hash: file.hash, since: processStartedAt, basis: `process start after the write${weaker}`, failures };
   }
   // 3.
   if (reload === "hot" && lastSuccess !== undefined && lastSuccess > file.writtenAt) {
@@ -49,7 +56,8 @@ export function loadedEvidence(input: LoadedInput): Omit<LoadedConfig, "config">
     const began = lastSuccess - longest > file.writtenAt;
     const settled = now - lastSuccess > pollInterval + longest && (lastFailure ?? 0) < lastSuccess;
     if (began || settled) {
-      const basis = "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds after the write";
+      const metric = "apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds";
+      const basis = `${metric} after the write${weaker}`;
       return { hash: file.hash, since: lastSuccess, basis, failures };
     }
   }

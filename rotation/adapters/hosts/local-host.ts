@@ -1,6 +1,6 @@
 /** The machine that the engine runs on, as a control-plane host. */
 import { constants } from "node:fs";
-import { chown, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
+import { chown, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { KmsEtcdError } from "../../../core/errors";
 import type { FileOwner, Host } from "./host";
@@ -16,10 +16,10 @@ export function localHost(name: string): Host {
       try {
         const handle = await open(path, constants.O_RDONLY);
         try {
-          const stat = await handle.stat();
+          const found = await handle.stat();
           const bytes = await handle.readFile();
-          const owner = { uid: stat.uid, gid: stat.gid };
-          return { bytes, mode: stat.mode & 0o7777, owner, modifiedAt: Math.ceil(stat.mtimeMs) };
+          const owner = { uid: found.uid, gid: found.gid };
+          return { bytes, mode: found.mode & 0o7777, owner, modifiedAt: Math.ceil(found.mtimeMs) };
         } finally {
           await handle.close();
         }
@@ -53,6 +53,16 @@ export function localHost(name: string): Host {
         await handle.sync().finally(() => handle.close());
       } catch (thrown) {
         failed("sync", path)(thrown);
+      }
+    },
+    // Whatever a copy says of its content's age, the kernel has the time of the last change to it or to its place.
+    changedAt: async (path) => {
+      try {
+        const { ctimeMs, mtimeMs } = await stat(path);
+        return Math.ceil(Math.max(ctimeMs, mtimeMs));
+      } catch (thrown) {
+        if (isMissing(thrown)) return undefined;
+        return failed("look at", path)(thrown);
       }
     },
     dialSocket: (path, signal) =>

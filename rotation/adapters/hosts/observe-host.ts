@@ -70,6 +70,9 @@ async function look(
   const setUp = mayBeSetUp ? await hostSetUpNeed(at, manifest, version) : undefined;
   const inUse = mayBeSetUp ? configInUse(at, manifest) : at.encryptionConfigFile;
   const found = inUse === undefined ? withoutEncryption(manifestFile) : await readConfigFile(at, inUse);
+  // Only servers that name no hash are judged by it; their file has been read before, so it can only seem too young.
+  const asksTime = inUse !== undefined && found?.config !== undefined && version !== "" && !namesLoadedHash(version);
+  const changedAt = asksTime ? await host.changedAt?.(inUse) : undefined;
   // Without a manifest no API server will run for long, but the host's files and plugins are still there to be seen.
   const stopped =
     manifest === undefined ? `${at.manifestDirectory}/${at.apiServerManifest} is not there, or no Pod` : undefined;
@@ -127,7 +130,12 @@ async function look(
     reload,
     now: Date.now() + ahead,
     // By the host's clock, like everything that its API server says.
-    file: file && found?.config && { ...file, writtenAt: found.writtenAt },
+    file: file &&
+      found?.config && {
+        ...file,
+        writtenAt: Math.max(changedAt ?? 0, found.writtenAt),
+        byItself: asksTime && changedAt === undefined,
+      },
   });
   const evidence = withoutFlag(inUse, seen, file);
   const loadedHostConfig =

@@ -73,6 +73,7 @@ export function sshHost(session: SshSession): Host {
           if (sftp.isOpen()) await sftp.close(handle);
         }
       }),
+    changedAt: (path) => changedSecond(session, path),
     listFiles: (directory) =>
       looking("list", directory, async (sftp) => {
         const entries = await unlessMissing(sftp.list(directory));
@@ -142,6 +143,18 @@ async function dialSocket(session: SshSession, path: string, signal: AbortSignal
       )
       .finally(() => signal.removeEventListener("abort", late));
   });
+}
+
+/**
+ * By a program, because the protocol does not have this time. Undefined where the host runs no commands for us, or has another
+ * kind of stat. The end of that second, for the same reason as with the other time.
+ */
+async function changedSecond(session: SshSession, path: string): Promise<number | undefined> {
+  // Nothing that a shell would read.
+  if (!/^[\w./@+-]+$/.test(path)) return undefined;
+  const { code, stdout } = await (await session.ssh()).run(`stat -L -c %Z -- ${path}`);
+  const seconds = /^(\d+)\s*$/.exec(stdout)?.[1];
+  return code !== 0 || seconds === undefined ? undefined : (Number(seconds) + 1) * 1_000;
 }
 
 /** How far the host's clock is ahead, as well as a round trip can tell; 0 where the host runs no commands for us. */

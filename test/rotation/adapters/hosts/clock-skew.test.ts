@@ -20,7 +20,7 @@ describe("a host whose clock differs from ours", () => {
   let fleet: HostsFleet;
   let metrics: Readonly<Record<string, number>>;
 
-  async function open(ahead: number): Promise<void> {
+  async function open(ahead: number, changedAt?: number): Promise<void> {
     disk = memoryDisk({ [paths.apiServer]: apiServerManifestText });
     api = await fakeApiServer(fakeStore(), "cp1", "k");
     api.intercept = (_, path) => {
@@ -35,7 +35,8 @@ describe("a host whose clock differs from ours", () => {
           .join(""),
       };
     };
-    const host = { ...memoryHost(disk), clockAhead: async () => ahead };
+    const told = changedAt === undefined ? {} : { changedAt: async () => changedAt };
+    const host = { ...memoryHost(disk), ...told, clockAhead: async () => ahead };
     fleet = createHostsFleet({ hosts: [fleetHost(host, api.url)], observeTimeout: 2_000 });
   }
   afterEach(async () => {
@@ -59,7 +60,7 @@ describe("a host whose clock differs from ours", () => {
       writeConfig(there - 20_000);
       metrics = { process_start_time_seconds: (there - 5_000) / 1_000 };
       const seen = await look();
-      assert.equal(seen.loaded.basis, "process start after the write");
+      assert.equal(seen.loaded.basis, "process start after the write, by the file's modification time alone");
       for (const [time, age] of [
         [seen.file?.writtenAt, 20_000],
         [seen.processStartedAt, 5_000],
@@ -67,6 +68,16 @@ describe("a host whose clock differs from ours", () => {
       ] as const) {
         assert.ok(Math.abs(Date.now() - age - (time ?? 0)) < 2_000, `${time} is not ${age} ms ago`);
       }
+    });
+
+    it(`${ahead / hour} h ahead => an older file that was copied over after the process start is not taken for loaded`, async () => {
+      const there = Date.now() + ahead;
+      await open(ahead, there - 3_000);
+      writeConfig(there - 24 * hour);
+      metrics = { process_start_time_seconds: (there - 10_000) / 1_000 };
+      assert.equal((await look()).loaded.hash, undefined);
+      metrics = { process_start_time_seconds: (there - 1_000) / 1_000 };
+      assert.equal((await look()).loaded.basis, "process start after the write");
     });
 
     it(`${ahead / hour} h ahead => a process from before the write, and a reload that may have begun before it, prove nothing`, async () => {

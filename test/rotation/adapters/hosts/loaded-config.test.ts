@@ -52,6 +52,14 @@ describe("which configuration is loaded", () => {
     assert.equal(hashOf({ processStartedAt: 2_000_000, reload: "restart" }), undefined);
   });
 
+  it("before 1.34: a time that a copy may have kept is named as what it is", () => {
+    const kept = { file: { ...file, byItself: true } };
+    const start = loadedEvidence(input({ ...kept, processStartedAt: 2_000_001, reload: "restart" }));
+    assert.equal(start.basis, "process start after the write, by the file's modification time alone");
+    const reload = loadedEvidence(input({ ...kept, ...success(2_015_001), now: 2_015_002 }));
+    assert.match(reload.basis, /seconds after the write, by the file's modification time alone$/);
+  });
+
   it("before 1.34: a reload that began after the write has the file", () => {
     assert.equal(hashOf({ ...success(2_015_001), now: 2_015_002 }), "sha256:file");
     assert.equal(hashOf({ ...success(2_015_001), now: 2_015_002, reload: "restart" }), undefined);

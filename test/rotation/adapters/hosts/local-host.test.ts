@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,15 @@ describe("this machine as a host", () => {
     assert.equal(file.mode, 0o640);
     assert.deepEqual(file.owner, { uid: process.geteuid?.(), gid: process.getegid?.() });
     assert.ok(file.modifiedAt >= begun && Number.isInteger(file.modifiedAt));
+  });
+
+  it("an older file that is copied over with its times (rsync -a, cp -p) is as new as the copy", async () => {
+    const begun = Date.now() - 1_000;
+    writeFileSync(at("copied"), "text");
+    utimesSync(at("copied"), 1_000_000, 1_000_000);
+    assert.equal((await host.readFile(at("copied")))?.modifiedAt, 1_000_000_000);
+    assert.ok(((await host.changedAt?.(at("copied"))) ?? 0) >= begun);
+    assert.equal(await host.changedAt?.(at("none")), undefined);
   });
 
   it("a file that exists is not made again", async () => {
