@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "yaml";
 import type { ProviderServer } from "../../provider/provider-server";
 import { snippets } from "../docs/markdown";
 import { fakeAccount } from "../fakes/aws/kms-fake";
@@ -143,6 +144,29 @@ describe("examples/kops-aws by the real CLI", function () {
     assert.equal(kops.world.state.cluster.spec.fileAssets?.length, 1);
   });
 
+  it("a secret that somebody else changes during a run => refused with the providers that differ and no value; put back, the next up ends", async () => {
+    await project.configure({ keyVersion: 3 });
+    const held = kops.hold("rolling-update", 1);
+    const { ended } = project.start(upArgs, environment);
+    const { release } = await held;
+    const ours = kops.world.state.secret ?? "";
+    const hidden = Buffer.alloc(32, 7).toString("base64");
+    const key = { aescbc: { keys: [{ name: "theirs", secret: hidden }] } };
+    kops.world.state.secret = JSON.stringify({
+      kind: "EncryptionConfiguration",
+      apiVersion: "apiserver.config.k8s.io/v1",
+      resources: [{ resources: ["secrets"], providers: [...providersOf(ours), key] }],
+    });
+    release();
+    const { code, text } = await ended;
+    assert.notEqual(code, 0);
+    assert.match(text, /somebody else has changed the encryptionconfig secret.*aescbc\/theirs/s);
+    assert.ok(!text.includes(hidden));
+    kops.world.state.secret = ours;
+    await run(...upArgs);
+    await assertAt(3);
+  });
+
   it("every secret that was replaced => kept for its owner alone; none was ever an argument, or in the state in clear", async () => {
     const kept = join(directory, "backups");
     assert.ok(readdirSync(kept).length >= 6);
@@ -167,4 +191,11 @@ function promisedPlan(): readonly string[] {
 
 function withoutIds(line: string): string {
   return line.replace(/kms-etcd-[0-9a-f]{12}/g, "kms-etcd-ID");
+}
+
+function providersOf(text: string): readonly unknown[] {
+  const { resources } = JSON.parse(JSON.stringify(parse(text))) as {
+    resources: readonly { providers: readonly unknown[] }[];
+  };
+  return resources[0]?.providers ?? [];
 }
