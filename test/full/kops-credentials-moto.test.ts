@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import type { CredentialCluster } from "../../core/credential-inputs";
+import type { KeypairStage } from "../../core/keypair-stage";
+import { createKopsRunner, type KopsCommand, type RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
+import { decideSecret } from "../../rotation/adapters/kops-credentials/decide-secret";
+import { type OpenKeypairs, openKeypairs, openSecret } from "../../rotation/adapters/kops-credentials/open-credentials";
+import { type CredentialOutcome, runCredentials } from "../../rotation/adapters/kops-credentials/run-credentials";
+import { findTool } from "../../tools/find-tool";
+import { findMotoPython } from "../fakes/aws/moto-python";
+import { type MotoCloud, startMotoCloud } from "../fakes/kops/moto-cloud";
+
+const name = "e2e.k8s.local";
+const image = "099720109477/ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20170721";
+const never = new AbortController().signal;
+
+interface Clients {
+  readonly trust?: string;
+  readonly use?: string;
+}
+
+interface NodeupConfig {
+  readonly KeypairIDs?: Readonly<Record<string, string>>;
+  readonly CAs?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The real kops against moto. No API server runs here, so rolls are --cloudonly, which the adapter itself never says, and validation is left
+ * out. What machines get is read from their nodeup configuration in the store, which kops itself has made.
+ */
+describe("kOps' own credentials with the real kops", function () {
+  this.timeout(60 * 60_000);
+  let directory: string;
+  let cloud: MotoCloud;
+  let runner: RunKopsCommand;
+  let cluster: CredentialCluster;
+  let since: number;
+  const commands: KopsCommand[] = [];
+
+  before(async function () {
+    const python = await findMotoPython();
+    if (python === undefined) this.skip();
+    directory = mkdtempSync(join(tmpdir(), "kms-etcd-kops-credentials-"));
+    mkdirSync(join(directory, "home"));
+    cloud = await startMotoCloud(python, join(directory, "home"));
+    const plain = createKopsRunner((await findTool("kops")).path, cloud.environment);
+    runner = (command) => {
+      commands.push(command);
+      return plain(command);
+    };
+    cluster = {
+      clusterName: name,
+      stateStore: cloud.stateStore,
+      program: "kops",
+      recordDirectory: join(directory, "records"),
+      rolling: {},
+    };
+    await ok([
+      ...["create", "cluster", name, "--zones=us-east-1a", "--control-plane-count=1", "--networking=cni"],
+      ...["--channel=none", "--kubernetes-version=1.36.0", `--image=${image}`],
+      ...["--control-plane-size=m5.large", "--node-size=m5.large"],
+    ]);
+    await ok(["update", "cluster", "--name", name, "--yes", "--create-kube-config=false"]);
+    since = Date.now();
+  });
+  after(async () => {
+    await cloud.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  async function ok(args: readonly string[]): Promise<string> {
+    const all = [...args, "--state", cloud.stateStore];
+    const { code, stdout, stderr } = await runner({ args: all, timeoutMs: 20 * 60_000, signal: never });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  }
+
+  const ways = () => ({
+    run: runner,
+    rollArguments: ["--cloudonly", "--control-plane-interval=1s", "--node-interval=1s"],
+  });
+  const told = async (role: string, group: string) =>
+    parse((await cloud.object(`${name}/igconfig/${role}/${group}/nodeupconfig.yaml`)) ?? "{}") as NodeupConfig;
+  const controlPlane = () => told("control-plane", "control-plane-us-east-1a");
+  const instances = async () =>
+    (JSON.parse(await ok(["get", "instances", "--name", name, "-o", "json"])) as { id: string; status: string }[]).sort(
+      (a, b) => (a.id < b.id ? -1 : 1),
+    );
+  const certificates = (pem: string | undefined) => pem?.match(/BEGIN CERTIFICATE/g)?.length ?? 0;
+
+  async function open(advanceTo: KeypairStage, clients: Clients): Promise<OpenKeypairs> {
+    const goal = {
+      keysets: "all" as const,
+      madeBefore: since,
+      advanceTo,
+      clientsTrust: clients.trust,
+      clientsUse: clients.use,
+    };
+    return openKeypairs(cluster, goal, undefined, never, ways());
+  }
+
+  async function rotate(advanceTo: KeypairStage, clients: Clients = {}) {
+    const { store, fleet } = await open(advanceTo, clients);
+    const first = commands.length;
+    const validate = async () => undefined;
+    const outcome = await runCredentials({
+      store,
+      fleet: { ...fleet, validate },
+      onEvent: () => undefined,
+      signal: never,
+    });
+    const rolls = commands.slice(first).filter(({ args }) => args[0] === "rolling-update");
+    return { ...outcome, rolls: rolls.map(({ args }) => args.join(" ")) };
+  }
+
+  const waitsFor = ({ waitingFor, reason }: CredentialOutcome<unknown>, input: string): string => {
+    assert.ok(waitingFor !== undefined, reason);
+    assert.equal(waitingFor.input, input);
+    return waitingFor.value;
+  };
+
+  it("staged => every rotatable keyset has a second keypair, control plane and workers trust both CAs, all are new", async () => {
+    const before = await instances();
+    const outcome = await rotate("Distrust");
+    waitsFor(outcome, "clientsTrustKeypair");
+    assert.deepEqual(
+      outcome.seen.keysets.map(({ name: keyset, keypairs }) => `${keyset} ${keypairs.length}`),
+      [
+        "apiserver-aggregator-ca 2",
+        "etcd-clients-ca 2",
+        "etcd-manager-ca-events 2",
+        "etcd-manager-ca-main 2",
+        "etcd-peers-ca-events 2",
+        "etcd-peers-ca-main 2",
+        "kubernetes-ca 2",
+        "service-account 2",
+      ],
+    );
+    assert.equal(outcome.rolls.length, 2);
+    const { CAs } = await controlPlane();
+    assert.ok(Object.values(CAs ?? {}).every((pem) => certificates(pem) === 2));
+    const after = await instances();
+    assert.ok(after.every(({ id, status }) => status === "UpToDate" && !before.some((other) => other.id === id)));
+  });
+
+  it("promoted, killed after its update and run again => the new keypairs issue, and every machine was replaced once", async () => {
+    const trust = waitsFor(await rotate("Distrust"), "clientsTrustKeypair");
+    const { store, fleet } = await open("Distrust", { trust });
+    const killed = new Error("killed");
+    const dying = {
+      ...fleet,
+      validate: async () => undefined,
+      roll: () => Promise.reject(killed),
+    };
+    await assert.rejects(runCredentials({ store, fleet: dying, onEvent: () => undefined, signal: never }), killed);
+    const outcome = await rotate("Distrust", { trust });
+    assert.equal(waitsFor(outcome, "clientsUseKeypair"), trust);
+    assert.equal(outcome.rolls.length, 2);
+    assert.equal((await controlPlane()).KeypairIDs?.["kubernetes-ca"], trust);
+    assert.equal((await told("node", "nodes-us-east-1a")).KeypairIDs?.["kubernetes-ca"], trust);
+  });
+
+  it("kubeconfigs => both CAs; admin credentials are issued by the new one; nothing is left on disk", async () => {
+    const { kubeconfig } = await open("Distrust", {});
+    const plain = await kubeconfig(undefined, never);
+    assert.equal(certificates(plain.ca), 2);
+    assert.doesNotMatch(plain.text, /client-key-data/);
+    const admin = await kubeconfig("1h", never);
+    assert.match(admin.text, /client-key-data/);
+    for (const { args } of commands) assert.ok(!args.join(" ").includes("BEGIN"));
+    const left = readdirSync("/dev/shm").filter((entry) => entry.startsWith("kms-etcd-"));
+    assert.deepEqual(left, []);
+  });
+
+  it("distrusted => one CA; back to Promote => two again, and every machine replaced by force", async () => {
+    const ca = (await controlPlane()).KeypairIDs?.["kubernetes-ca"] ?? "";
+    const clients = { trust: ca, use: ca };
+    assert.equal((await rotate("Distrust", clients)).kind, "done");
+    assert.ok(Object.values((await controlPlane()).CAs ?? {}).every((pem) => certificates(pem) === 1));
+    const before = await instances();
+    const back = await rotate("Promote", clients);
+    assert.equal(back.kind, "done");
+    assert.ok(back.rolls.length === 2 && back.rolls.every((roll) => roll.includes("--force")));
+    assert.ok(Object.values((await controlPlane()).CAs ?? {}).every((pem) => certificates(pem) === 2));
+    const after = await instances();
+    assert.ok(after.every(({ id }) => !before.some((other) => other.id === id)));
+  });
+
+  it("a Docker configuration => kops takes no machine for old, so all are replaced by force; kept is what was there", async () => {
+    const put = async (password: string) => {
+      const text = JSON.stringify({ auths: { "registry.example": { auth: password } } });
+      const { store, fleet } = await openSecret(cluster, { secret: "dockerconfig", text }, undefined, never, ways());
+      const validate = async () => undefined;
+      const run = { store, fleet: { ...fleet, validate }, onEvent: () => undefined, signal: never };
+      const outcome = await runCredentials(run);
+      assert.equal(outcome.kind, "done", outcome.reason);
+      const facts = { updatedFor: undefined, validation: undefined, changed: false };
+      const again = decideSecret(
+        { ...outcome.seen, facts, settled: outcome.seen.fingerprint },
+        { secret: "dockerconfig", text },
+      );
+      assert.equal(again.kind, "done");
+    };
+    await put("one");
+    const before = await instances();
+    await put("two");
+    const after = await instances();
+    assert.ok(after.every(({ id }) => !before.some((other) => other.id === id)));
+    const kept = readdirSync(join(directory, "records")).filter((file) => /^dockerconfig-[0-9a-f]{64}$/.test(file));
+    assert.equal(kept.length, 1);
+    assert.match(await ok(["get", "secrets", "dockerconfig", "--name", name, "-o", "plaintext"]), /"auth":"two"/);
+  });
+});
