@@ -96,7 +96,10 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
     assert.equal(outputs["activeKeyVersion"], 1);
     const evidence = evidenceOf();
     assert.deepEqual([evidence["method"], evidence["complete"]], ["api", true]);
-    assert.match(JSON.stringify(evidence["discovery"]), /all 2 Secrets .* is ARM's word; there is no way to the etcd of AKS/s);
+    assert.match(
+      JSON.stringify(evidence["discovery"]),
+      /all 2 Secrets .* is ARM's word; there is no way to the etcd of AKS/s,
+    );
     assert.deepEqual((await stack.preview(inputs)).op, "same");
     assert.deepEqual(await stack.up(inputs), { op: "same", failure: undefined });
     assert.deepEqual(evidenceOf(), evidence);
