@@ -39,6 +39,7 @@ function isUnreadableSomewhere({ observed }: Situation, slot: Slot): boolean {
 /** Whether it is the API server that could not decrypt the object, as far as its answer tells. A webhook that fails is a 500 too. */
 export function isUnreadable({ reason }: Pick<ObjectFailure, "reason">): boolean {
   return (
-    /no matching prefix|identity transformer tried to read|(^|: )(HTTP )?500\b/.test(reason) && !/webhook/.test(reason)
+    /no matching prefix|identity transformer tried to read|(^|: )(HTTP )?500\b/.test(reason) &&
+    !reason.includes("webhook")
   );
 }

@@ -184,10 +184,11 @@ async function definePandas(cluster: RealCluster): Promise<void> {
   const made = await cluster.request(0, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
   assert.equal(made.status, 201, made.text);
   for (const server of cluster.controlPlane.hosts.keys()) {
-    for (const until = Date.now() + 120_000; ; await delay(200)) {
+    for (const until = Date.now() + 120_000; ; ) {
       const { status, text } = await cluster.request(server, "GET", "/apis/example.com/v1/namespaces/default/pandas");
       if (status === 200) break;
       assert.ok(Date.now() < until, text);
+      await delay(200);
     }
   }
 }
@@ -225,17 +226,17 @@ describe("more and fewer resources", function () {
           secrets: [2, "secrets"],
           configmaps: [2, "configmaps"],
           "example.com/pandas": [2, panda],
-          serviceaccounts: "plaintext",
+          namespaces: "plaintext",
         });
         await change(2, ["secrets", panda]);
         await stored({ secrets: [2, "secrets"], configmaps: "plaintext", "example.com/pandas": [2, panda] });
         await change(2, ["secrets", panda, "*.*"]);
         await stored({ secrets: [2, "secrets"], configmaps: [2, "*.*"], "example.com/pandas": [2, panda] });
-        await stored({ serviceaccounts: [2, "*.*"], namespaces: [2, "*.*"] });
+        await stored({ namespaces: [2, "*.*"], priorityclasses: [2, "*.*"] });
         const one = await change(2, ["secrets"]);
         assert.equal(one.complete, true);
         await stored({ secrets: [2, "secrets"], configmaps: "plaintext", "example.com/pandas": "plaintext" });
-        await stored({ serviceaccounts: "plaintext", namespaces: "plaintext" });
+        await stored({ namespaces: "plaintext", priorityclasses: "plaintext" });
         const text = readFileSync(cluster.controlPlane.hosts[0]?.encryptionConfigFile ?? "", "utf8");
         assert.doesNotMatch(text, /configmaps|pandas|\*/, "the blocks of what is no longer encrypted are gone");
       },
