@@ -473,12 +473,9 @@ export function simulateCluster(options: SimulationOptions) {
       const etcd = { clusterId: "1", revision: version, raftIndex };
       const startedAt = now;
       const counts = new Map<string, { key: { provider: string; keyId?: string }; objects: number }>();
-      for (const object of objects.values()) {
-        const id = `${object.provider} ${object.keyId ?? ""}`;
-        const key =
-          object.keyId === undefined
-            ? { provider: object.provider }
-            : { provider: object.provider, keyId: object.keyId };
+      for (const { provider, keyId } of objects.values()) {
+        const id = `${provider} ${keyId ?? ""}`;
+        const key = { provider, ...(keyId !== undefined && { keyId }) };
         counts.set(id, { key, objects: (counts.get(id)?.objects ?? 0) + 1 });
       }
       advance(1_000);

@@ -119,7 +119,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   let master: number | undefined;
 
   async function start(): Promise<void> {
-    const [program, ...before] = [...(as?.behind ?? []), sshd] as [string, ...string[]];
+    const behind = as?.behind ?? [];
+    const [program, ...before] = [behind[0] ?? sshd, ...behind.slice(1), ...(behind.length > 0 ? [sshd] : [])] as const;
     const child = spawn(program, [...before, "-D", "-f", at("sshd_config"), "-E", at("sshd.log")], { stdio: "ignore" });
     while (!(await answers(port))) {
       if (child.exitCode !== null) throw new Error(`sshd ended: ${readFileSync(at("sshd.log"), "utf8")}`);
