@@ -24,6 +24,8 @@ const tiers = {
         "rotation-rollback-hot-reload",
         "pulumi-kill",
         "pulumi-rollout",
+        "pulumi-aks",
+        "kops-credentials",
         "rotation-faults",
         "rotation-kill",
         "rotation-faults-hot-reload",
