@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import type { ProviderServer } from "../../provider/provider-server";
 import { snippets } from "../docs/markdown";
+import { type PulumiProject, projectFile, pulumiProject, repository } from "../e2e/support/pulumi-project";
 import { fakeAccount } from "../fakes/aws/kms-fake";
 import { createKmsKeys } from "../fakes/aws/kms-keys";
 import { type KopsStandIn, startKopsStandIn } from "../fakes/kops/stand-in/stand-in";
 import { createAwsAccount } from "../fakes/pulumi-aws/aws-account";
 import { serveAws } from "../fakes/pulumi-aws/provider-methods";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "../e2e/support/pulumi-project";
 
 const objects = 6;
 const machines = 2;
