@@ -12,7 +12,7 @@ export const constructTypes: Readonly<
   [typeTokens.awsKeyAccess]: { make: components.AwsKeyAccess, outputs: ["policy", "statements"] },
   [typeTokens.awsKeyAlarm]: { make: components.AwsKeyAlarm, outputs: ["deniedAlarmArn", "throttledAlarmArn"] },
   [typeTokens.awsKmsEndpoint]: { make: components.AwsKmsEndpoint, outputs: ["endpointId"] },
-  [typeTokens.awsKmsKey]: { make: components.AwsKmsKey, outputs: ["keyArns"] },
+  [typeTokens.awsKmsKey]: { make: components.AwsKmsKey, outputs: ["keyArns", "createdAt"] },
   [typeTokens.azureKeyIdentity]: {
     make: components.AzureKeyIdentity,
     outputs: ["identityId", "objectId", "clientId"],
@@ -21,7 +21,7 @@ export const constructTypes: Readonly<
     make: components.AzureKeyMonitoring,
     outputs: ["refusedAlertId", "throttledAlertId", "expiryAlertId"],
   },
-  [typeTokens.azureKeyVaultKey]: { make: components.AzureKeyVaultKey, outputs: ["keyIds", "vaultId"] },
+  [typeTokens.azureKeyVaultKey]: { make: components.AzureKeyVaultKey, outputs: ["keyIds", "createdAt", "vaultId"] },
   [typeTokens.controlPlaneBootstrap]: {
     make: components.ControlPlaneBootstrap,
     outputs: ["cloudInit", "kubeadmInit", "kubeadmJoin"],

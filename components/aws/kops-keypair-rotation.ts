@@ -6,7 +6,7 @@ import type { KopsCredentialClusterArgs } from "./kops-credential-cluster";
 
 /** The inputs of a KopsKeypairRotation. */
 export interface KopsKeypairRotationArgs {
-  /** The cluster. */
+  /** Which cluster of kOps, and how it is reached. Another cluster later is another rotation. */
   readonly kops: pulumi.Input<KopsCredentialClusterArgs>;
   /**
    * Keypairs made before this moment are replaced: a date, or a time with its zone, `2026-11-21T12:00:00Z`. A later moment, which has passed, is

@@ -6,7 +6,7 @@ import type { KopsCredentialClusterArgs } from "./kops-credential-cluster";
 
 /** The inputs of a KopsSecretRotation. */
 export interface KopsSecretRotationArgs {
-  /** The cluster. */
+  /** Which cluster of kOps, and how it is reached. Another cluster later is another rotation. */
   readonly kops: pulumi.Input<KopsCredentialClusterArgs>;
   /** Which secret. The encryptionconfig secret is none of these: KopsKmsSettings manages it. */
   readonly secret: pulumi.Input<ReplaceableSecret>;

@@ -303,7 +303,7 @@ describe("AzureKeyVaultKey", () => {
     const base = new Set(Object.keys(new pulumi.ComponentResource("test:index:Empty", "empty")));
     const component = new AzureKeyVaultKey("etcd", { source: where, newestKeyVersion: 1 });
     const own = Object.keys(component).filter((name) => !base.has(name) && !name.startsWith("__"));
-    assert.deepEqual(own.sort(), ["keyIds", "vaultId"]);
+    assert.deepEqual(own.sort(), ["createdAt", "keyIds", "vaultId"]);
   });
 });
 

@@ -104,7 +104,7 @@ describe("inputs of an EncryptionRollout", () => {
       { keys: [{ version: 2, local: { file: "/f", keyId: "l" }, aws: { keyArn: "a" } }] },
       /^keys\[0\] names 2 keys \(local, aws\); keep exactly one/,
     ],
-    ["no cluster", { local: null }, /^selfManaged is missing: no cluster is named/],
+    ["no cluster", { local: null }, /^aks is missing: no cluster is named/],
     ["two clusters", { selfManaged: {} }, /^selfManaged is one of 2 blocks that name a cluster \(selfManaged, local\)/],
     ["a cluster of kOps", { kops: {} }, /^kops is for KopsKmsSettings, which KmsEtcdEncryption makes for it/],
     ["a relative path", { local: { controlPlaneFile: "here" } }, /^local\.controlPlaneFile is not an absolute path/],
