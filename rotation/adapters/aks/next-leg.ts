@@ -105,7 +105,8 @@ export function nextLeg(cluster: ObservedCluster, goal: KmsSettings): Leg {
       }
     : undefined;
   const usesVault = kms.mode === "legacy" && vaultOf(kms) === vaultOf(goal);
-  if (usesVault && goal.mode === "legacy" && (kms.networkAccess !== goal.networkAccess || vaultDiffers)) {
+  // Where only the vault has changed it is put back: to turn KMS off would not help AKS to a key that it can't reach.
+  if (usesVault && goal.mode === "legacy" && kms.networkAccess !== goal.networkAccess) {
     return {
       kind: "set",
       settings: { mode: "off" },

@@ -30,10 +30,18 @@ while read -r namespace names; do
 done <batches
 awk '
   FILENAME == "all" { offered += 1; next }
-  FILENAME == "said" { if (!/\\(no change\\)$/) rewritten += 1; next }
+  FILENAME == "said" { said += 1; if (!/\\(no change\\)$/) rewritten += 1; next }
+  /^Warning:/ { next }
   /NotFound/ { gone += 1; next }
   NF > 0 { failed += 1; if (failed <= ${mostLines}) print "kms-etcd failed " $0 }
-  END { print "kms-etcd offered=" offered + 0, "rewritten=" rewritten + 0, "gone=" gone + 0, "failed=" failed + 0 }
+  END {
+    missing = offered - said - gone - failed
+    if (missing > 0) {
+      failed += missing
+      print "kms-etcd failed kubectl said nothing about " missing " Secrets: it may have been ended"
+    }
+    print "kms-etcd offered=" offered + 0, "rewritten=" rewritten + 0, "gone=" gone + 0, "failed=" failed + 0
+  }
 ' all said trouble
 rm -rf "$work"
 `.trim();

@@ -59,6 +59,8 @@ export async function runAks(options: AksRunOptions): Promise<AksRun> {
   const failed = createFailedSettings();
   let proof: { readonly under: StoredUnder; readonly rewritten: Rewritten } | undefined;
   let rewrittenSinceFailure = false;
+  /** From then on an earlier run's proof says nothing, also where the cluster comes back to the settings of then. */
+  let changed = false;
   /** Requests that began before the API servers changed have ended by then. */
   let settledAt: number | undefined;
 
@@ -81,11 +83,12 @@ export async function runAks(options: AksRunOptions): Promise<AksRun> {
   }
 
   function isProvenBefore(kms: KmsSettings): boolean {
-    return options.provenBefore !== undefined && areSameSettings(options.provenBefore, kms);
+    return !changed && options.provenBefore !== undefined && areSameSettings(options.provenBefore, kms);
   }
 
   async function set(settings: KmsSettings, from: KmsSettings, say: Say): Promise<string | undefined> {
     failed.refuseAgain(settings, from);
+    changed = true;
     try {
       await target.cluster.set({ to: settings, from }, signal, say);
       return undefined;

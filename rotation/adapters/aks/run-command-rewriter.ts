@@ -68,7 +68,8 @@ function failuresIn(logs: string, count: number): readonly ObjectFailure[] {
     resource: "secrets",
     namespace: "",
     name: /secrets? "([^"]+)"/.exec(reason)?.[1] ?? "",
-    reason,
+    // Reasons get into Pulumi's state, names of Secrets do not.
+    reason: reason.replace(/(secrets?) "[^"]+"/g, "$1"),
   }));
   const left = count - named.length;
   return left > 0

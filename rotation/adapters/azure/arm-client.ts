@@ -220,7 +220,9 @@ function armError(response: PipelineResponse, id: string): KmsEtcdError {
           ? "conflict"
           : response.status === 429
             ? "throttled"
-            : "invalid-input";
+            : response.status >= 500
+              ? "unreachable"
+              : "invalid-input";
   return new KmsEtcdError(kind, `Azure refuses what was asked of ${id}: ${code}: ${message}`, { cause });
 }
 

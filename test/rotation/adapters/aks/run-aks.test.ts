@@ -170,6 +170,42 @@ describe("the driver of AKS, on the fake ARM over its REST door", function () {
     assert.deepEqual(cluster.memory.stored(), { one: second });
   });
 
+  describe("with a proof from an earlier run", () => {
+    it("somebody has opened the vault => it is closed again, and KMS stays on", async () => {
+      const vault = await aks.vault("Private", [roles.keyVaultCryptoUser, roles.keyVaultContributor]);
+      const goal = privately(await vault.key("k1"), vault);
+      const cluster = await clusterUnder(goal, vault);
+      await cluster.target(vault).vault?.set("Public", AbortSignal.timeout(10_000), () => undefined);
+      const { legs, thrown } = await drive(cluster, goal, { vault, provenBefore: goal });
+      assert.deepEqual([thrown, legs, await vault.network()], [undefined, ["vault Private"], "Disabled"]);
+      assert.deepEqual(new Set(Object.values(cluster.memory.stored())), new Set([(goal as { keyId: string }).keyId]));
+    });
+
+    it("the vault has changed and a rotation was never proven => no Secret is left under a key that AKS forgets", async () => {
+      const vault = await aks.vault("Private", [roles.keyVaultCryptoUser, roles.keyVaultContributor]);
+      const [first, second] = [privately(await vault.key("k1"), vault), privately(await vault.key("k2"), vault)];
+      const cluster = await clusterUnder(first, vault);
+      await cluster
+        .target(vault)
+        .cluster.set({ to: second, from: first }, AbortSignal.timeout(10_000), () => undefined);
+      await cluster.target(vault).vault?.set("Public", AbortSignal.timeout(10_000), () => undefined);
+      const { legs, thrown } = await drive(cluster, second, { vault });
+      assert.deepEqual([thrown, legs], [undefined, ["vault Private", "rewrite"]]);
+      assert.deepEqual(new Set(Object.values(cluster.memory.stored())), new Set([(second as { keyId: string }).keyId]));
+    });
+
+    it("KMS was turned off by hand => on again, and everything is rewritten, whatever was proven before", async () => {
+      const goal = publicly(await (await aks.vault()).key("k1"));
+      const cluster = await clusterUnder(goal);
+      const off = { mode: "off" } as const;
+      await cluster.target().cluster.set({ to: off, from: goal }, AbortSignal.timeout(10_000), () => undefined);
+      await drive(cluster, off);
+      const { legs, thrown } = await drive(cluster, goal, { provenBefore: goal });
+      assert.deepEqual([thrown, legs], [undefined, ["rewrite", "set legacy", "rewrite"]]);
+      assert.deepEqual(new Set(Object.values(cluster.memory.stored())), new Set([(goal as { keyId: string }).keyId]));
+    });
+  });
+
   describe("when something goes wrong", () => {
     it("the operation fails => everything is rewritten, the settings are asked for again, and proven", async () => {
       const vault = await aks.vault();

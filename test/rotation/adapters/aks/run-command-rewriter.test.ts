@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { KmsEtcdError } from "../../../../core/errors";
+import { rewriteScript } from "../../../../rotation/adapters/aks/rewrite-script";
 import { runCommandRewriter } from "../../../../rotation/adapters/aks/run-command-rewriter";
 import type { ArmBody } from "../../../../rotation/adapters/azure/arm-client";
 
@@ -40,7 +45,7 @@ describe("Secrets written again by a command in the cluster", () => {
     assert.deepEqual(
       failures.map(({ name, reason }) => [name, reason]),
       [
-        ["s1", 'Error from server (Forbidden): secrets "s1" is forbidden: no'],
+        ["s1", "Error from server (Forbidden): secrets is forbidden: no"],
         ["", "24 more of them"],
       ],
     );
@@ -59,6 +64,42 @@ describe("Secrets written again by a command in the cluster", () => {
       /pod can't be scheduled/,
     );
   });
+
+  for (const [what, patch, summary] of [
+    [
+      "kubectl is ended in the middle => all that it said nothing about has failed",
+      "kill -9 $$",
+      "rewritten=0 gone=0 failed=3",
+    ],
+    [
+      "a batch's namespace is gone => one that is gone, and the others are not taken for done",
+      "echo 'Error from server (NotFound): namespaces \"a\" not found' >&2; exit 1",
+      "rewritten=0 gone=1 failed=2",
+    ],
+    [
+      "a warning for each => no failure",
+      "for s in 1 2 3; do echo \"secret/s$s patched\"; echo 'Warning: as it is' >&2; done",
+      "rewritten=3 gone=0 failed=0",
+    ],
+    [
+      "two were as they should be => one was written",
+      "echo 'secret/s1 patched'; echo 'secret/s2 patched (no change)'; echo 'secret/s3 patched (no change)'",
+      "rewritten=1 gone=0 failed=0",
+    ],
+  ] as const) {
+    it(`the script itself: ${what}`, () => {
+      const directory = mkdtempSync(join(tmpdir(), "kms-etcd-run-command-"));
+      try {
+        const kubectl = `#!/bin/sh\nif [ "$1" = get ]; then printf 'a s1 Opaque 1 1d\\na s2 Opaque 1 1d\\na s3 Opaque 1 1d\\n'; exit 0; fi\n${patch}\n`;
+        writeFileSync(join(directory, "kubectl"), kubectl, { mode: 0o755 });
+        const env = { PATH: `${directory}:${process.env["PATH"]}`, TMPDIR: directory };
+        const { stdout } = spawnSync("bash", ["-c", rewriteScript], { env, encoding: "utf8" });
+        assert.match(stdout, new RegExp(`^kms-etcd offered=3 ${summary}$`, "m"), stdout);
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
+  }
 
   it("a cluster with Entra ID => the command runs as whom a token for its API servers names", async () => {
     const arm = armWith({ properties: { exitCode: 0, logs: "kms-etcd offered=0 rewritten=0 gone=0 failed=0" } });
