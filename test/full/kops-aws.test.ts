@@ -167,6 +167,19 @@ describe("examples/kops-aws by the real CLI", function () {
     await assertAt(3);
   });
 
+  it("enabled: false => plaintext after three more rolls; destroy leaves the cluster as it is", async () => {
+    await project.configure({ enabled: false });
+    const from = kops.calls.length;
+    assert.match(await run(...upArgs), /encryption is off/);
+    assert.equal(rolls(from), 3);
+    assert.equal(onlyProvider(), "identity");
+    await project.configure({ protectKeys: false });
+    await run(...upArgs);
+    const before = changing().length;
+    assert.match(await run("destroy", "--yes", "--skip-preview"), /keeps its encryption settings as they are/);
+    assert.equal(changing().length, before);
+  });
+
   it("every secret that was replaced => kept for its owner alone; none was ever an argument, or in the state in clear", async () => {
     const kept = join(directory, "backups");
     assert.ok(readdirSync(kept).length >= 6);
