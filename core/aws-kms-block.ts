@@ -1,6 +1,7 @@
 /** What is wrong with the inputs that say which keys in AWS KMS to use. Values may be anything, because programs in JavaScript pass anything. */
 import { keyArnProblem } from "./aws-key-arn";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
+import { below, isBlock } from "./input-values";
 
 type Inputs = Readonly<Record<string, unknown>>;
 
@@ -53,7 +54,7 @@ export function retiredViolations(
       const reason = `is ${JSON.stringify(version)}, which is no declared version; declared are ${versions.join(", ")}`;
       return [{ path, reason }];
     }
-    if (!isRecord(given) || given[String(version)] === undefined) return [];
+    if (!isBlock(given) || given[String(version)] === undefined) return [];
     const reason = `is ${version}, whose key was not made here; disable it where it was made: aws kms disable-key --key-id ARN`;
     return [{ path, reason }];
   });
@@ -65,7 +66,7 @@ function keyArnViolations(
   isLater: (value: unknown) => boolean,
 ): readonly InputViolation[] {
   if (arns === undefined) return [];
-  if (!isRecord(arns))
+  if (!isBlock(arns))
     return [{ path: "keyArns", reason: 'is no map; write { "1": "arn:aws:kms:REGION:ACCOUNT:key/ID" }' }];
   const seen = new Map<unknown, string>();
   return Object.entries(arns).flatMap(([version, arn]): InputViolation[] => {
@@ -95,7 +96,7 @@ function aliasViolations(alias: unknown, isLater: (value: unknown) => boolean): 
 /** Of an encryption context. The plugin's flag can't express commas, nor an equals sign in a name. */
 export function contextViolations(context: unknown, isLater: (value: unknown) => boolean): readonly InputViolation[] {
   if (context === undefined) return [];
-  if (!isRecord(context)) return [{ path: "encryptionContext", reason: "is no map of texts" }];
+  if (!isBlock(context)) return [{ path: "encryptionContext", reason: "is no map of texts" }];
   return Object.entries(context).flatMap(([name, value]): InputViolation[] => {
     const path = `encryptionContext.${name}`;
     if (name === "" || /[,=]/.test(name)) {
@@ -125,15 +126,11 @@ function partViolations(
   required: readonly string[],
 ): readonly InputViolation[] {
   if (part === undefined) return [];
-  if (!isRecord(part)) return [{ path, reason: `is no object; its inputs are ${known.join(", ")}` }];
+  if (!isBlock(part)) return [{ path, reason: `is no object; its inputs are ${known.join(", ")}` }];
   return [
-    ...unknownInputViolations(part, known).map((violation) => ({ ...violation, path: `${path}.${violation.path}` })),
+    ...below(path, unknownInputViolations(part, known)),
     ...required
       .filter((name) => part[name] === undefined)
       .map((name) => ({ path: `${path}.${name}`, reason: "is missing; it can't do without" })),
   ];
-}
-
-function isRecord(value: unknown): value is Inputs {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -14,6 +14,7 @@ import {
 } from "./azure-rules/rule";
 import { describeError } from "./errors";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
+import { isBlock } from "./input-values";
 
 type Inputs = Readonly<Record<string, unknown>>;
 
@@ -73,18 +74,18 @@ export function keyVaultBlockCheck(given: Inputs, context: KeyVaultBlockContext)
 
 /** Whether a key has to be made for some version. */
 export function makesKeys(given: Inputs, versions: readonly number[]): boolean {
-  const existing = isRecord(given["keyIds"]) ? given["keyIds"] : {};
+  const existing = isBlock(given["keyIds"]) ? given["keyIds"] : {};
   return versions.some((version) => existing[String(version)] === undefined);
 }
 
 /** Exactly one way to name each user, and no client id. `users` is the map of users at `path`. */
 export function keyUserViolations(path: string, users: unknown): readonly InputViolation[] {
   if (users === undefined) return [];
-  if (!isRecord(users)) return [{ path, reason: 'is not an object; write { "a-name": { identityId } }' }];
+  if (!isBlock(users)) return [{ path, reason: 'is not an object; write { "a-name": { identityId } }' }];
   return Object.entries(users).flatMap(([name, user]): readonly InputViolation[] => {
     const at = `${path}.${name}`;
     if (!/^[0-9a-z-]{1,40}$/i.test(name)) return [{ path: at, reason: "is no name; use letters, digits and hyphens" }];
-    const inputs = isRecord(user) ? user : {};
+    const inputs = isBlock(user) ? user : {};
     const names = Object.keys(inputs).filter((input) => inputs[input] !== undefined);
     const clientId = names.find((input) => /^(client|app|application)id$/i.test(input));
     if (clientId !== undefined) {
@@ -136,7 +137,7 @@ function vaultViolations(given: Inputs, { versions }: KeyVaultBlockContext): rea
 }
 
 function choiceViolations(given: Inputs): readonly InputViolation[] {
-  const key = isRecord(given["key"]) ? given["key"] : {};
+  const key = isBlock(given["key"]) ? given["key"] : {};
   const unknownKeyInputs = unknownInputViolations(key, ["type", "size"]);
   return [
     ...Object.entries(choices).flatMap(([path, values]) => {
@@ -161,7 +162,7 @@ function byVersionViolations(
 ): readonly InputViolation[] {
   const values = given[input];
   if (values === undefined) return [];
-  if (!isRecord(values)) return [{ path: input, reason: 'is not an object; write { "1": ... }, by version' }];
+  if (!isBlock(values)) return [{ path: input, reason: 'is not an object; write { "1": ... }, by version' }];
   return Object.entries(values).flatMap(([version, value]): readonly InputViolation[] => {
     const path = `${input}.${version}`;
     if (!versions.includes(Number(version))) {
@@ -204,7 +205,7 @@ const factPaths: FactPaths = {
 };
 
 function factsOf(given: Inputs, { nameStem, versions, isLater, now }: KeyVaultBlockContext): GivenFacts {
-  const key = isRecord(given["key"]) ? given["key"] : {};
+  const key = isBlock(given["key"]) ? given["key"] : {};
   const text = (value: unknown) => (isLater(value) ? notYetKnown : typeof value === "string" ? value : undefined);
   const number = (value: unknown) => (typeof value === "number" ? value : undefined);
   const makesVault = given["vaultId"] === undefined && makesKeys(given, versions);
@@ -220,8 +221,4 @@ function factsOf(given: Inputs, { nameStem, versions, isLater, now }: KeyVaultBl
     now,
   };
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined));
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 /** The inputs of KopsKeypairRotation and KopsSecretRotation: what is wrong with them, by path, and what they mean. */
 import { parseDuration } from "./duration";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
+import { type InputBlock, isAbsent, isBlock, isUnknown } from "./input-values";
 import { KeypairStage } from "./keypair-stage";
 import type { KopsProgram, KopsRolling } from "./kops-cluster";
 import {
@@ -11,8 +12,6 @@ import {
   stateStoreViolations,
 } from "./kops-inputs";
 import { ReplaceableSecret } from "./replaceable-secret";
-
-type Block = Readonly<Record<string, unknown>>;
 
 /** The cluster whose credentials are rotated, from the block `kops`. */
 export interface CredentialCluster extends KopsProgram {
@@ -50,7 +49,7 @@ const names = {
 
 const everyKeyset = "all";
 
-export function keypairRotationViolations(inputs: Block): readonly InputViolation[] {
+export function keypairRotationViolations(inputs: InputBlock): readonly InputViolation[] {
   return [
     ...unknownInputViolations(inputs, names.keypairs),
     ...clusterViolations(inputs["kops"]),
@@ -63,10 +62,10 @@ export function keypairRotationViolations(inputs: Block): readonly InputViolatio
 }
 
 /** What inputs without violations, in which everything is known, mean. */
-export function keypairRotationInputs(inputs: Block): KeypairRotationInputs {
+export function keypairRotationInputs(inputs: InputBlock): KeypairRotationInputs {
   const { keysets, advanceTo } = inputs as { readonly keysets?: readonly string[]; readonly advanceTo?: KeypairStage };
   return {
-    kops: credentialCluster(inputs["kops"] as Block),
+    kops: credentialCluster(inputs["kops"] as InputBlock),
     keysets: keysets === undefined || isAbsent(keysets) || keysets.includes(everyKeyset) ? everyKeyset : keysets,
     madeBefore: Date.parse(inputs["replaceMadeBefore"] as string),
     advanceTo: advanceTo ?? KeypairStage.Distrust,
@@ -76,7 +75,7 @@ export function keypairRotationInputs(inputs: Block): KeypairRotationInputs {
   };
 }
 
-export function secretRotationViolations(inputs: Block): readonly InputViolation[] {
+export function secretRotationViolations(inputs: InputBlock): readonly InputViolation[] {
   const { secret, content } = inputs;
   return [
     ...unknownInputViolations(inputs, names.secret),
@@ -86,9 +85,9 @@ export function secretRotationViolations(inputs: Block): readonly InputViolation
   ];
 }
 
-export function secretRotationInputs(inputs: Block): SecretRotationInputs {
+export function secretRotationInputs(inputs: InputBlock): SecretRotationInputs {
   const { secret, content } = inputs as { readonly secret: ReplaceableSecret; readonly content: string };
-  return { kops: credentialCluster(inputs["kops"] as Block), secret, content };
+  return { kops: credentialCluster(inputs["kops"] as InputBlock), secret, content };
 }
 
 /** The number by which Cilium tells one IPsec key from the next; undefined for a text that it would not read. */
@@ -146,7 +145,7 @@ function clusterViolations(value: unknown): readonly InputViolation[] {
   ];
 }
 
-function credentialCluster(block: Block): CredentialCluster {
+function credentialCluster(block: InputBlock): CredentialCluster {
   const given = Object.fromEntries(Object.entries(block).filter(([, value]) => !isAbsent(value)));
   return { program: "kops", rolling: {}, ...given } as unknown as CredentialCluster;
 }
@@ -210,17 +209,4 @@ function choiceViolations(path: string, value: unknown, choices: readonly string
 
 function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
-}
-
-function isBlock(value: unknown): value is Block {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null;
-}
-
-/** What Pulumi does not know yet is a symbol in the provider. */
-function isUnknown(value: unknown): boolean {
-  return typeof value === "symbol";
 }

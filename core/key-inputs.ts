@@ -6,9 +6,8 @@
 import { keyArnProblem, parseAwsKeyArn } from "./aws-key-arn";
 import { contextViolations } from "./aws-kms-block";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
+import { booleanViolations, type InputBlock, isAbsent, isBlock, isUnknown } from "./input-values";
 import type { KeyReference } from "./key-reference";
-
-type Block = Readonly<Record<string, unknown>>;
 
 interface KeyBlock {
   /** Inputs that must be texts, each with what to write. */
@@ -16,9 +15,9 @@ interface KeyBlock {
   /** Inputs that may be left out. */
   readonly optional?: readonly string[];
   /** Further problems of a block whose texts are there, by paths inside it. */
-  violations?(block: Block): readonly InputViolation[];
+  violations?(block: InputBlock): readonly InputViolation[];
   /** `text` gives an input, or one that no key can have where it is not known yet. */
-  read(block: Block, text: (name: string) => string): KeyReference;
+  read(block: InputBlock, text: (name: string) => string): KeyReference;
 }
 
 const vaultVersion = "give the id of one version, 32 hex digits: the newest one would change without a trace";
@@ -39,7 +38,7 @@ const blocks: Readonly<Record<string, KeyBlock>> = {
       ...formViolations(block, "vaultName", /^[a-z0-9-]{3,24}$/i, "write the vault's name alone, not its address"),
       ...formViolations(block, "keyName", /^[a-z0-9-]{1,127}$/i, "write the key's name alone, not its identifier"),
       ...formViolations(block, "keyVersion", /^[0-9a-f]{32}$/i, vaultVersion),
-      ...booleanViolations(block, "managedHsm"),
+      ...booleanViolations(block["managedHsm"], "managedHsm"),
     ],
     read: (block, text) => ({
       kind: "azure",
@@ -54,15 +53,15 @@ const blocks: Readonly<Record<string, KeyBlock>> = {
     optional: ["region", "encryptionContext"],
     violations: (block) => {
       const { keyArn, region, encryptionContext } = block;
-      const arn = isLater(keyArn) ? undefined : keyArnProblem(keyArn);
+      const arn = isUnknown(keyArn) ? undefined : keyArnProblem(keyArn);
       return [
         ...(arn === undefined ? [] : [{ path: "keyArn", reason: arn }]),
-        ...(isAbsent(region) || isLater(region) || (typeof region === "string" && region !== "")
+        ...(isAbsent(region) || isUnknown(region) || (typeof region === "string" && region !== "")
           ? []
           : [{ path: "region", reason: "is no text; leave it out: the ARN names the region" }]),
-        ...(isAbsent(encryptionContext) || isLater(encryptionContext)
+        ...(isAbsent(encryptionContext) || isUnknown(encryptionContext)
           ? []
-          : contextViolations(encryptionContext, isLater)),
+          : contextViolations(encryptionContext, isUnknown)),
       ];
     },
     read: (block, text) => {
@@ -89,11 +88,11 @@ export function keyViolations(path: string, entry: unknown): readonly InputViola
   if (block === undefined) return [{ path, reason: `names no key; give one of ${keyReferenceBlocks.join(", ")}` }];
   if (given.length > 1) return [{ path, reason: `names ${given.length} keys (${given.join(", ")}); keep exactly one` }];
   const value = isBlock(entry) ? entry[name] : undefined;
-  if (isLater(value)) return [];
+  if (isUnknown(value)) return [];
   const at = `${path}.${name}`;
   if (!isBlock(value)) return [{ path: at, reason: "is not an object" }];
   const missing = Object.entries(block.texts)
-    .filter(([input]) => !isLater(value[input]) && (typeof value[input] !== "string" || value[input] === ""))
+    .filter(([input]) => !isUnknown(value[input]) && (typeof value[input] !== "string" || value[input] === ""))
     .map(([input, remedy]) => ({ path: input, reason: `is missing; ${remedy}` }));
   const wrong = missing.length > 0 ? missing : (block.violations?.(value) ?? []);
   const unknown = unknownInputViolations(value, [...Object.keys(block.texts), ...(block.optional ?? [])]);
@@ -101,7 +100,7 @@ export function keyViolations(path: string, entry: unknown): readonly InputViola
 }
 
 /** The key of an entry without violations. A key that is yet to be made has ids that no key can have, so that a plan can be made. */
-export function keyReferenceOf(entry: Block, version: number): KeyReference | undefined {
+export function keyReferenceOf(entry: InputBlock, version: number): KeyReference | undefined {
   const [name] = givenBlocks(entry);
   if (name === undefined) return undefined;
   const value = isBlock(entry[name]) ? entry[name] : {};
@@ -122,26 +121,8 @@ function givenBlocks(entry: unknown): readonly string[] {
   return isBlock(entry) ? keyReferenceBlocks.filter((name) => !isAbsent(entry[name])) : [];
 }
 
-function formViolations(block: Block, name: string, form: RegExp, remedy: string): readonly InputViolation[] {
+function formViolations(block: InputBlock, name: string, form: RegExp, remedy: string): readonly InputViolation[] {
   const value = block[name];
   if (typeof value !== "string" || form.test(value)) return [];
   return [{ path: name, reason: `is ${JSON.stringify(value)}; ${remedy}` }];
-}
-
-function booleanViolations(block: Block, name: string): readonly InputViolation[] {
-  const value = block[name];
-  if (isAbsent(value) || isLater(value) || typeof value === "boolean") return [];
-  return [{ path: name, reason: `is ${JSON.stringify(value)}; write true or false` }];
-}
-
-function isBlock(value: unknown): value is Block {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null;
-}
-
-function isLater(value: unknown): boolean {
-  return typeof value === "symbol";
 }

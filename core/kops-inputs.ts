@@ -5,10 +5,9 @@
 import { isAbsolute } from "node:path";
 import { pinnedReferenceProblem } from "./image-reference";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
+import { below, type InputBlock, isAbsent, isBlock, isUnknown, withoutAbsent } from "./input-values";
 import { type KopsCluster, KopsMachineAddress, type KopsRolling } from "./kops-cluster";
 import { PluginFlavour } from "./plugin-flavour";
-
-type Block = Readonly<Record<string, unknown>>;
 
 const names = {
   block: [
@@ -50,19 +49,19 @@ export function kopsViolations(value: unknown, path: string): readonly InputViol
 
 /** What a block without violations, in which everything is known, means. */
 export function kopsCluster(value: unknown): KopsCluster {
-  const block = given(value as Block);
+  const block = withoutAbsent(value as InputBlock);
   const { jumpHost, plugin, rolling } = block as {
-    readonly jumpHost?: Block;
-    readonly plugin: Block;
+    readonly jumpHost?: InputBlock;
+    readonly plugin: InputBlock;
     readonly rolling?: KopsRolling;
   };
   return {
     program: defaults.program,
     machineAddress: KopsMachineAddress.Internal,
     ...block,
-    ...(jumpHost && { jumpHost: { port: defaults.sshPort, ...given(jumpHost) } }),
-    plugin: { flavour: PluginFlavour.KmsEtcd, ...given(plugin) },
-    rolling: given(rolling ?? {}),
+    ...(jumpHost && { jumpHost: { port: defaults.sshPort, ...withoutAbsent(jumpHost) } }),
+    plugin: { flavour: PluginFlavour.KmsEtcd, ...withoutAbsent(plugin) },
+    rolling: withoutAbsent(rolling ?? {}),
   } as unknown as KopsCluster;
 }
 
@@ -83,7 +82,7 @@ export function stateStoreViolations(value: unknown, path: string): readonly Inp
   return [{ path, reason }];
 }
 
-function credentialsViolations(block: Block, path: string): readonly InputViolation[] {
+function credentialsViolations(block: InputBlock, path: string): readonly InputViolation[] {
   const both = !isAbsent(block["kubeconfig"]) && !isAbsent(block["kubeconfigFile"]);
   return [
     ...optionalText(block, "kubeconfig", path),
@@ -92,7 +91,7 @@ function credentialsViolations(block: Block, path: string): readonly InputViolat
   ];
 }
 
-function jumpHostViolations(jump: Block, path: string): readonly InputViolation[] {
+function jumpHostViolations(jump: InputBlock, path: string): readonly InputViolation[] {
   const noKey = isAbsent(jump["privateKey"]) && isAbsent(jump["agentSocket"]);
   return [
     ...below(path, unknownInputViolations(jump, names.jumpHost)),
@@ -135,7 +134,7 @@ function statementsViolations(value: unknown, path: string): readonly InputViola
   try {
     const list: unknown = JSON.parse(value);
     if (!Array.isArray(list) || !list.every(isBlock)) return wrong;
-    const foreign = list.find(({ Sid }: Block) => typeof Sid !== "string" || !Sid.startsWith("KmsEtcd"));
+    const foreign = list.find(({ Sid }: InputBlock) => typeof Sid !== "string" || !Sid.startsWith("KmsEtcd"));
     if (foreign === undefined) return [];
     const reason =
       'has a statement whose Sid does not begin with "KmsEtcd"; only those can be told from your own later';
@@ -145,7 +144,7 @@ function statementsViolations(value: unknown, path: string): readonly InputViola
   }
 }
 
-export function rollingViolations(rolling: Block, path: string): readonly InputViolation[] {
+export function rollingViolations(rolling: InputBlock, path: string): readonly InputViolation[] {
   return [
     ...below(path, unknownInputViolations(rolling, [...rollingInputs.keys()])),
     ...[...rollingInputs].flatMap(([name, least]) => wholeNumber(rolling[name], `${path}.${name}`, least, 86_400)),
@@ -155,20 +154,20 @@ export function rollingViolations(rolling: Block, path: string): readonly InputV
 function optional(
   value: unknown,
   path: string,
-  violations: (block: Block, path: string) => readonly InputViolation[],
+  violations: (block: InputBlock, path: string) => readonly InputViolation[],
 ): readonly InputViolation[] {
   if (isAbsent(value) || isUnknown(value)) return [];
   return isBlock(value) ? violations(value, path) : [{ path, reason: "is not an object" }];
 }
 
-function text(block: Block, name: string, path: string, what: string): readonly InputViolation[] {
+function text(block: InputBlock, name: string, path: string, what: string): readonly InputViolation[] {
   const value = block[name];
   if (isUnknown(value) || (typeof value === "string" && value.trim() !== "")) return [];
   return [{ path: `${path}.${name}`, reason: `is missing; give ${what}` }];
 }
 
 /** The value is not shown: it may be a secret. */
-export function optionalText(block: Block, name: string, path: string): readonly InputViolation[] {
+export function optionalText(block: InputBlock, name: string, path: string): readonly InputViolation[] {
   const value = block[name];
   if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && value !== "")) return [];
   return [{ path: `${path}.${name}`, reason: "is no text; write one, or leave it out" }];
@@ -194,25 +193,4 @@ function wholeNumber(value: unknown, path: string, least: number, most: number):
   if (isAbsent(value) || isUnknown(value)) return [];
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return [];
   return [{ path, reason: `is ${JSON.stringify(value)}; write a whole number, ${least} to ${most}` }];
-}
-
-function below(path: string, violations: readonly InputViolation[]): readonly InputViolation[] {
-  return violations.map((violation) => ({ ...violation, path: `${path}.${violation.path}` }));
-}
-
-function isBlock(value: unknown): value is Block {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null;
-}
-
-function isUnknown(value: unknown): boolean {
-  return typeof value === "symbol";
-}
-
-/** Without what was left out or set to nothing. */
-function given<T extends object>(block: T): T {
-  return Object.fromEntries(Object.entries(block).filter(([, value]) => !isAbsent(value))) as T;
 }

@@ -5,6 +5,7 @@
 import { isAbsolute } from "node:path";
 import { pinnedReferenceProblem } from "./image-reference";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
+import { below, booleanViolations, type InputBlock, isAbsent, isBlock, isUnknown, withoutAbsent } from "./input-values";
 import { type PluginFlavour, pluginFlavours } from "./plugin-flavour";
 import {
   adminConfFile,
@@ -14,8 +15,6 @@ import {
   type SelfManagedLayout,
   type SelfManagedSsh,
 } from "./self-managed-cluster";
-
-type Block = Readonly<Record<string, unknown>>;
 
 const names = {
   block: ["hosts", "ssh", "kubernetes", "layout", "plugin"],
@@ -42,7 +41,7 @@ export function selfManagedViolations(value: unknown, path: string): readonly In
 
 /** What a block without violations, in which everything is known, means. */
 export function selfManagedCluster(value: unknown): SelfManagedCluster {
-  const block = value as Block;
+  const block = value as InputBlock;
   const layout = (block["layout"] ?? {}) as Partial<SelfManagedLayout>;
   const hosts = block["hosts"] as readonly (Pick<SelfManagedHost, "name" | "address"> & {
     readonly port?: number;
@@ -58,10 +57,10 @@ export function selfManagedCluster(value: unknown): SelfManagedCluster {
       name: host.name,
       address: host.address,
       port: host.port ?? defaultPort,
-      layout: { ...kubeadmLayout, ...given(layout), ...given(host.layout ?? {}) },
+      layout: { ...kubeadmLayout, ...withoutAbsent(layout), ...withoutAbsent(host.layout ?? {}) },
     })),
     ssh: {
-      ...given(directSsh),
+      ...withoutAbsent(directSsh),
       user: ssh.user,
       knownHosts: ssh.knownHosts,
       sudo: ssh.sudo ?? false,
@@ -69,8 +68,8 @@ export function selfManagedCluster(value: unknown): SelfManagedCluster {
         jumpHost: { address: jumpHost.address, port: jumpHost.port ?? defaultPort, user: jumpHost.user ?? ssh.user },
       }),
     },
-    kubernetes: { adminConfFile, ...given((block["kubernetes"] ?? {}) as Block) },
-    plugin: given(block["plugin"] as SelfManagedCluster["plugin"]),
+    kubernetes: { adminConfFile, ...withoutAbsent((block["kubernetes"] ?? {}) as InputBlock) },
+    plugin: withoutAbsent(block["plugin"] as SelfManagedCluster["plugin"]),
   };
 }
 
@@ -134,7 +133,7 @@ function sshViolations(ssh: unknown, path: string): readonly InputViolation[] {
   ];
 }
 
-function kubernetesViolations(kubernetes: Block, path: string): readonly InputViolation[] {
+function kubernetesViolations(kubernetes: InputBlock, path: string): readonly InputViolation[] {
   return [
     ...below(path, unknownInputViolations(kubernetes, names.kubernetes)),
     ...["kubeconfig", "tlsServerName"].flatMap((name) => optionalText(kubernetes, name, path)),
@@ -143,7 +142,7 @@ function kubernetesViolations(kubernetes: Block, path: string): readonly InputVi
 }
 
 /** Of the block `layout`, which stands alone too. */
-export function layoutViolations(layout: Block, path: string): readonly InputViolation[] {
+export function layoutViolations(layout: InputBlock, path: string): readonly InputViolation[] {
   const { apiServerManifest: file, manifestDirectory, encryptionConfigFile: config } = layout;
   const folder = typeof manifestDirectory === "string" ? manifestDirectory : kubeadmLayout.manifestDirectory;
   return [
@@ -203,20 +202,20 @@ export function pluginViolations(plugin: unknown, path: string): readonly InputV
 function optional(
   value: unknown,
   path: string,
-  violations: (block: Block, path: string) => readonly InputViolation[],
+  violations: (block: InputBlock, path: string) => readonly InputViolation[],
 ): readonly InputViolation[] {
   if (isAbsent(value) || isUnknown(value)) return [];
   return isBlock(value) ? violations(value, path) : [{ path, reason: "is not an object" }];
 }
 
-function textViolations(block: Block, name: string, path: string, what: string): readonly InputViolation[] {
+function textViolations(block: InputBlock, name: string, path: string, what: string): readonly InputViolation[] {
   const value = block[name];
   if (isUnknown(value) || (typeof value === "string" && value.trim() !== "")) return [];
   return [{ path: `${path}.${name}`, reason: `is missing; give ${what}` }];
 }
 
 /** The value is not shown: it may be a secret. */
-function optionalText(block: Block, name: string, path: string): readonly InputViolation[] {
+function optionalText(block: InputBlock, name: string, path: string): readonly InputViolation[] {
   const value = block[name];
   if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && value !== "")) return [];
   return [{ path: `${path}.${name}`, reason: "is no text; write one, or leave it out" }];
@@ -238,30 +237,4 @@ function portViolations(value: unknown, path: string): readonly InputViolation[]
   if (isAbsent(value) || isUnknown(value)) return [];
   if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65_535) return [];
   return [{ path, reason: `is ${JSON.stringify(value)}; write a port, 1 to 65535` }];
-}
-
-function booleanViolations(value: unknown, path: string): readonly InputViolation[] {
-  if (isAbsent(value) || isUnknown(value) || typeof value === "boolean") return [];
-  return [{ path, reason: `is ${JSON.stringify(value)}; write true or false` }];
-}
-
-function below(path: string, violations: readonly InputViolation[]): readonly InputViolation[] {
-  return violations.map((violation) => ({ ...violation, path: `${path}.${violation.path}` }));
-}
-
-function isBlock(value: unknown): value is Block {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null;
-}
-
-function isUnknown(value: unknown): boolean {
-  return typeof value === "symbol";
-}
-
-/** Without what was left out or set to nothing. */
-function given<T extends object>(block: T): T {
-  return Object.fromEntries(Object.entries(block).filter(([, value]) => !isAbsent(value))) as T;
 }

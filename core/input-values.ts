@@ -1,0 +1,35 @@
+/**
+ * What the value of an input can be before anybody knows that it is right: nothing, a block, or not known yet. The rules of
+ * every block start from here.
+ */
+import type { InputViolation } from "./input-rules";
+
+export type InputBlock = Readonly<Record<string, unknown>>;
+
+export function isBlock(value: unknown): value is InputBlock {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+/** What Pulumi does not know yet is a symbol in the provider. */
+export function isUnknown(value: unknown): boolean {
+  return typeof value === "symbol";
+}
+
+/** Without what was left out or set to nothing. */
+export function withoutAbsent<T extends object>(block: T): T {
+  return Object.fromEntries(Object.entries(block).filter(([, value]) => !isAbsent(value))) as T;
+}
+
+/** Violations of a part, with the part's own path in front. */
+export function below(path: string, violations: readonly InputViolation[]): readonly InputViolation[] {
+  return violations.map((violation) => ({ ...violation, path: `${path}.${violation.path}` }));
+}
+
+export function booleanViolations(value: unknown, path: string): readonly InputViolation[] {
+  if (isAbsent(value) || isUnknown(value) || typeof value === "boolean") return [];
+  return [{ path, reason: `is ${JSON.stringify(value)}; write true or false` }];
+}
