@@ -2,7 +2,7 @@
  * The loop: observe, decide, do one thing, observe again. It keeps nothing that the cluster could not tell it again, but for
  * the proofs and the setbacks of this very run (invariant 7), so it may be killed anywhere and started with any goal.
  */
-import { describeError, type ErrorCode, KmsEtcdError } from "../core/errors";
+import { describeError, KmsEtcdError } from "../core/errors";
 import { isAfter, RotationStage } from "../core/rotation-stage";
 import { type Decide, decide as decideByTheRules } from "./decide";
 import type { Action, Decision, Measurement } from "./decision";
@@ -22,6 +22,7 @@ import type {
   Setback,
   StoredProof,
 } from "./observation";
+import { countRepetitions, mayPass, sameActions, transientRetries } from "./patience";
 import { serverState, serverStates } from "./proofs";
 import { setbackRemedy } from "./rules/setback-remedy";
 import { settledSince } from "./settled";
@@ -76,13 +77,8 @@ export interface RotationOptions {
 
 /** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
 const pollInterval = 1_000;
-/** An action that has to be repeated more often than this has no effect. Conflicts with someone else's edits count too. */
-const sameActions = 5;
 /** How often a wait that goes on is said again. */
 const sayAgain = 10_000;
-/** Errors that may pass by themselves: the next look says whether a server is away, and then the engine waits for it. */
-const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
-const transientRetries = 5;
 /** After a rewrite that left objects behind, so that what refuses them gets a chance to recover. */
 const rewriteBackOff = 5_000;
 
@@ -169,7 +165,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   const written = new Set<string>();
   let waitingSince: number | undefined;
   let failuresInARow = 0;
-  let repeated = { text: "", times: 0 };
+  const repetitions = countRepetitions();
 
   const stage = () => current?.stage ?? RotationStage.Plugin;
   const emit = (kind: RotationEvent["kind"], message: string, more: Partial<RotationEvent> = {}) =>
@@ -282,7 +278,7 @@ function createRun(options: RotationOptions, clock: Clock) {
         emit("warning", describeError(thrown));
         return;
       }
-      if (passing.has(thrown.code) && (failuresInARow += 1) <= transientRetries) {
+      if (mayPass(thrown) && (failuresInARow += 1) <= transientRetries) {
         emit("warning", `${describeError(thrown)}; trying again`);
         await clock.sleep(pollInterval * failuresInARow, signal);
         return;
@@ -295,9 +291,8 @@ function createRun(options: RotationOptions, clock: Clock) {
 
   /** Whether the same action is wanted again and again: what it does is not seen, so doing it once more will not help. */
   function isInVain(action: Action): boolean {
-    const text = JSON.stringify(action);
-    repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
-    return action.kind !== "rewrite" && repeated.times > sameActions;
+    const times = repetitions(action);
+    return action.kind !== "rewrite" && times > sameActions;
   }
 
   /** Why the same action has failed in this run: a repair comes before the rule that ends a run in which something failed. */

@@ -1,5 +1,6 @@
 /** The loop of both rotations: look, decide, do one thing, look again. */
-import { describeError, type ErrorCode, KmsEtcdError } from "../../../core/errors";
+import { describeError, KmsEtcdError } from "../../../core/errors";
+import { countRepetitions, mayPass, sameActions, transientRetries, withRetries } from "../../patience";
 import { type Clock, systemClock } from "../../run";
 import {
   type CredentialDecision,
@@ -45,10 +46,7 @@ export interface CredentialOutcome<Seen> {
   readonly isSettled: boolean;
 }
 
-const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
-const transientRetries = 5;
 const retryPause = 2_000;
-const sameActions = 5;
 
 export async function runCredentials<
   Seen extends { readonly fleet: FleetSeen },
@@ -59,10 +57,11 @@ export async function runCredentials<
   /** What failed and does not pass by itself: the run ends with it. */
   let failed: string | undefined;
   let failures = 0;
-  let repeated = { text: "", times: 0 };
+  const repetitions = countRepetitions();
+  const pause = (tries: number) => clock.sleep(retryPause * tries, signal);
 
   for (;;) {
-    const seen = await withRetries(() => store.observe(facts.updatedFor, signal));
+    const seen = await withRetries(() => store.observe(facts.updatedFor, signal), pause, signal);
     const decision = store.decide(seen, facts);
     const end = (outcome: Omit<CredentialOutcome<Seen>, "seen" | "isSettled">) => ({
       ...outcome,
@@ -121,29 +120,15 @@ export async function runCredentials<
       if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") throw thrown;
       if (thrown.code === "cancelled") return;
       const reason = describeError(thrown);
-      if (passing.has(thrown.code) && (failures += 1) <= transientRetries) {
+      if (mayPass(thrown) && (failures += 1) <= transientRetries) {
         onEvent({ kind: "warning", message: `${reason}; trying again` });
-        await clock.sleep(retryPause * failures, signal);
+        await pause(failures);
       } else failed = reason;
     }
   }
 
-  async function withRetries(look: () => Promise<Seen>): Promise<Seen> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await look();
-      } catch (thrown) {
-        const passes = thrown instanceof KmsEtcdError && passing.has(thrown.code);
-        if (!passes || tries > transientRetries || signal.aborted) throw thrown;
-        await clock.sleep(retryPause * tries, signal);
-      }
-    }
-  }
-
   function isInVain(action: Action | FleetAction): boolean {
-    const text = JSON.stringify(action);
-    repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
-    return repeated.times > sameActions;
+    return repetitions(action) > sameActions;
   }
 }
 

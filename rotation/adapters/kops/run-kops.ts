@@ -1,12 +1,13 @@
 /** The loop: look, decide, do one thing, look again. What it keeps in memory (proofs, failures) saves time and no more. */
-import { describeError, type ErrorCode, KmsEtcdError } from "../../../core/errors";
+import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { RotationStage } from "../../../core/rotation-stage";
 import { withoutObjectNames } from "../../object-names";
+import { countRepetitions, mayPass, sameActions, transientRetries, withRetries } from "../../patience";
 import { type Clock, type RotationEvent, systemClock } from "../../run";
 import type { Progress, StoredObjects } from "../../stored-objects";
 import { type DecideKops, decideKops } from "./decide-kops";
 import type { KopsAction, KopsDecision, KopsGoal, KopsMeasurement } from "./kops-decision";
-import { freshRun, type KopsObservation, type KopsRunFacts, type KopsSeen } from "./kops-observation";
+import { freshRun, type KopsObservation, type KopsRunFacts } from "./kops-observation";
 import type { Kops } from "./kops-ports";
 import { machineState, machineStates, machinesFingerprint } from "./kops-situation";
 import { secretDifference } from "./secret-difference";
@@ -35,10 +36,6 @@ export interface KopsOutcome {
   readonly observed: KopsObservation;
 }
 
-/** The same action more often than this has no effect that can be seen. */
-const sameActions = 5;
-const transientRetries = 5;
-const passing: ReadonlySet<ErrorCode> = new Set(["unreachable", "timeout", "throttled"]);
 const retryPause = 2_000;
 const rewriteBackOff = 5_000;
 
@@ -48,7 +45,8 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   /** Hashes that the secret may have: as it was seen last, and as this run has asked for since. */
   let expected: readonly (string | undefined)[] | undefined;
   let lastText: string | undefined;
-  let repeated = { text: "", times: 0 };
+  const repetitions = countRepetitions();
+  const pause = (tries: number) => clock.sleep(retryPause * tries, signal);
   let failures = 0;
   let stage: { readonly name: RotationStage; readonly since: number } | undefined;
   const emit = (kind: RotationEvent["kind"], message: string, at: RotationStage, more: Partial<RotationEvent> = {}) =>
@@ -60,7 +58,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   };
 
   for (;;) {
-    const seen = await withRetries(() => kops.observe(signal));
+    const seen = await withRetries(() => kops.observe(signal), pause, signal);
     if (expected !== undefined && !expected.includes(seen.secret?.hash)) {
       facts = { ...facts, changedByOthers: secretDifference(lastText, seen.secret?.text) };
     }
@@ -186,22 +184,10 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
       if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") throw thrown;
       const reason = withoutObjectNames(describeError(thrown));
       if (thrown.code === "conflict") emit("warning", reason, at);
-      else if (passing.has(thrown.code) && (failures += 1) <= transientRetries) {
+      else if (mayPass(thrown) && (failures += 1) <= transientRetries) {
         emit("warning", `${reason}; trying again`, at);
-        await clock.sleep(retryPause * failures, signal);
+        await pause(failures);
       } else facts = { ...facts, failed: [...facts.failed, reason] };
-    }
-  }
-
-  async function withRetries(look: () => Promise<KopsSeen>): Promise<KopsSeen> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await look();
-      } catch (thrown) {
-        const passes = thrown instanceof KmsEtcdError && passing.has(thrown.code);
-        if (!passes || tries > transientRetries || signal.aborted) throw thrown;
-        await clock.sleep(retryPause * tries, signal);
-      }
     }
   }
 
@@ -211,9 +197,8 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   }
 
   function isInVain(action: KopsAction): boolean {
-    const text = JSON.stringify(action);
-    repeated = text === repeated.text ? { text, times: repeated.times + 1 } : { text, times: 1 };
-    return action.kind !== "rewrite" && repeated.times > sameActions;
+    const times = repetitions(action);
+    return action.kind !== "rewrite" && times > sameActions;
   }
 }
 
