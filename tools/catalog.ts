@@ -38,6 +38,10 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
       );
     case "kube-controller-manager":
       return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "2 minutes", platform);
+    case "kubelet":
+      return kubernetesTool(name, name, kubernetesVersion, sameMinor, "9 minutes", platform);
+    case "kubeadm":
+      return kubernetesTool(name, name, kubernetesVersion, sameMinor, "2 minutes", platform);
     case "kubectl":
       return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "1 minute", platform);
     case "etcd":
@@ -51,6 +55,9 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
       return kopsTool(platform);
   }
 }
+
+/** They lay out and run what the pinned API server is part of; both refuse servers of other versions in places. */
+const sameMinor = { atLeast: "1.36.0", below: "1.37.0" } as const;
 
 /** Its versions can't be listed, and `go install` asks for a list: hence an exact version in a module of our own. */
 function kopsTool(platform: Platform): Tool {
@@ -76,6 +83,11 @@ function kopsTool(platform: Platform): Tool {
   };
 }
 
+const versionArguments: Readonly<Record<string, readonly string[]>> = {
+  kubectl: ["version", "--client"],
+  kubeadm: ["version", "--output=short"],
+};
+
 function kubernetesTool(
   name: ToolName,
   program: string,
@@ -85,13 +97,13 @@ function kubernetesTool(
   platform: Platform,
 ): Tool {
   const url = `https://dl.k8s.io/release/v${version}/bin/${platform.os}/${platform.architecture}/${program}`;
-  // Servers are published for Linux only.
+  // All but the client are published for Linux only.
   const published = platform.os === "linux" || program === "kubectl";
   return {
     name,
     program,
     version,
-    versionArguments: program === "kubectl" ? ["version", "--client"] : ["--version"],
+    versionArguments: versionArguments[program] ?? ["--version"],
     accepted,
     ...(published && { download: { kind: "program", url, checksumUrl: `${url}.sha256` } satisfies ToolDownload }),
     build: {

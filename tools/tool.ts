@@ -5,6 +5,8 @@ export const toolNames = [
   "kube-apiserver-1.31",
   "kube-controller-manager",
   "kubectl",
+  "kubelet",
+  "kubeadm",
   "etcd",
   "pulumi",
   "prometheus",
