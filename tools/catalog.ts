@@ -45,7 +45,11 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
     case "kubectl":
       return kubernetesTool(name, name, kubernetesVersion, { atLeast: "1.34.0" }, "1 minute", platform);
     case "etcd":
-      return etcdTool(platform);
+      // Kubernetes 1.34 and later read consistently from their cache only with an etcd of at least this version.
+      return etcdTool("etcd", ["--version"], { atLeast: "3.5.13" }, "server", platform);
+    case "etcdutl":
+      // It writes a data directory for the etcd of its own minor version.
+      return etcdTool("etcdutl", ["version"], { atLeast: "3.6.0", below: "3.7.0" }, "etcdutl", platform);
     case "pulumi":
       return pulumiTool(platform);
     case "prometheus":
@@ -117,16 +121,21 @@ function kubernetesTool(
   };
 }
 
-function etcdTool(platform: Platform): Tool {
+function etcdTool(
+  name: "etcd" | "etcdutl",
+  versionArguments: readonly string[],
+  accepted: Tool["accepted"],
+  goModule: string,
+  platform: Platform,
+): Tool {
   const folder = `etcd-v${etcdVersion}-${platform.os}-${platform.architecture}`;
   const releases = `https://github.com/etcd-io/etcd/releases/download/v${etcdVersion}`;
   return {
-    name: "etcd",
-    program: "etcd",
+    name,
+    program: name,
     version: etcdVersion,
-    versionArguments: ["--version"],
-    // Kubernetes 1.34 and later read consistently from their cache only with an etcd of at least this version.
-    accepted: { atLeast: "3.5.13" },
+    versionArguments,
+    accepted,
     // macOS gets a .zip.
     ...(platform.os === "linux" && {
       download: {
@@ -134,12 +143,12 @@ function etcdTool(platform: Platform): Tool {
         url: `${releases}/${folder}.tar.gz`,
         checksumUrl: `${releases}/SHA256SUMS`,
         folder,
-        files: ["etcd"],
+        files: [name],
       } satisfies ToolDownload,
     }),
     build: {
       module: "etcd",
-      package: "go.etcd.io/etcd/server/v3",
+      package: `go.etcd.io/etcd/${goModule}/v3`,
       tags: [],
       linkerFlags: "-s -w",
       languageHost: false,

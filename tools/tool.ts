@@ -8,6 +8,7 @@ export const toolNames = [
   "kubelet",
   "kubeadm",
   "etcd",
+  "etcdutl",
   "pulumi",
   "prometheus",
   "promtool",
