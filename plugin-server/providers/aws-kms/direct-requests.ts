@@ -74,6 +74,8 @@ export function createDirectRequests(transport: Transport, signing: Signing): Di
           { accessKeyId, secretAccessKey },
         );
         const request = { ...address, headers: signed.headers as Record<string, string>, body };
+        const response = await transport.post(request, signal);
+        if (response !== undefined) return { response };
         transport.bindSignal(request, signal);
         return await transport.handler.handle(request);
       } catch (failure) {

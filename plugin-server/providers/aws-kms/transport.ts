@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type * as Undici from "undici";
 import { KmsEtcdError } from "../../../core/errors";
+import { createKeptConnections, type KeptConnections } from "../../http/kept-connections";
 import type { AwsEnvironment, ProxySettings } from "./environment";
 
 /** The parts of the SDK's HttpRequest that are used. */
@@ -37,7 +38,11 @@ interface RequestHandler extends Record<string, unknown> {
 export interface Transport {
   /** What KMSClient takes as `requestHandler`. Its `destroy` leaves the connections to their other users. */
   readonly handler: RequestHandler;
-  /** Ends the sending of `request` when `signal` aborts. */
+  /**
+   * A request that may be repeated, to an origin that `handler` has sent one to. Undefined where only `handler` can send it.
+   */
+  post(request: OutgoingRequest, signal: AbortSignal): Promise<IncomingResponse | undefined>;
+  /** Ends the sending of `request` by `handler` when `signal` aborts. */
   bindSignal(request: object, signal: AbortSignal): void;
   /** Ends all connections; requests that are under way fail. */
   close(): Promise<void>;
@@ -60,6 +65,9 @@ const connectionsPerOrigin = 64;
 /** The plugin is asked at least once a minute (API server's Status poll), so that the connection outlives the pause. */
 const idleConnectionMs = 90_000;
 
+/** Real answers have less than 2 kB. */
+const longestAnswer = 64 * 1024;
+
 const userAgent = `kms-etcd-plugin node/${process.versions.node}`;
 
 export function createTransport(options: TransportOptions): Transport {
@@ -79,17 +87,52 @@ export function createTransport(options: TransportOptions): Transport {
         keepAliveTimeout: idleConnectionMs,
         headersTimeout: attemptTimeoutMs,
         bodyTimeout: attemptTimeoutMs,
+        factory: pool,
       },
       options.environment.proxy,
     );
   // With the first request, not with the start.
   let dispatchers: Dispatchers | undefined;
+  const kept = new Map<string, KeptConnections>();
   const signals = new WeakMap<object, AbortSignal>();
 
+  /** undici asks for a pool when it needs an origin first: then it is known how to connect there, through a proxy or not. */
+  function pool(origin: string | URL, poolOptions: Undici.Pool.Options): Undici.Dispatcher {
+    /* eslint-disable @typescript-eslint/no-require-imports */
+    const Pool = require("undici/lib/dispatcher/pool") as typeof Undici.Pool;
+    const buildConnector = require("undici/lib/core/connect") as typeof Undici.buildConnector;
+    /* eslint-enable @typescript-eslint/no-require-imports */
+    const { connect } = poolOptions;
+    kept.set(
+      String(origin),
+      createKeptConnections({
+        origin: new URL(origin),
+        connect: typeof connect === "function" ? connect : buildConnector(connect),
+        connections: connectionsPerOrigin,
+        answerTimeoutMs: attemptTimeoutMs,
+        idleMs: idleConnectionMs,
+        longestAnswer,
+      }),
+    );
+    return new Pool(origin, poolOptions);
+  }
+
+  async function post(request: OutgoingRequest, signal: AbortSignal): Promise<IncomingResponse | undefined> {
+    if (typeof request.body !== "string") return undefined;
+    const { "content-length": _length, host, ...headers } = request.headers;
+    const answer = await kept.get(originOf(request))?.post({
+      path: request.path,
+      host,
+      headers: { "user-agent": userAgent, ...headers },
+      body: request.body,
+      signal,
+    });
+    return answer === undefined ? undefined : { statusCode: answer.status, headers: answer.headers, body: answer.body };
+  }
+
   function handle(request: OutgoingRequest): Promise<{ response: IncomingResponse }> {
-    const port = request.port === undefined ? "" : `:${request.port}`;
     const options: Undici.Dispatcher.DispatchOptions = {
-      origin: `${request.protocol}//${request.hostname}${port}`,
+      origin: originOf(request),
       method: request.method,
       path: request.path,
       headers: { "user-agent": userAgent, ...request.headers },
@@ -144,10 +187,12 @@ export function createTransport(options: TransportOptions): Transport {
         // Another client may be using the connections.
       },
     },
+    post,
     bindSignal(request, signal) {
       signals.set(request, signal);
     },
     async close() {
+      for (const connections of kept.values()) connections.close();
       await Promise.all([...new Set(Object.values(dispatchers ?? {}))].map((dispatcher) => dispatcher.destroy()));
     },
   };
@@ -174,6 +219,10 @@ function createDispatchers(agentOptions: Undici.Agent.Options, proxy: ProxySetti
           noProxy: proxy.noProxy,
         });
   return { http: through(proxy.httpProxy, ""), https: through("", proxy.httpsProxy) };
+}
+
+function originOf({ protocol, hostname, port }: OutgoingRequest): string {
+  return `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}`;
 }
 
 const nothing: Uint8Array = new Uint8Array(0);

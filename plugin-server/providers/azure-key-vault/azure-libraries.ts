@@ -8,5 +8,5 @@ export {
 } from "@azure/identity";
 export { CryptographyClient } from "@azure/keyvault-keys";
 export { asn1, pkcs12, pki } from "node-forge";
-export { Agent, EnvHttpProxyAgent } from "undici";
+export { Agent, buildConnector, EnvHttpProxyAgent, Pool } from "undici";
 export { parse as parseYaml } from "yaml";

@@ -5,7 +5,8 @@
  */
 import { createSecureContext } from "node:tls";
 import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
-import type { Agent as AgentOptions, buildConnector, Dispatcher } from "undici";
+import type { Agent as AgentOptions, buildConnector, Dispatcher, Pool } from "undici";
+import { createKeptConnections, type KeptConnections } from "../../http/kept-connections";
 import { loadLibraries } from "./load-libraries";
 
 /** Opens the TCP and TLS connection; tests lead it to a fake of Azure. */
@@ -25,9 +26,21 @@ export interface Exchange {
   readonly failure?: unknown;
 }
 
+/** By their names in lower case. */
+export type AnswerHeaders = Pick<PipelineResponse["headers"], "get" | "has">;
+
+/** What is read of an answer; the SDKs' own have it too. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: AnswerHeaders;
+  readonly bodyAsText?: string | null;
+}
+
 export interface Connections {
   /** An HTTP client for the SDKs. `observe` may replace the response. */
   httpClient(target: ProxyTarget, observe?: (exchange: Exchange) => PipelineResponse | undefined): HttpClient;
+  /** A POST to Key Vault that may be repeated. */
+  post(url: URL, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Answer>;
   close(): Promise<void>;
 }
 
@@ -49,7 +62,7 @@ export function createConnections(settings: {
   /** PEM; undefined: those that Node brings along. */
   readonly authorities: readonly string[] | undefined;
 }): Connections {
-  const { Agent, createHttpHeaders, EnvHttpProxyAgent } = loadLibraries();
+  const { Agent, buildConnector, createHttpHeaders, EnvHttpProxyAgent, Pool } = loadLibraries();
   const connectOptions = {
     timeout: connectTimeoutMs,
     // One context for all connections: to parse a host's authorities takes 30 ms.
@@ -64,7 +77,24 @@ export function createConnections(settings: {
     headersTimeout: answerTimeoutMs,
     bodyTimeout: answerTimeoutMs,
     maxResponseSize: longestAnswer,
+    // undici asks for a pool when it needs an origin first: then it is known how to connect there, through a proxy or not.
+    factory: (origin, poolOptions) => {
+      const { connect } = poolOptions as Pool.Options;
+      kept.set(
+        String(origin),
+        createKeptConnections({
+          origin: new URL(origin),
+          connect: typeof connect === "function" ? connect : buildConnector(connect),
+          connections: mostConnections,
+          answerTimeoutMs,
+          idleMs,
+          longestAnswer,
+        }),
+      );
+      return new Pool(origin, poolOptions);
+    },
   };
+  const kept = new Map<string, KeptConnections>();
   const { environment } = settings;
   // Plain HTTP goes to this host's metadata service and to proxy mode's proxy: never through another proxy.
   const direct = new Agent(options);
@@ -156,7 +186,30 @@ export function createConnections(settings: {
         return observe?.({ request, response }) ?? response;
       },
     }),
+    async post(url, headers, body, signal) {
+      const path = url.pathname + url.search;
+      const answer = await kept.get(url.origin)?.post({ path, headers, body, signal });
+      if (answer !== undefined) {
+        const received = new Map(Object.entries(answer.headers));
+        return { status: answer.status, headers: received, bodyAsText: answer.body.toString("utf8") };
+      }
+      const length = { "content-length": String(Buffer.byteLength(body)) };
+      return send(
+        {
+          url: url.href,
+          method: "POST",
+          headers: createHttpHeaders({ ...headers, ...length }),
+          body,
+          abortSignal: signal,
+          requestId: headers["x-ms-client-request-id"] ?? "",
+          timeout: 0,
+          withCredentials: false,
+        },
+        "KeyVault",
+      );
+    },
     close: async () => {
+      for (const connections of kept.values()) connections.close();
       await Promise.all([...new Set<Dispatcher>([secure, direct])].map((dispatcher) => dispatcher.destroy()));
     },
   };

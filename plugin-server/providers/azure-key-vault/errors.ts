@@ -2,16 +2,16 @@
  * What Key Vault's answers mean for the key, and whether asking again can help. Only codes from the answer are shown, never
  * its text: whatever answers at the vault's address might echo the request.
  */
-import type { PipelineResponse } from "@azure/core-rest-pipeline";
 import { KmsEtcdError } from "../../../core/errors";
 import type { Failure } from "./attempts";
 import { clockNote } from "./clock-difference";
+import type { Answer } from "./connections";
 import { retryAfterMs } from "./retry-after";
 
 export type KeyOperation = "encrypt" | "decrypt";
 
 /** The failure behind an answer that is not 200. `kid` names the key in messages. */
-export function vaultFailure(response: PipelineResponse, operation: KeyOperation, kid: string): Failure {
+export function vaultFailure(response: Answer, operation: KeyOperation, kid: string): Failure {
   const { status } = response;
   const details = readError(response);
   const trace = `${details.codes === "" ? "" : `, ${details.codes}`}${requestId(response)}`;
@@ -133,7 +133,7 @@ function foreignAnswer(described: string, kid: string): Failure {
   };
 }
 
-function readError(response: PipelineResponse): ErrorDetails {
+function readError(response: Answer): ErrorDetails {
   const error = field(parseJson(response.bodyAsText ?? ""), "error");
   const code = field(error, "code");
   const inner = field(field(error, "innererror"), "code");
@@ -149,7 +149,7 @@ function readError(response: PipelineResponse): ErrorDetails {
   };
 }
 
-function requestId(response: PipelineResponse): string {
+function requestId(response: Answer): string {
   const id = response.headers.get("x-ms-request-id");
   return id !== undefined && /^[\w-]{1,64}$/.test(id) ? `, x-ms-request-id ${id}` : "";
 }

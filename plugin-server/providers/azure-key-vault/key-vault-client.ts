@@ -8,7 +8,7 @@ import type { PipelineRequest, PipelineResponse } from "@azure/core-rest-pipelin
 import type { CryptographyClient } from "@azure/keyvault-keys";
 import { KmsEtcdError } from "../../../core/errors";
 import type { Failure, Outcome } from "./attempts";
-import type { Connections } from "./connections";
+import type { Answer, Connections } from "./connections";
 import { type KeyOperation, malformedAnswer, vaultFailure } from "./errors";
 import type { KeyIdentity, KeyNames } from "./key-identity";
 import { loadLibraries } from "./load-libraries";
@@ -44,7 +44,7 @@ export function createKeyVaultClient(settings: {
   readonly tokens: TokenSource;
   readonly connections: Connections;
 }): KeyVaultClient {
-  const { createHttpHeaders, CryptographyClient } = loadLibraries();
+  const { CryptographyClient } = loadLibraries();
   const { identity, names, tokens } = settings;
   const vaultUrl = identity.vaultUrl;
   const { host } = new URL(vaultUrl);
@@ -87,8 +87,8 @@ export function createKeyVaultClient(settings: {
   // The SDK mixes up request bodies when calls run side by side before a client's first challenge is answered (it keeps one
   // body per client). So each call has a client of its own until one of them has been through.
   let challenged: CryptographyCalls | undefined;
-  /** The last request of the SDK's for each operation. */
-  const made = new Map<KeyOperation, PipelineRequest>();
+  /** A request of the SDK's for each operation. */
+  const made = new Map<KeyOperation, MadeRequest>();
 
   const throughSdk = async (
     operation: KeyOperation,
@@ -116,7 +116,7 @@ export function createKeyVaultClient(settings: {
     if (response === undefined) return { failed: malformedAnswer("there was no answer", identity.kid) };
     if (response.status !== 401) challenged ??= client;
     if (response.status !== 200) return { failed: vaultFailure(response, operation, identity.kid) };
-    made.set(operation, response.request);
+    if (!made.has(operation)) made.set(operation, madeRequest(response.request));
     return readAnswer(response, operation, identity.kid);
   };
 
@@ -125,30 +125,19 @@ export function createKeyVaultClient(settings: {
    * the rest of a call, and of what it finds out nothing changes from one request to the next.
    */
   const direct = async (
-    { url, headers }: PipelineRequest,
+    { url, headers }: MadeRequest,
     algorithm: Algorithm,
     input: Uint8Array,
     signal: AbortSignal,
-  ): Promise<PipelineResponse> => {
+  ): Promise<Answer> => {
     const token = await tokens.get(signal);
     const value = Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString("base64url");
+    const changing = { authorization: `Bearer ${token}`, "x-ms-client-request-id": randomUUID() };
     const body = JSON.stringify({ alg: algorithm, value });
-    const requestId = randomUUID();
-    return httpClient.sendRequest({
-      url,
-      method: "POST",
-      headers: createHttpHeaders({
-        ...headers.toJSON(),
-        authorization: `Bearer ${token}`,
-        "content-length": String(Buffer.byteLength(body)),
-        "x-ms-client-request-id": requestId,
-      }),
-      body,
-      abortSignal: signal,
-      requestId,
-      timeout: 0,
-      withCredentials: false,
-    });
+    const answer = await settings.connections.post(url, { ...headers, ...changing }, body, signal);
+    if (answer.status === 401) tokens.refused(token);
+    else tokens.accepted(token);
+    return answer;
   };
 
   const call = async (
@@ -159,7 +148,7 @@ export function createKeyVaultClient(settings: {
   ): Promise<Outcome<KeyVaultAnswer>> => {
     const like = made.get(operation);
     if (like === undefined) return throughSdk(operation, algorithm, input, signal);
-    let response: PipelineResponse;
+    let response: Answer;
     try {
       response = await direct(like, algorithm, input, signal);
     } catch (thrown) {
@@ -177,7 +166,27 @@ export function createKeyVaultClient(settings: {
   };
 }
 
-function readAnswer(response: PipelineResponse, operation: KeyOperation, expectedKid: string): Outcome<KeyVaultAnswer> {
+/** What of the SDK's request is the same in each. */
+interface MadeRequest {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Of one request, or of one connection. */
+const changingHeaders: ReadonlySet<string> = new Set([
+  "authorization",
+  "x-ms-client-request-id",
+  "content-length",
+  "accept-encoding",
+  "connection",
+]);
+
+function madeRequest({ url, headers }: PipelineRequest): MadeRequest {
+  const kept = Object.entries(headers.toJSON()).filter(([name]) => !changingHeaders.has(name));
+  return { url: new URL(url), headers: Object.fromEntries(kept) };
+}
+
+function readAnswer(response: Answer, operation: KeyOperation, expectedKid: string): Outcome<KeyVaultAnswer> {
   let body: unknown;
   try {
     body = JSON.parse(response.bodyAsText ?? "");

@@ -1,8 +1,8 @@
 /** How long a service asks to be left alone, from the headers of its answer. */
-import type { HttpHeaders } from "@azure/core-rest-pipeline";
+import type { AnswerHeaders } from "./connections";
 
 /** Milliseconds, or undefined when the answer does not say. A date counts from the service's own clock, not from this host's. */
-export function retryAfterMs(headers: HttpHeaders): number | undefined {
+export function retryAfterMs(headers: AnswerHeaders): number | undefined {
   for (const name of ["retry-after-ms", "x-ms-retry-after-ms"]) {
     const milliseconds = wholeNumber(headers.get(name));
     if (milliseconds !== undefined) return milliseconds;

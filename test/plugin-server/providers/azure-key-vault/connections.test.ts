@@ -22,23 +22,24 @@ describe("connections of the Azure Key Vault provider", function () {
     );
   }
 
-  // A connection is free again one turn of the event loop after its answer, and a caller that asks at once is ahead of that:
-  // so there may be two for each call under way, and never more.
+  // The first calls go through the SDK and undici, whose connections serve nobody later: so there may be two for each call
+  // under way and one to Entra, and never more.
   for (const atOnce of [1, 16]) {
-    it(`${atOnce} at once use at most ${2 * atOnce} connections, and no new ones later`, async () => {
+    it(`${atOnce} at once use at most ${2 * atOnce + 1} connections, and no new ones later`, async () => {
       host.vault.cacheAnswers = true;
       const provider = await host.open();
       await load(provider, 20 * atOnce, atOnce);
       const opened = host.azure.connections();
-      assert.ok(opened <= 2 * atOnce, `${opened} connections`);
+      assert.ok(opened <= 2 * atOnce + 1, `${opened} connections`);
       await load(provider, 20 * atOnce, atOnce);
-      assert.ok(host.azure.connections() <= 2 * atOnce, `${host.azure.connections()} connections`);
+      assert.ok(host.azure.connections() <= 2 * atOnce + 1, `${host.azure.connections()} connections`);
     });
   }
 
   it("stay open between probes", async () => {
     const provider = await host.open();
-    await provider.probe(AbortSignal.timeout(2_900));
+    // The first probe is the SDK's.
+    for (let probe = 0; probe < 2; probe += 1) await provider.probe(AbortSignal.timeout(2_900));
     const opened = host.azure.connections();
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     await provider.probe(AbortSignal.timeout(2_900));
