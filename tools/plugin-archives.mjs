@@ -9,8 +9,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-/** Windows would need a command file beside the script, which nobody has tried. */
-const systems = ["linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"];
+const systems = ["linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64", "windows-amd64"];
 /** Optional peers of the package that the components of one cloud load when they are used. */
 const cloudPackages = ["@pulumi/aws", "@pulumi/azure-native"];
 const program = "pulumi-resource-kms-etcd";
@@ -43,11 +42,16 @@ try {
     `#!/usr/bin/env node\nrequire("./node_modules/pulumi-kms-etcd/dist/provider/main.js");\n`,
   );
   chmodSync(join(work, program), 0o755);
+  // On Windows Pulumi looks for NAME.exe and NAME.cmd. Written for it; nobody has run it there.
+  writeFileSync(
+    join(work, `${program}.cmd`),
+    `@node "%~dp0node_modules\\pulumi-kms-etcd\\dist\\provider\\main.js" %*\r\n`,
+  );
   mkdirSync(folder, { recursive: true });
   const names = systems.map((system) => join(resolve(folder), `${program}-v${version}-${system}.tar.gz`));
   run("tar", [
     ...["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0"],
-    ...["-czf", names[0], program, "package.json", "node_modules"],
+    ...["-czf", names[0], program, `${program}.cmd`, "package.json", "node_modules"],
   ]);
   for (const name of names.slice(1)) copyFileSync(names[0], name);
   process.stdout.write(`${names.join("\n")}\n`);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
 import { repository } from "./markdown";
@@ -14,7 +16,8 @@ interface Workflow {
   >;
 }
 
-describe("the release workflow", () => {
+describe("the release workflow", function () {
+  this.timeout(60_000);
   const text = readFileSync(join(repository, ".github", "workflows", "release.yml"), "utf8");
   const document = parseDocument(text, { uniqueKeys: true });
   const workflow = document.toJS() as Workflow;
@@ -48,6 +51,23 @@ describe("the release workflow", () => {
   it("provenance for the package, the image and the archives", () => {
     assert.match(text, /npm publish .* --provenance/);
     assert.equal(steps.filter(({ uses = "" }) => uses.startsWith("actions/attest-build-provenance@")).length, 2);
+  });
+
+  it("before the package is packed => it is told its repository, without which npm takes no provenance", () => {
+    const commands = steps.map(({ run = "" }) => run).join("\n");
+    const [line = ""] = /^npm pkg set .*$/m.exec(commands) ?? [];
+    assert.ok(line !== "" && commands.indexOf(line) < commands.indexOf("npm pack"));
+    const directory = mkdtempSync(join(tmpdir(), "kms-etcd-release-"));
+    copyFileSync(join(repository, "package.json"), join(directory, "package.json"));
+    const env = {
+      ...process.env,
+      GITHUB_SERVER_URL: "https://github.example",
+      GITHUB_REPOSITORY: "owner/pulumi-kms-etcd",
+    };
+    execFileSync("bash", ["-euc", line], { cwd: directory, env });
+    const told = JSON.parse(readFileSync(join(directory, "package.json"), "utf8")) as Readonly<Record<string, unknown>>;
+    rmSync(directory, { recursive: true });
+    assert.deepEqual(told["repository"], { type: "git", url: "git+https://github.example/owner/pulumi-kms-etcd.git" });
   });
 
   it("the notes of a version => its own part of the changelog, and no version without one", () => {

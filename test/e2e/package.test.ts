@@ -95,6 +95,7 @@ describe("the packed package, in an empty project elsewhere", function () {
       "dist/components/index.d.ts",
       "dist/provider/main.js",
       "provider/schema.json",
+      "CHANGELOG.md",
       "LICENSE",
       "README.md",
     ]) {
@@ -103,7 +104,7 @@ describe("the packed package, in an empty project elsewhere", function () {
     const executable = files.find((file) => file.path === "provider/pulumi-resource-kms-etcd");
     assert.equal((executable?.mode ?? 0) & 0o111, 0o111);
     const allowed =
-      /^(dist\/(components|core|plugin-server|provider|rotation)\/.*\.js|dist\/(components|core)\/.*\.d\.ts|dist\/plugin-bundle\/(contents\.json|main\.js|providers\/[a-z-]+\.js)|plugin-server\/image\/Dockerfile|provider\/(schema\.json|pulumi-resource-kms-etcd)|package\.json|README\.md|LICENSE)$/;
+      /^(dist\/(components|core|plugin-server|provider|rotation)\/.*\.js|dist\/(components|core)\/.*\.d\.ts|dist\/plugin-bundle\/(contents\.json|main\.js|providers\/[a-z-]+\.js)|plugin-server\/image\/Dockerfile|provider\/(schema\.json|pulumi-resource-kms-etcd(\.cmd)?)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
     assert.deepEqual(
       paths.filter((path) => !allowed.test(path)),
       [],

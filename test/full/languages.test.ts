@@ -31,7 +31,7 @@ describe("the provider as a plugin archive, and programs in other languages", fu
     run(process.execPath, [join(project, "tools", "plugin-archives.mjs"), packed, archives], { cwd: project });
     assert.deepEqual(
       readdirSync(archives).sort(),
-      ["darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64"].map(
+      ["darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64", "windows-amd64"].map(
         (system) => `pulumi-resource-kms-etcd-v${version}-${system}.tar.gz`,
       ),
     );
