@@ -7,6 +7,7 @@
  *  3. every file can be used, is loaded, every server is ready 8. READ, WRITE, REWRITE, VERIFY, PRUNE
  *  4. every server reads what data and other servers need      9. unused plugins stop
  *  5. a server that does not start goes back to what it had
+ * Before each action of 7-9: nobody else is at work on the control plane (an upgrade, a change of etcd's members, a backup).
  * So repair (1-6) comes before progress (7-9), whatever stage a killed run, a restored backup or another goal has left.
  */
 import { describeError, KmsEtcdError } from "../core/errors";
@@ -17,6 +18,8 @@ import type { Observation } from "./observation";
 import * as backup from "./rules/backup-rules";
 import * as file from "./rules/file-rules";
 import * as fleet from "./rules/fleet-rules";
+import { everyServerUsesTheKeyId } from "./rules/key-id-rule";
+import * as otherWork from "./rules/other-work-rules";
 import * as reader from "./rules/reader-rules";
 import { blocked, type Rule } from "./rules/rule";
 import * as setup from "./rules/setup-rules";
@@ -47,12 +50,20 @@ export const progressRules: readonly Rule[] = [
   reader.newPluginIsProven,
   reader.newKeyIsReadable,
   writer.newKeyWrites,
+  everyServerUsesTheKeyId,
   writer.everyObjectIsRewritten,
   writer.theProofIsLateEnough,
   backup.snapshotIsKept,
   writer.oldProvidersLeave,
   writer.unusedPluginsStop,
   backup.oldRevisionsAreForgotten,
+];
+
+/** What keeps the engine from acting beside somebody else. They are asked before each action that is progress. */
+export const preconditions: readonly Rule[] = [
+  otherWork.noUpgradeIsUnderWay,
+  otherWork.etcdIsWell,
+  otherWork.etcdIsNotBusy,
 ];
 
 export type Decide = (observed: Observation, goal: Goal, endpointOf: EndpointOf) => Decision;
@@ -67,6 +78,7 @@ export function decideBy(
   observed: Observation,
   goal: Goal,
   endpointOf: EndpointOf,
+  beforeActing: readonly Rule[] = preconditions,
 ): Decision {
   let situation: ReturnType<typeof situationOf>;
   try {
@@ -87,7 +99,13 @@ export function decideBy(
     const decision = rule(situation);
     if (decision === undefined) continue;
     // What lies behind `advanceTo` is not begun: being held there is the goal reached.
-    return isAfter(decision.stage, goal.advanceTo) ? { kind: "done", stage: goal.advanceTo } : decision;
+    if (isAfter(decision.stage, goal.advanceTo)) break;
+    if (decision.kind !== "act") return decision;
+    for (const precondition of beforeActing) {
+      const held = precondition(situation);
+      if (held !== undefined) return { ...held, stage: decision.stage };
+    }
+    return decision;
   }
   return { kind: "done", stage: goal.advanceTo };
 }

@@ -22,6 +22,12 @@ export interface Observation {
   readonly discovery: string;
   /** Where etcd stands; absent where there is no way to it, or it did not answer. */
   readonly etcd?: EtcdPosition;
+  /** Etcd's members, as far as they answer; absent where there is no way to etcd. */
+  readonly etcdMembers?: readonly EtcdMember[];
+  /** Since when, in this run, every look has met a member at work for somebody; absent while none is. */
+  readonly etcdBusySince?: number;
+  /** Since when, in this run, a server has used another key_id than its plugin reports; absent while none does. */
+  readonly keyIdBehindSince?: number;
   /** Proofs measured in this run, if any; each counts only while what it was measured on is unchanged. */
   readonly crosswise: readonly CrosswiseProof[];
   readonly stored: StoredProof | undefined;
@@ -77,6 +83,18 @@ export interface ServerObservation {
   readonly setUpUnproven?: true;
   readonly loaded: LoadedConfig;
   readonly plugins: readonly PluginObservation[];
+  /** What the server itself has last heard of its KMS v2 plugins, provider by provider; absent where it does not say. */
+  readonly heardKeyIds?: readonly HeardKeyId[];
+}
+
+/** The key_id that an API server encrypts with for a KMS v2 provider: it asks the plugin about once a minute. */
+export interface HeardKeyId {
+  /** The item's name in the configuration. */
+  readonly provider: string;
+  /** `sha256:<hex>` of the key_id: the server does not say more. */
+  readonly keyIdHash: string;
+  /** From when on at the latest it has been this one; 0 where the process has heard of no other. */
+  readonly since: number;
 }
 
 export interface SetUpNeed {
@@ -212,6 +230,19 @@ export interface EtcdPosition {
   readonly clusterId: string;
   readonly revision: number;
   readonly raftIndex: number;
+}
+
+/** One member of etcd, by what it says of itself and what the others say of it. */
+export interface EtcdMember {
+  readonly name: string;
+  /** Undefined: it did not answer. */
+  readonly version: string | undefined;
+  /** `joining`: a learner, or one that was added and has not started yet. */
+  readonly state: "voting" | "joining";
+  /** In etcd's words: an alarm (NOSPACE, CORRUPT), a downgrade that was begun. */
+  readonly problems: readonly string[];
+  /** What it is doing for somebody at this moment; empty also where it does not tell. */
+  readonly underWay: readonly ("snapshot" | "defragmentation")[];
 }
 
 /** What etcd no longer holds: whatever was overwritten or deleted before this revision. */

@@ -15,6 +15,7 @@ import { rewriteWarnings, unreadWarnings } from "./plan-warnings";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
 import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "./rewrite-forecast";
+import { serversBehind } from "./rules/key-id-rule";
 import { isPruned } from "./rules/writer-rules";
 import { noWayToEtcd } from "./run";
 import { settledSince } from "./settled";
@@ -66,7 +67,8 @@ export async function planRotation(options: {
 }): Promise<RotationPlan> {
   const { goal, fleet, signal } = options;
   const seen = await fleet.observe(signal);
-  const bare = firstObservation(seen, Date.now());
+  const members = await options.stored.members?.(signal);
+  const bare = { ...firstObservation(seen, Date.now()), ...(members && { etcdMembers: members }) };
   const endpointOf = fleet.endpoint.bind(fleet);
   const { present, unmeasured } = await presentState(bare, goal, options.stored);
   const plan = await withOutlook(foretell(present, goal, endpointOf));
@@ -109,7 +111,11 @@ export async function planRotation(options: {
       return { present: observed }; // decide reports what is wrong with the configuration
     }
     // A preview keeps nothing from an earlier look: what was settled long ago is found from the servers' own times.
-    const settledAt = settledSince(undefined, observed, situation.writersAreTheGoals);
+    const settledAt = settledSince(
+      undefined,
+      observed,
+      situation.writersAreTheGoals && serversBehind(situation).length === 0,
+    );
     try {
       const seen = await objects.count(situation.targets, states, () => undefined, signal);
       const stored = seen.method === "counted" ? asConfigured(situation, seen) : seen;

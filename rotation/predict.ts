@@ -166,7 +166,7 @@ function predictMeasurement(observed: Observation, measurement: Measurement, goa
 /** The prediction once what is waited for has come: files loaded, servers ready, plugins answering, old requests ended. */
 export function afterWaiting(observed: Observation, goal: Goal, endpointOf: EndpointOf): Observation {
   const now = Math.max(observed.now + 1_000, observed.settledAt ?? 0);
-  const servers = observed.servers.map((server) => ({
+  const servers = observed.servers.map(({ heardKeyIds: _heard, ...server }) => ({
     ...loadedNow(server, server.file?.hash === server.loaded.hash ? server.loaded.since : now),
     unreachable: undefined,
     notReady: undefined,
@@ -177,7 +177,9 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
       problem: undefined,
     })),
   }));
-  return settle({ ...observed, now, servers }, observed, goal, endpointOf);
+  const atRest = observed.etcdMembers?.map((member) => ({ ...member, underWay: [] }));
+  const next = { ...observed, now, servers, ...(atRest && { etcdMembers: atRest }) };
+  return settle(next, observed, goal, endpointOf);
 }
 
 /** A cloud key's id is not known before its plugin reports it; here it only has to be the same wherever it stands. */

@@ -14,6 +14,7 @@ import { withoutObjectNames } from "./object-names";
 import type {
   Compaction,
   CrosswiseProof,
+  EtcdMember,
   EtcdPosition,
   ObjectFailure,
   Observation,
@@ -24,9 +25,10 @@ import type {
 } from "./observation";
 import { countRepetitions, mayPass, sameActions, transientRetries } from "./patience";
 import { serverState, serverStates } from "./proofs";
+import { serversBehind } from "./rules/key-id-rule";
 import { setbackRemedy } from "./rules/setback-remedy";
 import { settledSince } from "./settled";
-import { situationOf } from "./situation";
+import { type Situation, situationOf } from "./situation";
 import type { TakenSnapshot } from "./snapshot-record";
 import type { Progress, StoredObjects } from "./stored-objects";
 
@@ -103,8 +105,12 @@ export async function runRotation(options: RotationOptions): Promise<RotationOut
   const run = createRun(options, clock);
   let actions = 0;
   for (;;) {
-    const [seen, etcd] = await Promise.all([fleet.observe(signal), stored.position?.(signal)]);
-    const observed = run.look(seen, etcd);
+    const [seen, etcd, members] = await Promise.all([
+      fleet.observe(signal),
+      stored.position?.(signal),
+      stored.members?.(signal),
+    ]);
+    const observed = run.look(seen, etcd, members);
     await run.confirm(observed);
     if (signal.aborted)
       return run.outcome({
@@ -159,6 +165,8 @@ function createRun(options: RotationOptions, clock: Clock) {
   let compacted: Compaction | undefined;
   let settledAt: number | undefined;
   let discoveryProblemSince: number | undefined;
+  let etcdBusySince: number | undefined;
+  let keyIdBehindSince: number | undefined;
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
   let wait = { reason: "", since: 0, said: 0 };
@@ -195,7 +203,11 @@ function createRun(options: RotationOptions, clock: Clock) {
     emit("stage-finished", current.stage, { durationMs: clock.now() - current.since, waitingMs: current.waiting });
   }
 
-  function look(seen: FleetObservation, etcd: EtcdPosition | undefined): Observation {
+  function look(
+    seen: FleetObservation,
+    etcd: EtcdPosition | undefined,
+    members: readonly EtcdMember[] | undefined,
+  ): Observation {
     const now = clock.now();
     const servers = seen.servers.map((server): ServerObservation => {
       const well = server.unreachable === undefined && server.notReady === undefined;
@@ -209,6 +221,8 @@ function createRun(options: RotationOptions, clock: Clock) {
       };
     });
     discoveryProblemSince = seen.discoveryProblem === undefined ? undefined : (discoveryProblemSince ?? now);
+    const isBusy = members?.some(({ underWay }) => underWay.length > 0) === true;
+    etcdBusySince = isBusy ? (etcdBusySince ?? now) : undefined;
     const without: Observation = {
       now,
       runStartedAt: startedAt,
@@ -218,6 +232,8 @@ function createRun(options: RotationOptions, clock: Clock) {
       ...(discoveryProblemSince !== undefined && { discoveryProblemSince }),
       discovery: seen.discovery,
       ...(etcd && { etcd }),
+      ...(members && { etcdMembers: members }),
+      ...(etcdBusySince !== undefined && { etcdBusySince }),
       crosswise,
       stored: storedProof,
       readThrough,
@@ -228,8 +244,11 @@ function createRun(options: RotationOptions, clock: Clock) {
       rewrites,
       settledAt: undefined,
     };
-    settledAt = settledSince(settledAt, without, writersAreTheGoals(without));
-    observation = { ...without, settledAt };
+    const situation = situationIn(without);
+    const behind = situation !== undefined && serversBehind(situation).length > 0;
+    keyIdBehindSince = behind ? (keyIdBehindSince ?? now) : undefined;
+    settledAt = settledSince(settledAt, without, situation?.writersAreTheGoals === true && !behind);
+    observation = { ...without, settledAt, ...(keyIdBehindSince !== undefined && { keyIdBehindSince }) };
     return observation;
   }
 
@@ -246,11 +265,11 @@ function createRun(options: RotationOptions, clock: Clock) {
     }
   }
 
-  function writersAreTheGoals(observed: Observation): boolean {
+  function situationIn(observed: Observation): Situation | undefined {
     try {
-      return situationOf(observed, goal, (plugin) => fleet.endpoint(plugin)).writersAreTheGoals;
+      return situationOf(observed, goal, (plugin) => fleet.endpoint(plugin));
     } catch {
-      return false; // decide says what is wrong with the configuration
+      return undefined; // decide says what is wrong with the configuration
     }
   }
 

@@ -19,9 +19,11 @@ export function settledSince(
   if (!writersAreTheGoals) return undefined;
   if (!loaded) return previous;
   const settled = Math.max(
-    ...observed.servers.map((server) =>
+    ...observed.servers.flatMap((server) => [
       wasLoadedAtStart(server) ? server.processStartedAt : server.loaded.since + server.requestTimeout,
-    ),
+      // Under the same configuration a server may have changed over to another key_id since.
+      ...(server.heardKeyIds ?? []).flatMap(({ since }) => (since === 0 ? [] : [since + server.requestTimeout])),
+    ]),
   );
   return previous === undefined ? settled : Math.min(previous, settled);
 }

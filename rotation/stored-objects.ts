@@ -4,6 +4,7 @@ import type { WriteKey } from "../core/write-key";
 import type { RewriteTarget } from "./decision";
 import type {
   Compaction,
+  EtcdMember,
   EtcdPosition,
   ObjectFailure,
   ReadThroughProof,
@@ -79,6 +80,8 @@ export interface StoredObjects {
   ): Promise<StoredProof>;
   /** Where etcd stands; undefined where there is no way to it, or it does not answer in time. Does not throw. */
   position?(signal: AbortSignal): Promise<EtcdPosition | undefined>;
+  /** Etcd's members, seen a few seconds ago at most; undefined where none of them answers. Does not throw. */
+  members?(signal: AbortSignal): Promise<readonly EtcdMember[] | undefined>;
   /**
    * Has etcd forget what was overwritten before `revision`, then gives the space back, one member after the other, each while
    * all are well. Throws where one is not. Absent where there is no way to etcd.

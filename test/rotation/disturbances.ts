@@ -39,8 +39,24 @@ export const disturbances = {
   keyDisabled: (cluster: SimulatedCluster, random: () => number) => {
     const material = `local-${1 + Math.floor(random() * 3)}`;
     for (const host of cluster.hosts) {
-      for (const plugin of host.plugins.values()) plugin.broken ||= plugin.material === material;
+      for (const plugin of host.plugins.values()) {
+        plugin.broken ||= plugin.material === cluster.presentKeyId(material);
+      }
     }
+  },
+  /** The KMS puts another key behind one that is declared: same provider, same configuration, another key_id. */
+  keyChangedInPlace: (cluster: SimulatedCluster, random: () => number) => {
+    const keyId = `local-${1 + Math.floor(random() * 3)}`;
+    cluster.changeKeyInPlace(keyId, `${cluster.presentKeyId(keyId)}+`);
+  },
+  /** Somebody upgrades a server, and has not got to the others yet. */
+  upgrade: (cluster: SimulatedCluster, random: () => number) => {
+    anyHost(cluster, random).version = "v1.37.0";
+  },
+  /** Somebody takes a backup of etcd. */
+  backup: (cluster: SimulatedCluster) => {
+    const member = { name: "m1", version: "3.6.5", state: "voting", problems: [] } as const;
+    cluster.faults.etcdMembers = [{ ...member, underWay: ["snapshot"] }];
   },
 } as const;
 
@@ -50,7 +66,9 @@ export const disturbanceNames = Object.keys(disturbances) as readonly Disturbanc
 
 /** What people mend before they start the engine again. */
 export function mend(cluster: SimulatedCluster): void {
+  cluster.faults.etcdMembers = undefined;
   for (const host of cluster.hosts) {
+    host.version = "v1.36.3";
     host.refusesToLoad = false;
     host.unseen = false;
     // Of a file that the engine has never written there is no copy to go back to.

@@ -37,7 +37,11 @@ function assertAtGoal(cluster: SimulatedCluster, version: number | "identity"): 
       `${host.name} runs only the goal's plugin`,
     );
   }
-  for (const [name, object] of cluster.objects) assert.equal(object.provider, wanted, name);
+  const keyId = version === "identity" ? undefined : cluster.presentKeyId(`local-${version}`);
+  for (const [name, object] of cluster.objects) {
+    assert.equal(object.provider, wanted, name);
+    assert.equal(object.keyId, keyId, name);
+  }
 }
 
 const runs = Number(process.env["MODEL_RUNS"] ?? 300);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writerOf } from "../../core/encryption-configuration";
 import { providerName } from "../../core/provider-name";
 import { RotationStage } from "../../core/rotation-stage";
-import { type Decide, decideBy, progressRules, repairRules } from "../../rotation/decide";
+import { type Decide, decideBy, preconditions, progressRules, repairRules } from "../../rotation/decide";
 import type { Decision } from "../../rotation/decision";
 import { everyFileCanBeUsed, serversGoBack } from "../../rotation/rules/file-rules";
 import {
@@ -13,6 +13,8 @@ import {
   noServerStaysAway,
   nothingFailedInThisRun,
 } from "../../rotation/rules/fleet-rules";
+import { everyServerUsesTheKeyId } from "../../rotation/rules/key-id-rule";
+import { etcdIsNotBusy, etcdIsWell, noUpgradeIsUnderWay } from "../../rotation/rules/other-work-rules";
 import {
   differencesAreMeasured,
   everyServerReadsWhatIsNeeded,
@@ -42,6 +44,8 @@ const faults = [
   ...(["spoilt", "cannotStart", "restoredMeanwhile"] as const),
   // A backup comes back to a cluster whose etcd the engine cannot look into.
   ...(["restoredUnseen"] as const),
+  // The KMS puts another key behind the plugins. Somebody upgrades servers, changes etcd's members, takes a backup.
+  ...(["keyChanged", "upgrade", "etcdJoin", "etcdBackup"] as const),
 ] as const;
 type Fault = (typeof faults)[number];
 
@@ -85,6 +89,10 @@ const mutants: readonly {
     },
   },
   without("the look at files that somebody else has written", waitingFilesAreHarmless, "edited"),
+  without("the wait until servers have heard of another key_id", everyServerUsesTheKeyId, "keyChanged"),
+  without("the look for an upgrade", noUpgradeIsUnderWay, "upgrade"),
+  without("the look for a change of etcd's members", etcdIsWell, "etcdJoin"),
+  without("the look for a backup of etcd", etcdIsNotBusy, "etcdBackup"),
   {
     what: "PRUNE on all servers at once, without reading through one",
     decide: ordered(progressRules.map((rule) => (rule === oldProvidersLeave ? pruneAllAtOnce : rule))),
@@ -97,7 +105,7 @@ const mutants: readonly {
 function without(what: string, rule: Rule, fault?: Fault) {
   const keep = (rules: readonly Rule[]) => rules.filter((candidate) => candidate !== rule);
   const decide: Decide = (observed, goal, endpointOf) =>
-    decideBy(keep(repairRules), keep(progressRules), observed, goal, endpointOf);
+    decideBy(keep(repairRules), keep(progressRules), observed, goal, endpointOf, keep(preconditions));
   return { what: `without ${what}`, decide, ...(fault === undefined ? {} : { fault }) };
 }
 
@@ -170,6 +178,22 @@ async function firstTrouble(
       const lost = [...cluster.objects.values()].filter((object) => object.keyId !== "local-2");
       if (first.kind === "done" && lost.length > 0) return "said done, but it is not";
       cluster.faults.strike = undefined;
+    }
+    if (fault === "keyChanged") {
+      cluster.changeKeyInPlace("local-1", "local-1-as-of-today");
+      const { kind, reason } = await go(1);
+      if (kind !== "done") return `${kind}: ${reason}`;
+      const stale = [...cluster.objects.values()].filter(({ keyId }) => keyId !== "local-1-as-of-today");
+      return stale.length === 0 ? undefined : "said done, but something has the key_id of before";
+    }
+    if (fault === "upgrade" || fault === "etcdJoin" || fault === "etcdBackup") {
+      const before = cluster.effects();
+      const member = { name: "m1", version: "3.6.5", state: "voting", problems: [], underWay: [] } as const;
+      if (fault === "upgrade") (cluster.hosts[seed % 3] as { version: string }).version = "v1.37.0";
+      if (fault === "etcdJoin") cluster.faults.etcdMembers = [member, { ...member, name: "m2", state: "joining" }];
+      if (fault === "etcdBackup") cluster.faults.etcdMembers = [{ ...member, underWay: ["snapshot"] }];
+      const { kind } = await go(2);
+      return kind === "blocked" && cluster.effects() === before ? undefined : "went on beside somebody else's work";
     }
     const endless =
       fault === "spoilt" ||

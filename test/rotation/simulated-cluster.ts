@@ -10,11 +10,13 @@ import type { ConfigWrite, RewriteTarget } from "../../rotation/decision";
 import type { Fleet, FleetObservation } from "../../rotation/fleet";
 import type {
   CrosswiseProof,
+  EtcdMember,
   ObjectFailure,
   ReadThroughProof,
   ServerState,
   StoredProof,
 } from "../../rotation/observation";
+import { keyIdHash } from "../../rotation/rules/key-id-rule";
 import type { Clock } from "../../rotation/run";
 import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
 import { configHash, type SimulatedHost, type SimulatedPlugin, type StoredObject, wellHost } from "./simulated-host";
@@ -56,11 +58,14 @@ export function simulateCluster(options: SimulationOptions) {
     killAfter: Number.POSITIVE_INFINITY,
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
+    etcdMembers: undefined as readonly EtcdMember[] | undefined,
     /** Something that happens to the cluster once the engine has had so many effects: right after one, or after a look. */
     strike: undefined as { readonly after: number; readonly work: () => void; readonly onLook?: boolean } | undefined,
   };
   /** Objects that a restored backup brought: nobody could read them, and the engine is asked to change that. */
   const restored = new Set<string>();
+  /** Keys that the KMS has changed in place: by the key_id they were made with, every one since, the present one last. */
+  const inPlace = new Map<string, readonly string[]>();
   const log: string[] = [];
   let effects = 0;
   let restarts = 0;
@@ -124,7 +129,8 @@ export function simulateCluster(options: SimulationOptions) {
         broken(`nothing is lost: ${name} was written with ${provider}, ${reading.name} cannot read it (${why})`);
       const plugin = pluginOf(reading, provider);
       const expected = keyId;
-      if (plugin !== undefined && expected !== undefined && plugin.material !== expected) {
+      const decrypts = [plugin?.material, ...(plugin?.former ?? [])];
+      if (plugin !== undefined && expected !== undefined && !decrypts.includes(expected)) {
         broken(
           `invariant 1: ${name} was encrypted with ${expected}, the plugin of ${reading.name} holds ${plugin.material}`,
         );
@@ -158,7 +164,12 @@ export function simulateCluster(options: SimulationOptions) {
   function join(): void {
     const [like] = hosts;
     if (like === undefined) return;
-    const joined = { ...like, name: `cp${hosts.length + 1}`, plugins: new Map<string, SimulatedPlugin>() };
+    const joined = {
+      ...like,
+      name: `cp${hosts.length + 1}`,
+      plugins: new Map<string, SimulatedPlugin>(),
+      heard: new Map(like.heard),
+    };
     for (const [name, plugin] of like.plugins) joined.plugins.set(name, { ...plugin });
     hosts.push({
       ...joined,
@@ -202,9 +213,35 @@ export function simulateCluster(options: SimulationOptions) {
       broken(`invariant 10: ${target.name} lets go before anything was read through ${done[0]?.name ?? ""}`);
   }
 
+  /** With what it has heard of, which may be a minute old. */
   function keyIdFor(writing: SimulatedHost): string | undefined {
-    return pluginOf(writing, writer(writing))?.material;
+    return writing.heard.get(writer(writing))?.keyId;
   }
+
+  /** A server asks its plugins when it loads a configuration, and once a minute. */
+  function askPlugins(target: SimulatedHost): void {
+    target.nextStatus = now + 60_000;
+    for (const item of listFor(target.loaded)) {
+      const provider = writerOf([item]);
+      const plugin = pluginOf(target, provider);
+      const known = target.heard.get(provider);
+      if (plugin === undefined || known?.keyId === plugin.material || (known !== undefined && !answers(plugin)))
+        continue;
+      target.heard.set(provider, { keyId: plugin.material, since: known === undefined ? 0 : now });
+    }
+  }
+
+  /** The KMS puts another key behind the plugins that have `material`; what was encrypted before is still decrypted. */
+  function changeKeyInPlace(keyId: string, next: string): void {
+    const former = [...(inPlace.get(keyId) ?? [keyId])];
+    inPlace.set(keyId, [...former, next]);
+    for (const plugin of hosts.flatMap((target) => [...target.plugins.values()])) {
+      if (plugin.material === former.at(-1)) Object.assign(plugin, { material: next, former });
+    }
+  }
+
+  /** What a plugin reports now for the key that was made with this key_id. */
+  const presentKeyId = (keyId: string) => inPlace.get(keyId)?.at(-1) ?? keyId;
 
   const presentHash = (target: SimulatedHost) => target.garbage ?? configHash(target.config);
 
@@ -216,6 +253,7 @@ export function simulateCluster(options: SimulationOptions) {
   function load(target: SimulatedHost, why: string): void {
     target.loaded = target.config;
     target.loadedSince = now;
+    askPlugins(target);
     log.push(
       `${now} ${target.name} loads [${listFor(target.loaded)
         .map((item) => writerOf([item]))
@@ -240,6 +278,7 @@ export function simulateCluster(options: SimulationOptions) {
             load(target, "process start");
           else target.downUntil = now + 5_000;
         }
+        if (up(target) && now >= target.nextStatus) askPlugins(target);
         if (up(target) && target.reload === "hot" && now >= target.nextPoll) {
           target.nextPoll = now + 60_000;
           if (target.garbage !== undefined) target.failures += 1;
@@ -320,6 +359,13 @@ export function simulateCluster(options: SimulationOptions) {
     target.record = { written, replaced, loaded: loaded ?? lastLoaded(target, replaced) };
   }
 
+  const heardBy = ({ heard }: SimulatedHost) =>
+    [...heard].map(([provider, { keyId, since }]) => ({
+      provider: provider.replace(/^kms\/v2\//, ""),
+      keyIdHash: keyIdHash(keyId),
+      since,
+    }));
+
   const fleet: Fleet = {
     async observe(): Promise<FleetObservation> {
       advance(1_000);
@@ -332,7 +378,7 @@ export function simulateCluster(options: SimulationOptions) {
           name: target.name,
           unreachable: up(target) ? undefined : "connection refused",
           notReady: up(target) ? notReady(target) : undefined,
-          version: "simulated",
+          version: up(target) ? target.version : "",
           reload: target.reload,
           processStartedAt: target.processStartedAt,
           restartRequestedAt: target.restartRequestedAt,
@@ -363,6 +409,7 @@ export function simulateCluster(options: SimulationOptions) {
                 : "starting"
               : "socket does not answer",
           })),
+          ...(up(target) && { heardKeyIds: heardBy(target) }),
         })),
       };
     },
@@ -382,9 +429,15 @@ export function simulateCluster(options: SimulationOptions) {
     startPlugin: (server, plugin) =>
       effect(`start ${plugin.name} on ${server}`, () => {
         const [keyId = ""] = possibleKeyIds(plugin.key);
-        const material = faults.wrongKeyOn === server ? `${keyId}-other` : keyId;
-        if (!host(server).plugins.has(plugin.name))
-          host(server).plugins.set(plugin.name, { startedAt: now, material, broken: false, socketMissing: false });
+        const material = faults.wrongKeyOn === server ? `${keyId}-other` : presentKeyId(keyId);
+        const started = {
+          startedAt: now,
+          material,
+          former: inPlace.get(keyId) ?? [],
+          broken: false,
+          socketMissing: false,
+        };
+        if (!host(server).plugins.has(plugin.name)) host(server).plugins.set(plugin.name, started);
       }),
     stopPlugin: (server, name) =>
       effect(`stop ${name} on ${server}`, () => {
@@ -468,6 +521,7 @@ export function simulateCluster(options: SimulationOptions) {
   const stored: StoredObjects = {
     count: (targets, servers, onProgress, signal) => stored.measure(targets, servers, onProgress, signal),
     position: async () => ({ clusterId: "1", revision: version, raftIndex }),
+    members: async () => faults.etcdMembers,
     measure: async (targets: readonly RewriteTarget[], servers: readonly ServerState[]): Promise<StoredProof> => {
       if (faults.measureFails) throw new KmsEtcdError("unreachable", "etcd does not answer");
       const etcd = { clusterId: "1", revision: version, raftIndex };
@@ -547,6 +601,8 @@ export function simulateCluster(options: SimulationOptions) {
     advance,
     listFor,
     restore,
+    changeKeyInPlace,
+    presentKeyId,
     snapshot,
     join,
     restarts: () => restarts,

@@ -16,6 +16,10 @@ export interface SimulatedHost {
   /** Until when the process is away; Infinity: for good. */
   downUntil: number;
   nextPoll: number;
+  version: string;
+  /** The key_id that the server has last heard from the plugin of each provider, and since when. */
+  heard: Map<string, { keyId: string; since: number }>;
+  nextStatus: number;
   backups: Map<string, EncryptionConfiguration>;
   /** What the engine wrote last on the host, in whose place, and what the server had loaded then. */
   record: { written: string; replaced: string; loaded: string | undefined } | undefined;
@@ -29,7 +33,10 @@ export interface SimulatedHost {
 
 export interface SimulatedPlugin {
   startedAt: number;
+  /** Its key_id. */
   material: string;
+  /** Key_ids of before, where its KMS has changed the key behind it: it still decrypts with them. */
+  former?: readonly string[];
   broken: boolean;
   socketMissing: boolean;
 }
@@ -71,6 +78,9 @@ export function wellHost(
     restartRequestedAt: undefined,
     downUntil: 0,
     nextPoll,
+    version: "v1.36.3",
+    heard: new Map(),
+    nextStatus: nextPoll,
     backups: new Map(),
     record: undefined,
     plugins: new Map(),

@@ -16,6 +16,7 @@ import {
   grpcCode,
   grpcConnection,
 } from "../grpc/grpc-connection";
+import { readPage } from "./etcd-page";
 
 export interface EtcdAddress {
   /** `https://host:port`, or `http://` for one without TLS. */
@@ -44,6 +45,8 @@ export interface EtcdConnections {
     signal: AbortSignal,
     timeout?: number,
   ): Promise<Response>;
+  /** A page of this member's own HTTP side, on the same address. Throws KmsEtcdError where it does not serve it. */
+  page(endpoint: string, path: string, signal: AbortSignal): Promise<string>;
   /** A stream of answers of the first member that can be connected to; broken off, it throws. */
   stream<Request, Response>(
     method: GrpcMethod<Request, Response>,
@@ -58,6 +61,7 @@ const rounds = 4;
 const callTimeout = 30_000;
 const connectTimeout = 5_000;
 const longestAnswer = 64 << 20;
+const pageTimeout = 4_000;
 
 /** Connects when first used. */
 export function etcdConnections({ endpoints, tls, dial: by }: EtcdAddress): EtcdConnections {
@@ -128,6 +132,13 @@ export function etcdConnections({ endpoints, tls, dial: by }: EtcdAddress): Etcd
       if (target === undefined) throw new KmsEtcdError("invalid-input", `etcd: ${endpoint} is none of its endpoints`);
       return at(target, signal, timeout, (connection, limited) => connection.call(method, request, limited));
     },
+    page: (endpoint, path, signal) =>
+      withDeadline(signal, pageTimeout, async (limited) => {
+        const url = new URL(path, endpoint);
+        const through = await by?.(new URL(endpoint));
+        const socket = await connectTo(endpoint, tls, through, ["http/1.1"], limited);
+        return readPage(url, socket, limited);
+      }),
     stream: (method, request, onMessage, signal) =>
       inTurn(signal, 1, longestStream, (connection, limited) => connection.stream(method, request, onMessage, limited)),
     close: () => {
@@ -139,12 +150,23 @@ export function etcdConnections({ endpoints, tls, dial: by }: EtcdAddress): Etcd
 /** A snapshot of 8 GiB, the most that etcd suggests to hold, at 5 MiB/s. */
 const longestStream = 1_600_000;
 
-function dial(
+async function dial(
   endpoint: string,
   tls: EtcdAddress["tls"],
   through: Duplex | undefined,
   signal: AbortSignal,
 ): Promise<GrpcConnection> {
+  const socket = await connectTo(endpoint, tls, through, ["h2"], signal);
+  return grpcConnection(socket, { peer: `etcd at ${endpoint}`, longestAnswer });
+}
+
+function connectTo(
+  endpoint: string,
+  tls: EtcdAddress["tls"],
+  through: Duplex | undefined,
+  protocols: string[],
+  signal: AbortSignal,
+): Promise<Duplex> {
   const { protocol, hostname, port } = new URL(endpoint);
   const host = hostname.replace(/^\[|\]$/g, "");
   const secure = protocol === "https:";
@@ -153,7 +175,7 @@ function dial(
     const to = through === undefined ? address : { socket: through, host };
     // A server name is for names, RFC 6066; the certificate is checked against the address all the same.
     const socket = secure
-      ? connectTls({ ...to, ...tls, ALPNProtocols: ["h2"], ...(isIP(host) === 0 && { servername: host }) })
+      ? connectTls({ ...to, ...tls, ALPNProtocols: protocols, ...(isIP(host) === 0 && { servername: host }) })
       : (through ?? connectTcp(address));
     const fail = (reason: string) => {
       socket.destroy();
@@ -169,7 +191,7 @@ function dial(
       clearTimeout(timer);
       socket.removeAllListeners("error");
       if (socket instanceof Socket) socket.setNoDelay(true);
-      resolve(grpcConnection(socket, { peer: `etcd at ${endpoint}`, longestAnswer }));
+      resolve(socket);
     };
     if (!secure && through !== undefined) opened();
     else socket.once(secure ? "secureConnect" : "connect", opened);

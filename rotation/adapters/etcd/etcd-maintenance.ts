@@ -19,6 +19,9 @@ export interface MemberStatus extends EtcdHeader {
   readonly hasLeader: boolean;
   /** What is wrong with it, in etcd's words (an alarm: NOSPACE, CORRUPT). */
   readonly errors: readonly string[];
+  readonly isLearner: boolean;
+  /** The version that a downgrade goes to, while one is enabled; from etcd 3.6. */
+  readonly downgradesTo: string | undefined;
 }
 
 type StatusAnswer = Omit<MemberStatus, "endpoint">;
@@ -171,12 +174,16 @@ function decodeStatus(bytes: Buffer): StatusAnswer {
   let version = "";
   const numbers = new Map<number, number>();
   let hasLeader = false;
+  let isLearner = false;
+  let downgradesTo: string | undefined;
   const errors: string[] = [];
   while (reader.next()) {
     if (reader.field === 1) header = readHeader(reader.view());
     else if (reader.field === 2) version = reader.text();
     else if (reader.field === 4) hasLeader = reader.uint64() !== 0n;
     else if (reader.field === 8) errors.push(reader.text());
+    else if (reader.field === 10) isLearner = reader.uint64() !== 0n;
+    else if (reader.field === 13) downgradesTo = readDowngrade(reader.view());
     else if ([3, 5, 7, 9].includes(reader.field)) numbers.set(reader.field, reader.varint());
     else reader.skip();
   }
@@ -190,5 +197,20 @@ function decodeStatus(bytes: Buffer): StatusAnswer {
     raftAppliedIndex: number(7),
     hasLeader,
     errors,
+    isLearner,
+    downgradesTo,
   };
+}
+
+/** etcdserverpb DowngradeInfo: enabled = 1, targetVersion = 2. */
+function readDowngrade(bytes: Uint8Array): string | undefined {
+  const reader = new ProtobufReader(bytes);
+  let isEnabled = false;
+  let target = "";
+  while (reader.next()) {
+    if (reader.field === 1) isEnabled = reader.uint64() !== 0n;
+    else if (reader.field === 2) target = reader.text();
+    else reader.skip();
+  }
+  return isEnabled ? target : undefined;
 }

@@ -11,6 +11,8 @@ export interface LoadedInput {
   readonly namesItsHash: boolean;
   readonly processStartedAt: number;
   readonly reload: "hot" | "restart";
+  /** How long a request may run that began before the configuration was loaded. */
+  readonly requestTimeout: number;
   readonly now: number;
   readonly file:
     | {
@@ -36,6 +38,26 @@ const firstMinorWithHash = 34;
  *    it succeeded after the write and a whole poll later there was still nothing newer to load.
  */
 export function loadedEvidence(input: LoadedInput): Omit<LoadedConfig, "config"> {
+  const seen = evidenceByTime(input);
+  const stray =
+    seen.hash === undefined || input.metrics.loadedHash !== undefined ? undefined : strayWriter(input, seen.since);
+  if (stray === undefined) return seen;
+  return { ...seen, hash: undefined, basis: `${seen.basis}, but it has encrypted with ${stray} since` };
+}
+
+/**
+ * 4. Whatever the times say, a server that still encrypts with a provider that does not write in the file has not loaded it. From
+ * 1.27 every write to etcd counts under its provider, the rewriter's own among them: REWRITE goes through every server.
+ */
+function strayWriter({ file, metrics, requestTimeout }: LoadedInput, since: number): string | undefined {
+  const writers = (file?.config.blocks ?? []).flatMap(({ providers: [first] }) =>
+    first?.kind === "kms" ? [first.name] : [],
+  );
+  const writes = [...metrics.lastWrites].find(([name, at]) => !writers.includes(name) && at > since + requestTimeout);
+  return writes?.[0];
+}
+
+function evidenceByTime(input: LoadedInput): Omit<LoadedConfig, "config"> {
   const { metrics, processStartedAt, file, reload, now } = input;
   const { failures, loadedHash, lastSuccess, lastFailure } = metrics;
   // 1.

@@ -1,6 +1,8 @@
 /**
  * Finds a handful of lines in an API server's /metrics, which are megabytes: the text is searched as it arrives, not parsed.
  */
+import type { HeardKeyId } from "../../observation";
+
 export interface ServerMetrics {
   /** Milliseconds since the epoch. */
   readonly processStartedAt: number | undefined;
@@ -13,11 +15,17 @@ export interface ServerMetrics {
   readonly lastFailure: number | undefined;
   /** Failed reloads since the process started. */
   readonly failures: number;
+  /** What it has last heard from each KMS v2 plugin; from 1.27. */
+  readonly heardKeyIds: readonly HeardKeyId[];
+  /** When it last encrypted something for storage with each KMS v2 provider, by the provider's name; from 1.27. */
+  readonly lastWrites: ReadonlyMap<string, number>;
 }
 
 const controller = "apiserver_encryption_config_controller_";
 const processStart = "process_start_time_seconds";
-const needles = [controller, processStart].map((name) => Buffer.from(`\n${name}`));
+const keyIdHeard = "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds";
+const keyIdUsed = "apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds";
+const needles = [controller, processStart, keyIdHeard, keyIdUsed].map((name) => Buffer.from(`\n${name}`));
 
 export interface MetricsScan {
   push(chunk: Buffer): void;
@@ -56,9 +64,38 @@ export function metricsScan(): MetricsScan {
           value(`${controller}automatic_reloads_total`, "failure") ??
           value(`${controller}automatic_reload_failures_total`) ??
           0,
+        heardKeyIds: heardKeyIds(samples),
+        lastWrites: lastWrites(samples),
       };
     },
   };
+}
+
+/** A server asks its plugins once a minute, so it has heard of the newest key_id that long after the last answer with another. */
+const betweenTwoAnswers = 70_000;
+
+function heardKeyIds(samples: readonly Sample[]): readonly HeardKeyId[] {
+  const heard = samples.filter(({ name }) => name === keyIdHeard);
+  const providers = [...new Set(heard.map(({ labels }) => labels["provider_name"] ?? ""))];
+  return providers.flatMap((provider) => {
+    const [last, before] = heard
+      .filter(({ labels }) => labels["provider_name"] === provider)
+      .sort((a, b) => b.value - a.value);
+    const hash = last?.labels["key_id_hash"];
+    if (last === undefined || hash === undefined) return [];
+    const since = before === undefined ? 0 : Math.min(last.value * 1_000, before.value * 1_000 + betweenTwoAnswers);
+    return [{ provider, keyIdHash: hash, since }];
+  });
+}
+
+function lastWrites(samples: readonly Sample[]): ReadonlyMap<string, number> {
+  const writes = new Map<string, number>();
+  for (const { name, labels, value } of samples) {
+    if (name !== keyIdUsed || labels["transformation_type"] !== "to_storage") continue;
+    const provider = labels["provider_name"] ?? "";
+    writes.set(provider, Math.max(writes.get(provider) ?? 0, value * 1_000));
+  }
+  return writes;
 }
 
 interface Sample {

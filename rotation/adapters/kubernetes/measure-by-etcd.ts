@@ -8,6 +8,7 @@ import type { EtcdAddress } from "../etcd/etcd-connections";
 import { keyRanges, resourceKeyPrefix } from "../etcd/etcd-keys";
 import { defaultLayout, type EtcdLayout } from "../etcd/etcd-layout";
 import { compactAndDefragment, etcdPosition } from "../etcd/etcd-maintenance";
+import { etcdMembers } from "../etcd/etcd-members";
 import { scanStoredValues, storedKeys } from "../etcd/etcd-scan";
 import { keepSnapshot } from "../etcd/kept-snapshots";
 import type { ApiClient } from "./api-client";
@@ -33,6 +34,8 @@ export interface EtcdMeasurement {
 
 /** It is asked for at every look. */
 const positionTimeout = 4_000;
+/** Whoever adds a member or takes a backup is at it for longer. */
+const membersStayFor = 5_000;
 
 /** Connects when first used. */
 export function etcdMeasurement(access: EtcdAccess) {
@@ -48,6 +51,15 @@ export function etcdMeasurement(access: EtcdAccess) {
     withDeadline(signal, positionTimeout, (limited) =>
       etcdPosition(clientAt(access.endpoints).connections, limited),
     ).catch(() => undefined);
+  /** Of the main etcd. A look that goes on, or ended a moment ago, serves for all who ask meanwhile. */
+  let looked: { readonly at: number; readonly members: ReturnType<typeof etcdMembers> } | undefined;
+  const members = (signal: AbortSignal) => {
+    if (looked === undefined || Date.now() - looked.at > membersStayFor) {
+      const seen = etcdMembers(clientAt(access.endpoints).connections, signal);
+      looked = { at: Date.now(), members: seen };
+    }
+    return looked.members;
+  };
   /**
    * Before the first value is read: whatever is restored from then on voids the proof. Without an answer nobody could tell, so
    * there is no proof; undefined where this client is not allowed to ask.
@@ -93,6 +105,7 @@ export function etcdMeasurement(access: EtcdAccess) {
       yield* storedKeys(clientAt(own?.endpoints ?? access.endpoints), resourceKeyPrefix(resource, prefix), signal);
     },
     position,
+    members,
     countEverything,
     /** Of the main etcd too. */
     compact: (revision: number, onProgress: (progress: Progress) => void, signal: AbortSignal) =>

@@ -91,6 +91,7 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
     },
     ...(etcd && {
       position: etcd.position,
+      members: etcd.members,
       countEverything: etcd.countEverything,
       snapshot: etcd.snapshot,
       compact: etcd.compact,

@@ -53,7 +53,7 @@ describe("kms-etcd on a simulated cluster", function () {
       writeFileSync(file, "of an earlier run");
       assert.equal((await at("status", "--metrics", file)).code, 3);
       const text = readFileSync(file, "utf8");
-      assert.match(text, /^kms_etcd_server_up\{server="cp1",version="simulated"\} 1$/m);
+      assert.match(text, /^kms_etcd_server_up\{server="cp1",version="v1.36.3"\} 1$/m);
       assert.match(text, /^kms_etcd_server_loaded_config_info\{server="cp2",hash="sha256:[0-9a-f]{64}"\} 1$/m);
       assert.match(text, /^kms_etcd_server_plugin_usable\{server="cp1",plugin="kms-etcd-\w+"\} 1$/m);
       assert.match(text, /^kms_etcd_stored_objects\{resource="secrets",provider="kms[^}]+state="current"\} 9$/m);

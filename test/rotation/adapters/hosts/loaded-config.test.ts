@@ -8,6 +8,8 @@ const metrics = {
   lastSuccess: undefined,
   lastFailure: undefined,
   failures: 0,
+  heardKeyIds: [],
+  lastWrites: new Map<string, number>(),
 };
 const file = {
   hash: "sha256:file",
@@ -19,6 +21,7 @@ const input = (more: Partial<LoadedInput>): LoadedInput => ({
   namesItsHash: false,
   processStartedAt: 1_000_000,
   reload: "hot",
+  requestTimeout: 60_000,
   now: 3_000_000,
   file,
   ...more,
@@ -27,6 +30,26 @@ const hashOf = (more: Partial<LoadedInput>) => loadedEvidence(input(more)).hash;
 const success = (lastSuccess: number, lastFailure?: number) => ({ metrics: { ...metrics, lastSuccess, lastFailure } });
 
 describe("which configuration is loaded", () => {
+  it("before 1.34 a write under another provider than the file's, after every earlier request has ended => not loaded", () => {
+    const kms = (name: string) => ({ kind: "kms" as const, apiVersion: "v2" as const, name, endpoint: "unix:///s" });
+    const written = { ...file, config: { blocks: [{ resources: ["secrets"], providers: [kms("new"), kms("old")] }] } };
+    const started = 2_100_000;
+    const wrote = (provider: string, at: number) =>
+      loadedEvidence(
+        input({
+          file: written,
+          processStartedAt: started,
+          metrics: { ...metrics, processStartedAt: started, lastWrites: new Map([[provider, at]]) },
+        }),
+      );
+    assert.equal(wrote("new", started + 70_000).hash, "sha256:file");
+    assert.equal(wrote("old", started + 50_000).hash, "sha256:file", "a request from before");
+    assert.deepEqual(
+      [wrote("old", started + 61_000).hash, wrote("old", started + 61_000).basis],
+      [undefined, "process start after the write, but it has encrypted with old since"],
+    );
+  });
+
   it("from 1.34 the server's own hash decides, whatever the file is", () => {
     const evidence = loadedEvidence(
       input({ metrics: { ...metrics, loadedHash: "sha256:own", lastSuccess: 2_500_000, failures: 4 } }),

@@ -11,6 +11,12 @@ apiserver_encryption_config_controller_automatic_reloads_total{apiserver_id_hash
 apiserver_encryption_config_controller_last_config_info{apiserver_id_hash="sha256:id",hash="sha256:abc"} 1
 other_process_start_time_seconds 5
 # a comment about process_start_time_seconds 6
+apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds{apiserver_id_hash="sha256:id",key_id_hash="sha256:new",provider_name="changed",transformation_type="from_storage"} 1.7000009e+09
+apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds{apiserver_id_hash="sha256:id",key_id_hash="sha256:new",provider_name="changed",transformation_type="to_storage"} 1.7000006e+09
+apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds{apiserver_id_hash="sha256:id",key_id_hash="sha256:old",provider_name="changed",transformation_type="to_storage"} 1.7000002e+09
+apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash="sha256:id",key_id_hash="sha256:new",provider_name="changed"} 1.7000005e+09
+apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash="sha256:id",key_id_hash="sha256:old",provider_name="changed"} 1.7000003e+09
+apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds{apiserver_id_hash="sha256:id",key_id_hash="sha256:only",provider_name="same"} 1.7000005e+09
 process_start_time_seconds 1.70000000012e+09
 process_virtual_memory_bytes 1
 `;
@@ -28,6 +34,12 @@ const expected = {
   lastSuccess: 1_700_000_060_500,
   lastFailure: 1_700_000_000_000,
   failures: 3,
+  heardKeyIds: [
+    // Asked once a minute, it has heard of the new one that long after the last answer with the old one.
+    { provider: "changed", keyIdHash: "sha256:new", since: 1_700_000_370_000 },
+    { provider: "same", keyIdHash: "sha256:only", since: 0 },
+  ],
+  lastWrites: new Map([["changed", 1_700_000_600_000]]),
 };
 
 describe("the metrics scan", () => {
@@ -61,6 +73,8 @@ describe("the metrics scan", () => {
       lastSuccess: undefined,
       lastFailure: undefined,
       failures: 0,
+      heardKeyIds: [],
+      lastWrites: new Map(),
     });
   });
 });

@@ -1,0 +1,59 @@
+/**
+ * Somebody else at work on the same control plane: an upgrade, a change of etcd's members, a backup. Nothing is at stake while
+ * the rotation waits, because every stage can be stayed in, so nothing new is begun beside it. Repairs are done all the same.
+ */
+import { RotationStage } from "../../core/rotation-stage";
+import type { EtcdMember } from "../observation";
+import { blocked, type Rule, wait } from "./rule";
+
+/** An upgrade restarts servers one after the other, and so does a rotation: each would take the other's for a failure. */
+export const noUpgradeIsUnderWay: Rule = ({ observed }) => {
+  const seen = observed.servers.filter(({ version }) => version !== "");
+  const versions = new Set(seen.map(({ version }) => version));
+  if (versions.size < 2) return undefined;
+  const of = [...versions].map((version) => {
+    const names = seen.flatMap((server) => (server.version === version ? [server.name] : []));
+    return `${names.join(", ")} ${names.length === 1 ? "runs" : "run"} ${version}`;
+  });
+  return blocked(
+    RotationStage.Plugin,
+    `an upgrade of the API servers is under way: ${of.join("; ")}`,
+    "finish it, or take it back, until all of them run one version; then run again",
+  );
+};
+
+/** A member that joins, an alarm, an upgrade of etcd: a rewrite writes every object, and would meet each of them. */
+export const etcdIsWell: Rule = ({ observed: { etcdMembers = [] } }) => {
+  const [problem] = [
+    ...etcdMembers.flatMap((member) => member.problems.map((text) => `${member.name}: ${text}`)),
+    ...etcdMembers.flatMap(({ name, state }) =>
+      state === "joining" ? [`${name} is on its way into the cluster`] : [],
+    ),
+    ...upgradeOf(etcdMembers),
+  ];
+  if (problem === undefined) return undefined;
+  return blocked(
+    RotationStage.Plugin,
+    `etcd: ${problem}`,
+    "see `etcdctl endpoint status`, `member list` and `alarm list`; finish or mend that, then run again",
+  );
+};
+
+function upgradeOf(members: readonly EtcdMember[]): readonly string[] {
+  const versions = [...new Set(members.flatMap(({ version }) => version ?? []))];
+  return versions.length < 2 ? [] : [`an upgrade is under way: its members run ${versions.join(" and ")}`];
+}
+
+/** A backup that is taken in the middle of a rewrite needs both keys: it waits for none, so the rotation does. */
+export const etcdIsNotBusy: Rule = ({ observed, goal }) => {
+  const busy = (observed.etcdMembers ?? []).filter(({ underWay }) => underWay.length > 0);
+  if (busy.length === 0) return undefined;
+  const what = busy.map(({ name, underWay }) => `a ${underWay.join(" and a ")} of etcd on ${name}`).join(", ");
+  if (observed.now - (observed.etcdBusySince ?? observed.now) <= goal.limits.ready)
+    return wait(RotationStage.Plugin, `${what} to end`);
+  return blocked(
+    RotationStage.Plugin,
+    `${what} is still under way`,
+    "let the backup or the maintenance of etcd end, then run again",
+  );
+};
