@@ -1,16 +1,10 @@
 /** The inputs of KopsKeypairRotation and KopsSecretRotation: what is wrong with them, by path, and what they mean. */
 import { parseDuration } from "./duration";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
-import { type InputBlock, isAbsent, isBlock, isUnknown } from "./input-values";
+import { type InputBlock, isAbsent, isBlock, isUnknown, optionalTextViolations } from "./input-values";
 import { KeypairStage } from "./keypair-stage";
 import type { KopsProgram, KopsRolling } from "./kops-cluster";
-import {
-  clusterNameViolations,
-  optionalText,
-  pathViolations,
-  rollingViolations,
-  stateStoreViolations,
-} from "./kops-inputs";
+import { clusterNameViolations, pathViolations, rollingViolations, stateStoreViolations } from "./kops-inputs";
 import { ReplaceableSecret } from "./replaceable-secret";
 
 /** The cluster whose credentials are rotated, from the block `kops`. */
@@ -139,7 +133,7 @@ function clusterViolations(value: unknown): readonly InputViolation[] {
     ...unknownInputViolations(value, names.kops).map((each) => ({ ...each, path: `kops.${each.path}` })),
     ...clusterNameViolations(value["clusterName"], "kops.clusterName"),
     ...stateStoreViolations(value["stateStore"], "kops.stateStore"),
-    ...optionalText(value, "program", "kops"),
+    ...optionalTextViolations(value, "program", "kops"),
     ...["kubeconfigFile", "recordDirectory"].flatMap((name) => pathViolations(value[name], `kops.${name}`)),
     ...(isBlock(rolling) ? rollingViolations(rolling, "kops.rolling") : []),
   ];

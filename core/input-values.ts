@@ -33,3 +33,33 @@ export function booleanViolations(value: unknown, path: string): readonly InputV
   if (isAbsent(value) || isUnknown(value) || typeof value === "boolean") return [];
   return [{ path, reason: `is ${JSON.stringify(value)}; write true or false` }];
 }
+
+/** The violations of a block that may be left out. */
+export function optionalBlock(
+  value: unknown,
+  path: string,
+  violations: (block: InputBlock, path: string) => readonly InputViolation[],
+): readonly InputViolation[] {
+  if (isAbsent(value) || isUnknown(value)) return [];
+  return isBlock(value) ? violations(value, path) : [{ path, reason: "is not an object" }];
+}
+
+/** `what` is what the text says, for the message. */
+export function textViolations(block: InputBlock, name: string, path: string, what: string): readonly InputViolation[] {
+  const value = block[name];
+  if (isUnknown(value) || (typeof value === "string" && value.trim() !== "")) return [];
+  return [{ path: `${path}.${name}`, reason: `is missing; give ${what}` }];
+}
+
+/** The value is not shown: it may be a secret. */
+export function optionalTextViolations(block: InputBlock, name: string, path: string): readonly InputViolation[] {
+  const value = block[name];
+  if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && value !== "")) return [];
+  return [{ path: `${path}.${name}`, reason: "is no text; write one, or leave it out" }];
+}
+
+export function textsViolations(value: unknown, path: string): readonly InputViolation[] {
+  if (isAbsent(value) || isUnknown(value)) return [];
+  if (Array.isArray(value) && value.every((entry) => isUnknown(entry) || typeof entry === "string")) return [];
+  return [{ path, reason: "is no list of texts" }];
+}

@@ -5,7 +5,18 @@
 import { isAbsolute } from "node:path";
 import { pinnedReferenceProblem } from "./image-reference";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
-import { below, type InputBlock, isAbsent, isBlock, isUnknown, withoutAbsent } from "./input-values";
+import {
+  below,
+  type InputBlock,
+  isAbsent,
+  isBlock,
+  isUnknown,
+  optionalBlock,
+  optionalTextViolations,
+  textsViolations,
+  textViolations,
+  withoutAbsent,
+} from "./input-values";
 import { type KopsCluster, KopsMachineAddress, type KopsRolling } from "./kops-cluster";
 import { PluginFlavour } from "./plugin-flavour";
 
@@ -36,14 +47,14 @@ export function kopsViolations(value: unknown, path: string): readonly InputViol
     ...below(path, unknownInputViolations(value, names.block)),
     ...clusterNameViolations(value["clusterName"], `${path}.clusterName`),
     ...stateStoreViolations(value["stateStore"], `${path}.stateStore`),
-    ...optionalText(value, "program", path),
+    ...optionalTextViolations(value, "program", path),
     ...credentialsViolations(value, path),
     ...choiceViolations(value["machineAddress"], `${path}.machineAddress`, Object.values(KopsMachineAddress)),
-    ...optional(value["jumpHost"], `${path}.jumpHost`, jumpHostViolations),
+    ...optionalBlock(value["jumpHost"], `${path}.jumpHost`, jumpHostViolations),
     ...pluginViolations(value["plugin"], `${path}.plugin`),
     ...statementsViolations(value["policyStatements"], `${path}.policyStatements`),
     ...pathViolations(value["backupDirectory"], `${path}.backupDirectory`),
-    ...optional(value["rolling"], `${path}.rolling`, rollingViolations),
+    ...optionalBlock(value["rolling"], `${path}.rolling`, rollingViolations),
   ];
 }
 
@@ -85,7 +96,7 @@ export function stateStoreViolations(value: unknown, path: string): readonly Inp
 function credentialsViolations(block: InputBlock, path: string): readonly InputViolation[] {
   const both = !isAbsent(block["kubeconfig"]) && !isAbsent(block["kubeconfigFile"]);
   return [
-    ...optionalText(block, "kubeconfig", path),
+    ...optionalTextViolations(block, "kubeconfig", path),
     ...pathViolations(block["kubeconfigFile"], `${path}.kubeconfigFile`),
     ...(both ? [{ path: `${path}.kubeconfigFile`, reason: "is given beside kubeconfig; keep one of them" }] : []),
   ];
@@ -95,13 +106,13 @@ function jumpHostViolations(jump: InputBlock, path: string): readonly InputViola
   const noKey = isAbsent(jump["privateKey"]) && isAbsent(jump["agentSocket"]);
   return [
     ...below(path, unknownInputViolations(jump, names.jumpHost)),
-    ...text(jump, "address", path, "the bastion's name or IP address"),
-    ...text(jump, "user", path, "the user that logs in there"),
-    ...text(jump, "knownHosts", path, "its lines of known_hosts: nobody's key is trusted at first sight"),
+    ...textViolations(jump, "address", path, "the bastion's name or IP address"),
+    ...textViolations(jump, "user", path, "the user that logs in there"),
+    ...textViolations(jump, "knownHosts", path, "its lines of known_hosts: nobody's key is trusted at first sight"),
     ...(noKey
       ? [{ path: `${path}.privateKey`, reason: "is missing; give a private key, or an agent's socket in agentSocket" }]
       : []),
-    ...["privateKey", "passphrase", "agentSocket"].flatMap((name) => optionalText(jump, name, path)),
+    ...["privateKey", "passphrase", "agentSocket"].flatMap((name) => optionalTextViolations(jump, name, path)),
     ...wholeNumber(jump["port"], `${path}.port`, 1, 65_535),
   ];
 }
@@ -110,7 +121,7 @@ function pluginViolations(plugin: unknown, path: string): readonly InputViolatio
   if (isUnknown(plugin)) return [];
   if (!isBlock(plugin)) return [{ path, reason: "is missing; say which image the KMS plugin is: { image }" }];
   const { image, awsEndpoint } = plugin;
-  const missing = text(plugin, "image", path, "the plugin's image by digest, for example of a PluginImage");
+  const missing = textViolations(plugin, "image", path, "the plugin's image by digest, for example of a PluginImage");
   const pinned = typeof image === "string" && missing.length === 0 ? pinnedReferenceProblem(image) : undefined;
   const flavours = [PluginFlavour.KmsEtcd, PluginFlavour.AwsEncryptionProvider];
   return [
@@ -118,7 +129,7 @@ function pluginViolations(plugin: unknown, path: string): readonly InputViolatio
     ...missing,
     ...(pinned === undefined ? [] : [{ path: `${path}.image`, reason: pinned }]),
     ...choiceViolations(plugin["flavour"], `${path}.flavour`, flavours),
-    ...["command", "arguments"].flatMap((name) => texts(plugin[name], `${path}.${name}`)),
+    ...["command", "arguments"].flatMap((name) => textsViolations(plugin[name], `${path}.${name}`)),
     ...(typeof awsEndpoint === "string" && !/^https?:\/\/[^/]/.test(awsEndpoint)
       ? [{ path: `${path}.awsEndpoint`, reason: `is "${awsEndpoint}"; write an http or https URL` }]
       : []),
@@ -149,34 +160,6 @@ export function rollingViolations(rolling: InputBlock, path: string): readonly I
     ...below(path, unknownInputViolations(rolling, [...rollingInputs.keys()])),
     ...[...rollingInputs].flatMap(([name, least]) => wholeNumber(rolling[name], `${path}.${name}`, least, 86_400)),
   ];
-}
-
-function optional(
-  value: unknown,
-  path: string,
-  violations: (block: InputBlock, path: string) => readonly InputViolation[],
-): readonly InputViolation[] {
-  if (isAbsent(value) || isUnknown(value)) return [];
-  return isBlock(value) ? violations(value, path) : [{ path, reason: "is not an object" }];
-}
-
-function text(block: InputBlock, name: string, path: string, what: string): readonly InputViolation[] {
-  const value = block[name];
-  if (isUnknown(value) || (typeof value === "string" && value.trim() !== "")) return [];
-  return [{ path: `${path}.${name}`, reason: `is missing; give ${what}` }];
-}
-
-/** The value is not shown: it may be a secret. */
-export function optionalText(block: InputBlock, name: string, path: string): readonly InputViolation[] {
-  const value = block[name];
-  if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && value !== "")) return [];
-  return [{ path: `${path}.${name}`, reason: "is no text; write one, or leave it out" }];
-}
-
-function texts(value: unknown, path: string): readonly InputViolation[] {
-  if (isAbsent(value) || isUnknown(value)) return [];
-  if (Array.isArray(value) && value.every((entry) => isUnknown(entry) || typeof entry === "string")) return [];
-  return [{ path, reason: "is no list of texts" }];
 }
 
 function choiceViolations(value: unknown, path: string, choices: readonly string[]): readonly InputViolation[] {
