@@ -6,6 +6,7 @@ import { typeTokens } from "../core/type-tokens";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import type { LocalPlatformArgs } from "./local-platform";
+import { type ReportSigningArgs, withSigningSecret } from "./report-signing";
 import type { RotationLimitsArgs } from "./rotation-limits";
 import type { RotationPolicyArgs } from "./rotation-policy";
 import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
@@ -125,6 +126,11 @@ export interface EncryptionRolloutArgs {
   readonly retireKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
   /** What keys have to fulfil; preview refuses what does not. */
   readonly policy?: pulumi.Input<RotationPolicyArgs>;
+  /**
+   * Signs the report of each run, which is the output `report`: an envelope in DSSE form that `kms-etcd verify-report` checks.
+   * @default not signed, and the report says so
+   */
+  readonly reportSigning?: pulumi.Input<ReportSigningArgs>;
 }
 
 /**
@@ -144,15 +150,32 @@ export class EncryptionRollout extends pulumi.CustomResource {
   declare readonly plan: pulumi.Output<string[]>;
   /** What is stored, under which keys, and what each server has loaded. */
   declare readonly evidence: pulumi.Output<EncryptionEvidence>;
+  /**
+   * What the last run has done and proven, for an auditor: a DSSE envelope, as text, with counts and hashes and no object's name.
+   * Signed with `reportSigning`; without a key it says `"unsigned": true`.
+   */
+  declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: EncryptionRolloutArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = { activeKeyVersion: undefined, atGoal: undefined, plan: undefined, evidence: undefined };
+    const outputs = {
+      activeKeyVersion: undefined,
+      atGoal: undefined,
+      plan: undefined,
+      evidence: undefined,
+      report: undefined,
+    };
     super(typeTokens.encryptionRollout, name, { ...outputs, ...args, ...secretBlocks(args) }, opts);
   }
 }
 
 /** A private key must not stand in the state because somebody gave it as a plain text. */
-function secretBlocks({ selfManaged }: EncryptionRolloutArgs): Pick<EncryptionRolloutArgs, "selfManaged"> {
-  if (selfManaged === undefined || pulumi.Output.isInstance(selfManaged) || selfManaged instanceof Promise) return {};
-  return { selfManaged: withSecrets(selfManaged) };
+function secretBlocks({
+  selfManaged,
+  reportSigning,
+}: EncryptionRolloutArgs): Pick<EncryptionRolloutArgs, "selfManaged" | "reportSigning"> {
+  const isLater = pulumi.Output.isInstance(selfManaged) || selfManaged instanceof Promise;
+  return {
+    ...(selfManaged === undefined || isLater ? {} : { selfManaged: withSecrets(selfManaged) }),
+    ...(reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) }),
+  };
 }

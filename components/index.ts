@@ -76,6 +76,7 @@ export type { LocalKeySourceArgs } from "./local-key-source";
 export type { LocalPlatformArgs } from "./local-platform";
 export type { PluginImageArgs, PluginImageBuildArgs, RegistryLoginArgs } from "./plugin-image";
 export { ImagePlatform, PluginImage } from "./plugin-image";
+export type { ReportSigningArgs } from "./report-signing";
 export type { RotationLimitsArgs } from "./rotation-limits";
 export type { RotationPolicyArgs } from "./rotation-policy";
 export type {

@@ -27,6 +27,7 @@ import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import { inputError } from "./input-error";
 import type { LocalKeySourceArgs } from "./local-key-source";
 import type { LocalPlatformArgs } from "./local-platform";
+import { type ReportSigningArgs, withSigningSecret } from "./report-signing";
 import { rolloutOf } from "./rollout-of";
 import type { RotationLimitsArgs } from "./rotation-limits";
 import type { RotationPolicyArgs } from "./rotation-policy";
@@ -107,6 +108,11 @@ export interface KmsEtcdEncryptionArgs {
   /** What keys have to fulfil; preview refuses what does not. */
   readonly policy?: pulumi.Input<RotationPolicyArgs>;
   /**
+   * Signs the report of each run, which is the output `report`: an envelope in DSSE form that `kms-etcd verify-report` checks.
+   * @default not signed, and the report says so
+   */
+  readonly reportSigning?: pulumi.Input<ReportSigningArgs>;
+  /**
    * Keep Pulumi from deleting vaults, identities and grants by mistake. Keys that are not protected either are scheduled for deletion in
    * AWS when their resource goes; in Azure they stay in any case.
    * @default true
@@ -131,7 +137,7 @@ export interface KmsEtcdEncryptionArgs {
 const inputNames = [
   ...["keyVersion", "oldestKeyVersion", "newestKeyVersion", "enabled", "resources", "allowPlaintextReads", "rewriteBy"],
   ...["advanceTo", "limits", ...keyBlocks, ...platformBlocks],
-  ...["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy"],
+  ...["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy", "reportSigning"],
   "protectKeys",
 ];
 
@@ -149,6 +155,11 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   readonly atGoal: pulumi.Output<boolean>;
   /** What is stored, under which keys, what each server has loaded, and since when that is so. */
   readonly evidence: pulumi.Output<EncryptionEvidence>;
+  /**
+   * What the last run has done and proven, for an auditor: a DSSE envelope, as text, with counts and hashes and no object's name.
+   * Signed with `reportSigning`; without a key it says `"unsigned": true`. Absent for `aks`.
+   */
+  readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: KmsEtcdEncryptionArgs, opts?: pulumi.ComponentResourceOptions) {
     refuseViolations(name, args);
@@ -157,7 +168,13 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
     this.activeKeyVersion = rollout.activeKeyVersion;
     this.atGoal = rollout.atGoal;
     this.evidence = rollout.evidence;
-    this.registerOutputs({ activeKeyVersion: this.activeKeyVersion, atGoal: this.atGoal, evidence: this.evidence });
+    this.report = rollout.report;
+    this.registerOutputs({
+      activeKeyVersion: this.activeKeyVersion,
+      atGoal: this.atGoal,
+      evidence: this.evidence,
+      report: this.report,
+    });
   }
 }
 
@@ -166,8 +183,13 @@ function encryptionOf(
   name: string,
   args: KmsEtcdEncryptionArgs,
   parent: pulumi.Resource,
-): Pick<EncryptionRollout, "activeKeyVersion" | "atGoal" | "evidence"> {
-  if (args.aks !== undefined) return aksEncryption(name, { ...args, aks: args.aks }, parent);
+): Pick<EncryptionRollout, "activeKeyVersion" | "atGoal" | "evidence"> & {
+  readonly report: pulumi.Output<string | undefined>;
+} {
+  if (args.aks !== undefined) {
+    const { activeKeyVersion, atGoal, evidence } = aksEncryption(name, { ...args, aks: args.aks }, parent);
+    return { activeKeyVersion, atGoal, evidence, report: pulumi.output<string | undefined>(undefined) };
+  }
   const { keys, dependsOn } = declaredKeys(args, {
     name,
     parent,
@@ -180,9 +202,10 @@ function encryptionOf(
 
 /** What the state keeps of the component's inputs must not hold a private key in clear. */
 function withSecretBlocks(args: KmsEtcdEncryptionArgs): KmsEtcdEncryptionArgs {
-  const { aks, kops, selfManaged } = args;
+  const { aks, kops, selfManaged, reportSigning } = args;
   return {
     ...args,
+    ...(reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) }),
     ...(aks === undefined ? {} : { aks: { ...aks, ...withKubeconfigSecret(aks) } }),
     ...(kops === undefined ? {} : { kops: withKopsSecrets(kops) }),
     ...(selfManaged === undefined ? {} : { selfManaged: withSecrets(selfManaged) }),

@@ -12,7 +12,7 @@ export function rolloutOf(
 ): EncryptionRollout | KopsKmsSettings {
   const inputs = {
     ...given(args, ["allowPlaintextReads", "rewriteBy", "advanceTo", "limits", "etcdSnapshot", "compactAfterPrune"]),
-    ...given(args, ["withoutLease", "retireKeyVersions", "policy", "local", "selfManaged"]),
+    ...given(args, ["withoutLease", "retireKeyVersions", "policy", "reportSigning", "local", "selfManaged"]),
     // Refused before where it is missing.
     keyVersion: args.keyVersion ?? 0,
     keys,

@@ -18,7 +18,7 @@ const kubernetesChoices: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Waiting times, in seconds, and their defaults. */
-export const aksLimitDefaults = { apiSeconds: 900, grantSeconds: 900, settleSeconds: 60 } as const;
+export const aksLimitDefaults = { apiSeconds: 900, busySeconds: 3600, grantSeconds: 900, settleSeconds: 60 } as const;
 
 const clusterIdForm =
   /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerService\/managedClusters\/[^/]+$/i;
@@ -126,6 +126,7 @@ const decidedByAks: Readonly<Record<string, string>> = {
   withoutLease: "ARM lets one change a cluster at a time",
   retireKeyVersions: "use AzureKeyVaultKey or AzureKeyAttributes, once the cluster has been rotated twice since",
   policy: "keys of AKS have no policy here yet",
+  reportSigning: "only rollouts on hosts and kOps write a report",
 };
 
 /** What does not go together with the block `aks` among the component's other inputs. */

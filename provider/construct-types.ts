@@ -29,7 +29,7 @@ export const constructTypes: Readonly<
   [typeTokens.keyAccess]: { make: components.KeyAccess, outputs: ["vaultId"] },
   [typeTokens.kmsEtcdEncryption]: {
     make: components.KmsEtcdEncryption,
-    outputs: ["activeKeyVersion", "atGoal", "evidence"],
+    outputs: ["activeKeyVersion", "atGoal", "evidence", "report"],
   },
   [typeTokens.kmsPluginStaticPod]: {
     make: components.KmsPluginStaticPod,

@@ -5,6 +5,7 @@ import type { RotationStage } from "../../core/rotation-stage";
 import { typeTokens } from "../../core/type-tokens";
 import type { EncryptionEvidence } from "../encryption-evidence";
 import type { DeclaredKeyArgs } from "../encryption-rollout";
+import { type ReportSigningArgs, withSigningSecret } from "../report-signing";
 import type { RotationPolicyArgs } from "../rotation-policy";
 import { type KopsPlatformArgs, withKopsSecrets } from "./kops-platform";
 
@@ -57,6 +58,11 @@ export interface KopsKmsSettingsArgs {
   readonly retireKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
   /** What keys have to fulfil; preview refuses what does not. */
   readonly policy?: pulumi.Input<RotationPolicyArgs>;
+  /**
+   * Signs the report of each run, which is the output `report`: an envelope in DSSE form that `kms-etcd verify-report` checks.
+   * @default not signed, and the report says so
+   */
+  readonly reportSigning?: pulumi.Input<ReportSigningArgs>;
 }
 
 /**
@@ -77,12 +83,24 @@ export class KopsKmsSettings extends pulumi.CustomResource {
   declare readonly plan: pulumi.Output<string[]>;
   /** What is stored, under which keys, and what each machine's API server has loaded. */
   declare readonly evidence: pulumi.Output<EncryptionEvidence>;
+  /**
+   * What the last run has done and proven, for an auditor: a DSSE envelope, as text, with counts and hashes and no object's name.
+   * Signed with `reportSigning`; without a key it says `"unsigned": true`.
+   */
+  declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: KopsKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = { activeKeyVersion: undefined, atGoal: undefined, plan: undefined, evidence: undefined };
-    const { kops } = args;
+    const outputs = {
+      activeKeyVersion: undefined,
+      atGoal: undefined,
+      plan: undefined,
+      evidence: undefined,
+      report: undefined,
+    };
+    const { kops, reportSigning } = args;
     const isLater = pulumi.Output.isInstance(kops) || kops instanceof Promise;
     const marked = isLater || (kops as unknown) === undefined ? {} : { kops: withKopsSecrets(kops) };
-    super(typeTokens.kopsKmsSettings, name, { ...outputs, ...args, ...marked }, opts);
+    const signing = reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) };
+    super(typeTokens.kopsKmsSettings, name, { ...outputs, ...args, ...marked, ...signing }, opts);
   }
 }

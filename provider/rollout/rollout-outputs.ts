@@ -8,15 +8,18 @@ export interface RolloutOutputs {
   readonly atGoal: boolean;
   readonly plan: PropertyValue | undefined;
   readonly evidence: PropertyValue | undefined;
+  /** The last run's report, as a DSSE envelope. */
+  readonly report: PropertyValue | undefined;
 }
 
 export function rolloutOutputs(outputs: RolloutOutputs): Properties {
-  const { activeKeyVersion, atGoal, plan, evidence } = outputs;
+  const { activeKeyVersion, atGoal, plan, evidence, report } = outputs;
   return {
     ...(activeKeyVersion === undefined ? {} : { activeKeyVersion }),
     atGoal,
     plan: plan ?? [],
     ...(evidence === undefined ? {} : { evidence }),
+    ...(report === undefined ? {} : { report }),
   };
 }
 

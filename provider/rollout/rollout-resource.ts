@@ -11,6 +11,7 @@ import type { Checked, CheckProblem, Operation, Resource, State } from "../resou
 import { activeKeyVersion } from "./key-providers";
 import { keyName, planLines, plannedStages } from "./plan-lines";
 import { describePlatform, isSamePlatform, secretPlatformInputs } from "./platform-inputs";
+import { secretSigningInputs } from "./report-signing";
 import { type RolloutInputs, rolloutInputs } from "./rollout-inputs";
 import { evidenceToKeep, rolloutOutputs } from "./rollout-outputs";
 import { type RolloutType, rolloutProblems } from "./rollout-problems";
@@ -30,8 +31,13 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
     return operation;
   }
 
+  function run(id: string, inputs: Properties, before: Properties, operation: Operation): Promise<Properties> {
+    const seen = surveys.get(operation.urn)?.evidence;
+    return runRollout(engine, id, inputs, before, forget(operation), seen);
+  }
+
   async function check(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
-    return { ...(await checkPlain(olds, news, operation)), secrets: secretPlatformInputs };
+    return { ...(await checkPlain(olds, news, operation)), secrets: [...secretPlatformInputs, ...secretSigningInputs] };
   }
 
   async function checkPlain(olds: Properties | undefined, given: Properties, operation: Operation): Promise<Checked> {
@@ -103,13 +109,11 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
     const survey = surveys.get(operation.urn);
     const wanted = rolloutInputs(inputs);
     if (survey === undefined || wanted === undefined) {
-      return { activeKeyVersion: unknown, atGoal: unknown, plan: inputs["plan"] ?? unknown, evidence: unknown };
+      const plan = inputs["plan"] ?? unknown;
+      return { activeKeyVersion: unknown, atGoal: unknown, plan, evidence: unknown, report: unknown };
     }
     if (survey.plan.changes) {
-      await createStageViews(operation.views, wanted.target).foretell(
-        plannedStages(survey.plan, wanted),
-        survey.plan.stages,
-      );
+      await createStageViews(operation.views, wanted.target).foretell(plannedStages(survey.plan, wanted), survey.plan);
     }
     const switches = !isAfter(RotationStage.Write, wanted.goal.advanceTo);
     return rolloutOutputs({
@@ -117,6 +121,7 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
       atGoal: true,
       plan: inputs["plan"] ?? before["plan"],
       evidence: survey.plan.changes ? unknown : (before["evidence"] ?? unknown),
+      report: unknown,
     });
   }
 
@@ -141,6 +146,7 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
         atGoal: !isPending(survey),
         plan: state.outputs["plan"],
         evidence: evidenceToKeep(state.outputs["evidence"], survey.evidence, true),
+        report: state.outputs["report"],
       }),
     };
   }
@@ -151,13 +157,11 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
     async create(inputs, isPreview, operation) {
       const id = operation.name;
       if (isPreview) return { id: "", outputs: await preview(inputs, {}, operation) };
-      return { id, outputs: await runRollout(engine, id, inputs, {}, forget(operation)) };
+      return { id, outputs: await run(id, inputs, {}, operation) };
     },
     read,
     update: (state, inputs, isPreview, operation) =>
-      isPreview
-        ? preview(inputs, state.outputs, operation)
-        : runRollout(engine, state.id, inputs, state.outputs, forget(operation)),
+      isPreview ? preview(inputs, state.outputs, operation) : run(state.id, inputs, state.outputs, operation),
     async delete(state, operation) {
       const inputs = rolloutInputs(state.inputs);
       const cluster = inputs === undefined ? "the cluster" : describePlatform(inputs.platform);

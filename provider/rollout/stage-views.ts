@@ -1,13 +1,13 @@
 /** The rows of a rollout: one view a stage. The state keeps them, so they say where the rotation to the present target stands. */
-import { isAfter, type RotationStage, rotationStages } from "../../core/rotation-stage";
-import type { PlannedStage } from "../../rotation/plan";
+import { isAfter, RotationStage, rotationStages } from "../../core/rotation-stage";
+import type { PlannedStage, RotationPlan } from "../../rotation/plan";
 import type { RotationEvent } from "../../rotation/run";
 import type { Properties } from "../property-values";
 import type { Views } from "../resource";
 
 export interface StageViews {
-  /** Preview: the stages that a run would enter, with what is known of each. */
-  foretell(stages: readonly RotationStage[], planned?: readonly PlannedStage[]): Promise<void>;
+  /** Preview: the stages that a run would enter, with what is known of each, in numbers: `pulumi preview --json` has them. */
+  foretell(stages: readonly RotationStage[], plan?: Pick<RotationPlan, "stages" | "kmsCalls">): Promise<void>;
   /** A stage has ended well. */
   finished(event: RotationEvent): void;
   /** The run has got to `stage`, so those before it are done, also where an earlier run did them and was killed. */
@@ -34,12 +34,11 @@ export function createStageViews(views: Views, target: number): StageViews {
   }
 
   return {
-    async foretell(stages, planned = []) {
+    async foretell(stages, plan) {
       for (const stage of stages) {
-        const known = planned.find((entry) => entry.stage === stage);
-        const restarts =
-          known === undefined || known.restarts === 0 ? {} : { restarts: known.restarts, on: known.servers };
-        publish(stage, { result: "planned", ...restarts });
+        const known = plan?.stages.find((entry) => entry.stage === stage);
+        const calls = stage === RotationStage.Rewrite && plan !== undefined ? { kmsCalls: { ...plan.kmsCalls } } : {};
+        publish(stage, { result: "planned", ...(known && numbersOf(known)), ...calls });
       }
       await this.settle();
     },
@@ -68,6 +67,15 @@ export function createStageViews(views: Views, target: number): StageViews {
         if (!published.has(name) && its["keyVersion"] !== target) await views.remove(name);
       }
     },
+  };
+}
+
+function numbersOf({ restarts, servers, objects, bytes, expectedMs }: PlannedStage): Properties {
+  return {
+    ...(restarts === 0 ? {} : { restarts, on: servers }),
+    ...(objects === undefined ? {} : { objects }),
+    ...(bytes === undefined ? {} : { bytes }),
+    expectedSeconds: seconds(expectedMs),
   };
 }
 

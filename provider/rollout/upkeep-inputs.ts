@@ -10,9 +10,13 @@ import {
 import type { RetiringKey } from "../../rotation/retire-keys";
 import { hasUnknown, isList, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
+import { reportSigningProblems } from "./report-signing";
 import type { DeclaredKey } from "./rollout-inputs";
 
-export const upkeepInputNames = ["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy"];
+export const upkeepInputNames = [
+  ...["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy"],
+  "reportSigning",
+];
 
 /** What these inputs mean for the engine. */
 export interface Upkeep {
@@ -83,6 +87,7 @@ export function upkeepProblems(inputs: Properties, now: number): readonly CheckP
       ? []
       : retirementViolations("retireKeyVersions", retireKeyVersions, keyVersion, declared)),
     ...policyProblems(policy),
+    ...reportSigningProblems(inputs["reportSigning"]),
   ];
   if (own.length > 0 || !isObject(policy) || hasUnknown(policy) || declared === undefined) return own;
   const kept = list.flatMap((entry) => keptKey(entry) ?? []);

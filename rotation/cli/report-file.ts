@@ -1,10 +1,11 @@
 /** `--report FILE --sign-with KEY`: everything that can go wrong with either is found before the cluster is touched. */
 import { constants } from "node:fs";
-import { access, open, readFile, stat } from "node:fs/promises";
+import { access, open } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { KmsEtcdError } from "../../core/errors";
-import { readSigningKey, type SigningKey, sealPayload } from "../report/envelope";
+import { sealPayload } from "../report/envelope";
 import { type RotationReport, reportText } from "../report/report";
+import { readSigningKeyFile } from "../report/signing-key-file";
 import { UsageError } from "./usage-error";
 
 export interface ReportFlags {
@@ -32,7 +33,7 @@ export async function prepareReport({ report, signWith }: ReportFlags): Promise<
   await access(dirname(path), constants.W_OK).catch((thrown: unknown) => {
     throw cannot("be written", path, thrown);
   });
-  const key = signWith === undefined ? undefined : await privateKey(signWith);
+  const key = signWith === undefined ? undefined : await readSigningKeyFile(signWith);
   return {
     path,
     keyId: key?.keyId,
@@ -50,24 +51,6 @@ export async function prepareReport({ report, signWith }: ReportFlags): Promise<
       }
     },
   };
-}
-
-/** Whoever can read the key can sign in our name. */
-async function privateKey(file: string): Promise<SigningKey> {
-  try {
-    const { mode } = await stat(file);
-    if ((mode & 0o077) !== 0) {
-      throw new KmsEtcdError(
-        "permission-denied",
-        `${file} has mode 0${(mode & 0o777).toString(8)}, so others than its owner can use the key`,
-        { remedy: `run chmod 600 ${file}, and make a new key if somebody may have read it` },
-      );
-    }
-    return readSigningKey(await readFile(file, "utf8"), file);
-  } catch (thrown) {
-    if (thrown instanceof KmsEtcdError) throw thrown;
-    throw cannot("be read", file, thrown);
-  }
 }
 
 async function refuseExisting(path: string): Promise<void> {

@@ -114,8 +114,10 @@ export async function engineSide(start: (address: string) => Promise<{ port: num
       if (olds !== undefined) request.setOlds(writeProperties(olds));
       request.setNews(writeProperties(news));
       const response = await call<messages.CheckResponse>("check", request);
+      const { values, secrets } = readProperties(response.getInputs());
       return {
-        inputs: readProperties(response.getInputs()).values,
+        inputs: values,
+        secretInputs: secrets,
         problems: response.getFailuresList().map((failure) => `${failure.getProperty()}: ${failure.getReason()}`),
       };
     },

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { typeTokens } from "../../../core/type-tokens";
+import type { Properties } from "../../../provider/property-values";
+import { unknown } from "../../../provider/property-values";
+import { startProvider } from "../../../provider/provider";
+import { openEnvelope, readPublicKey } from "../../../rotation/report/envelope";
+import type { RotationReport } from "../../../rotation/report/report";
+import { keyVersion } from "../../rotation/goals";
+import { randomFrom } from "../../rotation/random";
+import { simulateCluster } from "../../rotation/simulated-cluster";
+import { type EngineSide, engineSide } from "../support/engine-side";
+import { rolloutStack } from "../support/rollout-stack";
+import { simulatedEngine } from "../support/simulated-engine";
+
+const controlPlaneFile = "/simulated/control-plane.json";
+
+describe("the report of a rollout, and the key that it is signed with", () => {
+  let side: EngineSide;
+  let stack: ReturnType<typeof rolloutStack>;
+  let directory: string;
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519", {
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    publicKeyEncoding: { type: "spki", format: "pem" },
+  });
+  const material = privateKey.split("\n")[1] ?? "";
+
+  beforeEach(async () => {
+    const cluster = simulateCluster({ hosts: 3, reload: "hot", objects: 5, clients: false, random: randomFrom(3) });
+    side = await engineSide((engineAddress) =>
+      startProvider({
+        engineAddress,
+        engine: simulatedEngine(new Map([[controlPlaneFile, cluster]])),
+        identity: { version: "0.0.0", schema: async () => "{}" },
+      }),
+    );
+    stack = rolloutStack(side);
+    directory = mkdtempSync(join(tmpdir(), "kms-report-"));
+  });
+  afterEach(async () => {
+    await side.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const wanted = (version: number, more: Properties = {}): Properties => ({
+    keyVersion: version,
+    keys: [1, 2].map((known) => {
+      const { key } = keyVersion(known);
+      return { version: known, local: key.kind === "local" ? { file: key.file, keyId: key.keyId } : null };
+    }),
+    local: { controlPlaneFile },
+    ...more,
+  });
+  const envelope = () => String(stack.state()?.outputs["report"]);
+  function opened(): RotationReport {
+    const { payload, problem } = openEnvelope(envelope(), readPublicKey(publicKey, "public"), "the output");
+    assert.equal(problem, undefined);
+    return JSON.parse(payload) as RotationReport;
+  }
+
+  it("without a key => a report that is marked as unsigned; no key in it, no object's name", async () => {
+    assert.equal((await stack.up(wanted(1))).failure, undefined);
+    const report = JSON.parse(envelope()) as { unsigned?: boolean; signatures: unknown[]; payload: string };
+    assert.deepEqual([report.unsigned, report.signatures], [true, []]);
+    const said = JSON.parse(Buffer.from(report.payload, "base64").toString()) as RotationReport;
+    assert.deepEqual([said.command, said.outcome.kind, said.after.complete], ["pulumi up", "done", true]);
+    assert.deepEqual(said.goal.servers, ["cp1", "cp2", "cp3"]);
+    assert.equal(said.before?.resources[0]?.keys[0]?.provider, "identity");
+    assert.equal(JSON.stringify(said).includes("s1"), false);
+  });
+
+  it("with the key itself => signed; the state is told to keep the key as a secret, and nothing else has it", async () => {
+    const signed = wanted(1, { reportSigning: { privateKey } });
+    assert.equal((await stack.up(signed)).failure, undefined);
+    const { goal, stages } = opened();
+    assert.deepEqual([goal.keyVersion, stages.at(-1)?.stage], [1, "Prune"]);
+    const { secretInputs } = await side.rollout.check(undefined, signed);
+    assert.ok([...secretInputs].includes("reportSigning.privateKey"), [...secretInputs].join());
+    assert.equal(JSON.stringify(stack.state()?.outputs).includes(material), false);
+    assert.equal(JSON.stringify(side.published).includes(material), false);
+  });
+
+  it("with a file that is its owner's alone => signed; a run that is refused is signed too", async () => {
+    const privateKeyFile = join(directory, "key.pem");
+    writeFileSync(privateKeyFile, privateKey, { mode: 0o600 });
+    assert.equal((await stack.up(wanted(1, { reportSigning: { privateKeyFile } }))).failure, undefined);
+    assert.equal(opened().outcome.kind, "done");
+    assert.equal(JSON.stringify(stack.state()?.inputs).includes(material), false);
+  });
+
+  it("a file that others can read, or that is not there => nothing is changed, and the message says what to do", async () => {
+    const privateKeyFile = join(directory, "key.pem");
+    for (const [prepare, said] of [
+      [() => undefined, /cannot be read \(ENOENT\)/],
+      [() => writeFileSync(privateKeyFile, privateKey, { mode: 0o644 }), /has mode 0644.*chmod 600/],
+    ] as const) {
+      prepare();
+      const { failure = "" } = await stack.up(wanted(1, { reportSigning: { privateKeyFile } }));
+      assert.match(failure, said);
+      assert.doesNotMatch(failure, new RegExp(material));
+      assert.equal(stack.state()?.outputs["activeKeyVersion"], undefined);
+      stack.lose();
+    }
+  });
+
+  it("what cannot be a key => told in preview, at the input, without the text", async () => {
+    const problems = async (reportSigning: Properties) =>
+      (await side.rollout.check(undefined, wanted(1, { reportSigning }))).problems.join("\n");
+    assert.match(await problems({}), /reportSigning: has no key/);
+    assert.match(await problems({ privateKey, privateKeyFile: "/k" }), /reportSigning: has two keys/);
+    assert.match(await problems({ privateKeyFile: "key.pem" }), /reportSigning.privateKeyFile: is no absolute path/);
+    assert.match(await problems({ other: 1 }), /reportSigning.other: is not an input/);
+    const wrong = await problems({ privateKey: "hunter2" });
+    assert.match(wrong, /reportSigning.privateKey: is no private key in PEM form/);
+    assert.doesNotMatch(wrong, /hunter2/);
+    assert.equal(await problems({ privateKey: unknown }), "", typeTokens.encryptionRollout);
+  });
+});
