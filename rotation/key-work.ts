@@ -1,4 +1,4 @@
-/** What is done to keys around a run of the engine: under the same Lease, because another engine may need the key that is retired. */
+/** What is done around a run of the engine, whichever it is: to keys, under the same Lease, because another engine may need the key that is retired. */
 import { KmsEtcdError } from "../core/errors";
 import { RotationStage } from "../core/rotation-stage";
 import type { HeldLease } from "./engine-lease";
@@ -15,10 +15,22 @@ export interface KeyWork<Outcome extends End = RotationOutcome> {
 }
 
 /**
- * `run` between the two. A retirement that is refused, or fails, takes nothing away from what the run has done and proven: its
+ * `run` between the two. One that had to stop because the Lease went to another engine says so. A retirement that is refused, or fails, takes nothing away from what the run has done and proven: its
  * outcome is returned, with the refusal as what is left to do.
  */
 export async function runWithKeys<Outcome extends End>(
+  run: () => Promise<Outcome>,
+  keys: KeyWork<Outcome>,
+  held: Pick<HeldLease, "missing" | "lostTo"> | undefined,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const outcome = await runBetween(run, keys, held, signal);
+  const holder = outcome.kind === "cancelled" ? held?.lostTo() : undefined;
+  if (holder === undefined) return outcome;
+  return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };
+}
+
+async function runBetween<Outcome extends End>(
   run: () => Promise<Outcome>,
   { reinstate, retire }: KeyWork<Outcome>,
   held: Pick<HeldLease, "missing"> | undefined,

@@ -41,10 +41,7 @@ export async function runRotationAlone(
       run.hasBegun = true;
       const decide = onlyRepairs(options.decide ?? decideByTheRules, held, goal.limits.ready);
       const rotate = () => runRotation({ ...options, onEvent, signal: working, decide });
-      const outcome = await runWithKeys(rotate, keys, held, working);
-      const holder = held.lostTo();
-      if (outcome.kind !== "cancelled" || holder === undefined) return outcome;
-      return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };
+      return runWithKeys(rotate, keys, held, working);
     });
   } catch (thrown) {
     // What the run itself throws is not of the Lease.

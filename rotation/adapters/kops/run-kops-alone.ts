@@ -28,6 +28,11 @@ const none: KeyWork<KopsOutcome> = { reinstate: async () => undefined };
 export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutcome> {
   const { alone, kops, signal, clock = systemClock, withoutLease = false, keys = none } = options;
   const first = await kops.observe(signal);
+  if (first.isNew === true) {
+    // There is no API server to keep a Lease; the store's own checks are all there is.
+    await keys.reinstate(signal);
+    return runKops(options);
+  }
   const run = { hasBegun: false, stage: RotationStage.Plugin as RotationStage };
   const onEvent = (event: RotationEvent) => {
     run.stage = event.stage;
@@ -53,10 +58,7 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
         return seen;
       }
       const rotate = () => runKops({ ...options, onEvent, signal: working, kops: { ...kops, observe: leased } });
-      const outcome = await runWithKeys(rotate, keys, held, working);
-      const holder = held.lostTo();
-      if (outcome.kind !== "cancelled" || holder === undefined) return outcome;
-      return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };
+      return runWithKeys(rotate, keys, held, working);
     });
   } catch (thrown) {
     // What the run itself throws is not of the Lease.
