@@ -1,75 +1,117 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, renameSync, rmSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { stateLayout } from "../../control-plane/state-layout";
 import { RotationStage } from "../../core/rotation-stage";
+import { createHostsFleet } from "../../rotation/adapters/hosts/hosts-fleet";
+import { createLocalStoredObjects, localFleetHosts } from "../../rotation/adapters/hosts/local-fleet";
+import { findTool } from "../../tools/find-tool";
 import { assertAllThere } from "../e2e/support/disturbed-rotation";
 import { eventually } from "../e2e/support/eventually";
+import { faultPointOf } from "../e2e/support/fault-points";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
-/** The backup is etcd's own data directory, taken while etcd was stopped: what every restore ends with. */
-describe("an etcd backup from before the rotation is restored after PRUNE", function () {
+/** How far the rotation has come when etcd goes back to before it. */
+const points = [
+  "between READ and WRITE",
+  "in the middle of REWRITE",
+  "between the first pruned server and the rest",
+  "after the whole of PRUNE",
+] as const;
+
+/** As Kubernetes' documentation has it, so that no watch goes on as if nothing had happened; and without, as older runbooks do. */
+const bumped = ["--bump-revision=1000000000", "--mark-compacted"];
+
+/** The snapshot is the engine's own, and is restored by etcd's own program. */
+describe("an etcd snapshot from before the rotation is restored with etcdutl", function () {
   this.timeout(15 * 60_000);
   let cluster: RealCluster;
-  let backup: string;
+  let etcdutl: string;
   const layout = () => stateLayout(cluster.controlPlane.stateDirectory);
   const manifest = () => join(layout().host("etcd").manifestDirectory, "etcd.yaml");
 
-  before(async () => {
+  before(async function () {
+    etcdutl = (await findTool("etcdutl")).path;
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     await cluster.createSecrets(100);
     const outcome = await cluster.rotate(1);
     assert.equal(outcome.kind, "done", outcome.reason);
-    backup = join(cluster.directory, "backup");
   });
   after(() => cluster.close());
 
-  /** Stops etcd and the API servers, which must not keep what they have in their caches; runs `work`; starts all again. */
-  async function whileStopped(work: () => void): Promise<void> {
+  /** The file's path. */
+  async function takeSnapshot(): Promise<string> {
+    const fleet = createHostsFleet({ hosts: localFleetHosts(cluster.controlPlane) });
+    const stored = createLocalStoredObjects(cluster.controlPlane, fleet, "etcd");
+    try {
+      const request = { directory: join(cluster.directory, "snapshots"), writers: [] };
+      const taken = await stored.snapshot?.(request, () => undefined, new AbortController().signal);
+      assert.ok(taken);
+      assert.deepEqual(
+        taken.record.needs.map(({ provider }) => `k8s:enc:${provider.replace("/v2/", ":v2:")}`),
+        [cluster.providerOf(1)],
+      );
+      return join(taken.directory, taken.record.snapshot);
+    } finally {
+      await Promise.all([stored.close(), fleet.close()]);
+    }
+  }
+
+  /** Stops etcd and the API servers, which must not keep what they have in their caches; restores; starts all again. */
+  async function restore(snapshot: string, more: readonly string[]): Promise<void> {
     const files = [
       manifest(),
       ...cluster.controlPlane.hosts.map((host) => join(host.manifestDirectory, host.apiServerManifest)),
     ];
+    const peers = /--initial-cluster=(etcd=(\S+?))"?$/m.exec(readFileSync(manifest(), "utf8"));
     const away = files.map((_, index) => join(cluster.directory, `away-${index}.yaml`));
     for (const [index, file] of files.entries()) renameSync(file, away[index] ?? "");
     const running = () =>
       cluster.pid("etcd", "etcd") !== undefined ||
       cluster.controlPlane.hosts.some(({ name }) => cluster.pid(name, "kube-apiserver") !== undefined);
     await eventually("etcd and the API servers have ended", 60, () => !running());
-    work();
+    rmSync(layout().etcdDataDirectory, { recursive: true });
+    await promisify(execFile)(etcdutl, [
+      ...["snapshot", "restore", snapshot, "--name=etcd", `--data-dir=${layout().etcdDataDirectory}`],
+      ...[`--initial-cluster=${peers?.[1] ?? ""}`, `--initial-advertise-peer-urls=${peers?.[2] ?? ""}`],
+      ...more,
+    ]);
     for (const [index, file] of files.entries()) renameSync(away[index] ?? "", file);
   }
 
-  const waitUntilReady = () =>
-    eventually("every API server is ready", 120, async () => {
-      const answers = await Promise.all(
-        cluster.controlPlane.hosts.map((_, index) => cluster.request(index, "GET", "/readyz").catch(() => undefined)),
-      );
-      return answers.every((answer) => answer?.status === 200);
-    });
+  /** Runs the rotation to the point, and no further. */
+  async function rotateTo(point: (typeof points)[number]): Promise<void> {
+    if (point === "after the whole of PRUNE") {
+      const rotated = await cluster.rotate(2);
+      assert.equal(rotated.kind, "done", rotated.reason);
+    } else if (point === "between READ and WRITE") {
+      const held = await cluster.rotate(2, { advanceTo: RotationStage.Read });
+      assert.equal(held.kind, "done", held.reason);
+    } else if (point === "in the middle of REWRITE") {
+      const ending = new AbortController();
+      const onEvent = (event: Parameters<typeof faultPointOf>[0]) => {
+        if (faultPointOf(event) === point) ending.abort();
+      };
+      const stopped = await cluster.rotate(2, {}, { signal: ending.signal, onEvent });
+      assert.equal(stopped.kind, "cancelled", stopped.reason);
+    } else {
+      await cluster.rotate(2, { advanceTo: RotationStage.Verify });
+      // One write and one restart.
+      const begun = await cluster.rotate(2, {}, { maxActions: 2 });
+      assert.equal(begun.kind, "paused", begun.reason);
+    }
+  }
 
-  for (const prune of ["the whole of it", "its first server only"] as const) {
-    it(`after ${prune} => the engine gives the servers the old reader, though they are not ready, and nothing is lost`, async () => {
-      await cluster.rotate(1);
-      await whileStopped(() => {
-        rmSync(backup, { recursive: true, force: true });
-        cpSync(layout().etcdDataDirectory, backup, { recursive: true });
-      });
-      await waitUntilReady();
-      if (prune === "the whole of it") {
-        const rotated = await cluster.rotate(2);
-        assert.equal(rotated.kind, "done", rotated.reason);
-      } else {
-        await cluster.rotate(2, { advanceTo: RotationStage.Verify });
-        // One write and one restart.
-        const begun = await cluster.rotate(2, {}, { maxActions: 2 });
-        assert.equal(begun.kind, "paused", begun.reason);
-      }
-      await whileStopped(() => {
-        assert.ok(existsSync(backup));
-        rmSync(layout().etcdDataDirectory, { recursive: true });
-        cpSync(backup, layout().etcdDataDirectory, { recursive: true });
-      });
+  for (const [index, point] of points.entries()) {
+    const more = index % 2 === 0 ? [] : bumped;
+    it(`${point}${more.length > 0 ? ", with a bumped revision" : ""} => every server reads what it needs again, though it may not be ready, and nothing is lost`, async () => {
+      const back = await cluster.rotate(1);
+      assert.equal(back.kind, "done", back.reason);
+      const snapshot = await takeSnapshot();
+      await rotateTo(point);
+      await restore(snapshot, more);
       await eventually("etcd holds what the old key has encrypted, and that alone", 60, async () => {
         const stored = await cluster.storedProviders().catch(() => ({}));
         return Object.keys(stored).join() === cluster.providerOf(1);

@@ -248,6 +248,45 @@ describe("more and fewer resources", function () {
     ));
 });
 
+describe("the resources of a group, by its wildcard", function () {
+  this.timeout(40 * 60_000);
+
+  it("+*.example.com, rotated, the core group's *. in its place, and back to secrets alone", () =>
+    withCluster(
+      {},
+      async (cluster) => {
+        const change = async (version: number, resources: string[]) => {
+          const outcome = await cluster.rotate(version, { resources });
+          assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.slice(-30).join("\n")}`);
+          assert.equal(outcome.evidence.complete, true);
+          return outcome.evidence;
+        };
+        const providers = async (directory: string) => Object.keys(await cluster.storedProviders(directory));
+        const grouped = await change(1, ["secrets", "*.example.com"]);
+        assert.equal(grouped.resources.find(({ resource }) => resource === "*.example.com")?.objects, 10);
+        assert.deepEqual(await providers("example.com/pandas"), [cluster.providerOf(1, "*.example.com")]);
+        assert.deepEqual(await providers("configmaps"), ["plaintext"]);
+        await change(2, ["secrets", "*.example.com"]);
+        assert.deepEqual(await providers("example.com/pandas"), [cluster.providerOf(2, "*.example.com")]);
+        await change(2, ["secrets", "*."]);
+        assert.deepEqual(await providers("example.com/pandas"), ["plaintext"]);
+        for (const directory of ["configmaps", "namespaces", "services/specs"])
+          assert.deepEqual(await providers(directory), [cluster.providerOf(2, "*.")], directory);
+        assert.deepEqual(await providers("priorityclasses"), ["plaintext"]);
+        await assertStored(cluster, 2);
+        await change(2, ["secrets"]);
+        for (const directory of ["configmaps", "namespaces"])
+          assert.deepEqual(await providers(directory), ["plaintext"], directory);
+        await assertStored(cluster, 2);
+      },
+      {
+        prepare: definePandas,
+        kinds: [{ apiVersion: "v1", kind: "Secret", plural: "secrets" }, configMaps, pandas],
+        resources: ["secrets", "configmaps", panda],
+      },
+    ));
+});
+
 describe("from KMS v1 to KMS v2", function () {
   this.timeout(20 * 60_000);
   const workshop = useWorkshop({ endAfterEach: false });
