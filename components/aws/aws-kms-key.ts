@@ -1,13 +1,8 @@
 /** The keys of all declared versions in AWS KMS, with who may use them. */
 import * as pulumi from "@pulumi/pulumi";
 import { awsKmsBlockInputs, retiredViolations } from "../../core/aws-kms-block";
-import {
-  declaredVersions,
-  type InputViolation,
-  keyVersionRange,
-  keyVersionViolations,
-  unknownInputViolations,
-} from "../../core/input-rules";
+import { declaredVersions, type InputViolation, keyVersionRange } from "../../core/input-rules";
+import { keyResourceHead } from "../../core/key-resource-inputs";
 import { typeTokens } from "../../core/type-tokens";
 import { inputError } from "../input-error";
 import { AwsKeyAccess } from "./aws-key-access";
@@ -108,22 +103,11 @@ function versionsOf(args: AwsKmsKeyArgs): readonly number[] {
 }
 
 function violationsOf(inputs: Readonly<Record<string, unknown>>): readonly InputViolation[] {
-  const { source, newestKeyVersion, oldestKeyVersion } = inputs;
-  const unknownInputs = unknownInputViolations(inputs, inputNames);
-  const versions = keyVersionViolations({ keyVersion: newestKeyVersion, oldestKeyVersion });
-  if (unknownInputs.length + versions.length > 0) {
-    const renamed = versions.map((violation) =>
-      violation.path === "keyVersion" ? { ...violation, path: "newestKeyVersion" } : violation,
-    );
-    return [...unknownInputs, ...renamed];
-  }
-  if (typeof source !== "object" || source === null) {
-    return [{ path: "source", reason: `is missing; its inputs are ${awsKmsBlockInputs.join(", ")}` }];
-  }
-  const declared = declaredVersions(keyVersionRange({ keyVersion: newestKeyVersion, oldestKeyVersion }));
-  const block = source as Readonly<Record<string, unknown>>;
+  const head = keyResourceHead(inputs, inputNames, awsKmsBlockInputs);
+  if (head.violations !== undefined) return head.violations;
+  const { source, declared } = head;
   return [
-    ...awsKmsViolations("source", block, declared),
-    ...retiredViolations(inputs["retireKeyVersions"], declared, block["keyArns"]),
+    ...awsKmsViolations("source", source, declared),
+    ...retiredViolations(inputs["retireKeyVersions"], declared, source["keyArns"]),
   ];
 }

@@ -1,13 +1,8 @@
 /** The keys of all declared versions in Azure Key Vault, with the vault, and with who may use them. */
 import * as pulumi from "@pulumi/pulumi";
 import { keyVaultBlockInputs } from "../../core/azure-key-vault-block";
-import {
-  declaredVersions,
-  type InputViolation,
-  keyVersionRange,
-  keyVersionViolations,
-  unknownInputViolations,
-} from "../../core/input-rules";
+import { declaredVersions, type InputViolation, keyVersionRange } from "../../core/input-rules";
+import { keyResourceHead } from "../../core/key-resource-inputs";
 import { typeTokens } from "../../core/type-tokens";
 import { inputError } from "../input-error";
 import { type AzureKeyVaultCheck, azureKeyVaultCheck } from "./azure-key-vault-check";
@@ -120,21 +115,10 @@ function versionsOf(args: AzureKeyVaultKeyArgs): readonly number[] {
 
 /** Everything that is wrong with the inputs, and what has to be said about them. */
 function azureKeyVaultKeyCheck(name: string, inputs: Readonly<Record<string, unknown>>): AzureKeyVaultCheck {
-  const { source, newestKeyVersion, oldestKeyVersion } = inputs;
-  const unknownInputs = unknownInputViolations(inputs, inputNames);
-  const versions = keyVersionViolations({ keyVersion: newestKeyVersion, oldestKeyVersion });
-  if (unknownInputs.length + versions.length > 0) {
-    const renamed = versions.map((violation) =>
-      violation.path === "keyVersion" ? { ...violation, path: "newestKeyVersion" } : violation,
-    );
-    return { violations: [...unknownInputs, ...renamed], messages: [] };
-  }
-  if (typeof source !== "object" || source === null) {
-    const reason = `is missing; its inputs are ${keyVaultBlockInputs.join(", ")}`;
-    return { violations: [{ path: "source", reason }], messages: [] };
-  }
-  const declared = declaredVersions(keyVersionRange({ keyVersion: newestKeyVersion, oldestKeyVersion }));
-  const check = azureKeyVaultCheck("source", source as Readonly<Record<string, unknown>>, name, declared);
+  const head = keyResourceHead(inputs, inputNames, keyVaultBlockInputs);
+  if (head.violations !== undefined) return { violations: head.violations, messages: [] };
+  const { source, declared } = head;
+  const check = azureKeyVaultCheck("source", source, name, declared);
   const retired = retiredViolations(inputs["retireKeyVersions"], declared);
   return { violations: [...check.violations, ...retired], messages: check.messages };
 }

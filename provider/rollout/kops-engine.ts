@@ -21,7 +21,6 @@ import type { KeyWork } from "../../rotation/key-work";
 import { withoutObjectNames } from "../../rotation/object-names";
 import type { RotationPlan } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
-import { rewriteForecast } from "../../rotation/rewrite-forecast";
 import { kopsLines, kopsStages, kopsWarnings } from "./kops-lines";
 import { retirementProblems } from "./retirement-problems";
 import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
@@ -112,8 +111,8 @@ async function survey(
   const seen = machinesAtRest({ ...(await kops.observe(signal)), now: Date.now(), run: freshRun });
   const counted = await count(seen);
   const observed = "problem" in counted ? seen : counted;
-  const planned = planKops(observed, goal);
-  const plan = rotationPlan(observed, goal, planned, "problem" in counted ? counted.problem : undefined);
+  const { planned, unseen } = await withOutlook(planKops(observed, goal));
+  const plan = rotationPlan(observed, goal, planned, "problem" in counted ? counted.problem : undefined, unseen);
   const whole: Goal = { ...rollout, servers: observed.machines.map(({ name }) => name) };
   return {
     plan,
@@ -122,9 +121,26 @@ async function survey(
     lines: (key) => kopsLines(planned, observed, key),
   };
 
+  /** Who has a say in the rewrite, and how fast it will go; only looked at where there is one. */
+  async function withOutlook(
+    bare: KopsPlan,
+  ): Promise<{ readonly planned: KopsPlan; readonly unseen: readonly string[] }> {
+    const targets = bare.rewrite === undefined ? undefined : presentSituation(observed, goal)?.targets;
+    if (targets === undefined) return { planned: bare, unseen: [] };
+    try {
+      const servers = observed.machines.map(({ name }) => name);
+      return { planned: planKops(observed, goal, await stored.outlook(targets, servers, signal)), unseen: [] };
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      const why = withoutObjectNames(describeError(thrown));
+      return { planned: bare, unseen: [`the rewrite could not be looked into: ${why}`] };
+    }
+  }
+
   /** How many objects there are; a preview writes nothing, so it can't tell with which key. */
   async function count(looked: KopsObservation): Promise<KopsObservation | { readonly problem: string }> {
     const situation = presentSituation(looked, goal);
+    if (looked.machines.length === 0) return looked; // nobody to ask
     if (situation === undefined || looked.machines.some(({ unreachable }) => unreachable !== undefined)) return looked;
     try {
       const proof = await stored.count(situation.targets, machineStates(looked), () => undefined, signal);
@@ -143,25 +159,25 @@ function rotationPlan(
   goal: KopsGoal,
   planned: KopsPlan,
   unmeasured: string | undefined,
+  unseen: readonly string[],
 ): RotationPlan {
   const blocked =
     planned.blocked ??
     (unmeasured === undefined
       ? undefined
       : { reason: unmeasured, remedy: "mend it first: a run would stop there too" });
-  const rewrites = planned.stages
-    .flatMap(({ actions }) => actions)
-    .flatMap((action) => (action.kind === "rewrite" ? [action] : []));
-  const [first] = rewrites;
-  const { stored } = observed.run;
+  const { rewrite, kmsCalls } = planned;
   return {
     changes: planned.stages.length > 0,
     stages: kopsStages(planned),
-    warnings: kopsWarnings(planned, observed, goal),
+    warnings: [...kopsWarnings(planned, observed, goal), ...unseen],
     blocked,
-    basis: "the replacement of a machine takes about six minutes in AWS",
-    ...(first !== undefined && stored !== undefined && { rewrite: rewriteForecast(stored, first.targets, undefined) }),
-    kmsCalls: { status: 0, encrypt: 0, decrypt: 0 },
+    basis: [
+      "the replacement of a machine takes about six minutes in AWS",
+      ...(rewrite ? [rewrite.rateBasis] : []),
+    ].join(", "),
+    ...(rewrite && { rewrite }),
+    kmsCalls,
     observed: rotationView(observed, goal),
   };
 }

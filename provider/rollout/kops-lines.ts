@@ -4,42 +4,48 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import type { KopsObservation } from "../../rotation/adapters/kops/kops-observation";
-import { type KopsPlan, type KopsPlannedStage, presentSituation } from "../../rotation/adapters/kops/plan-kops";
+import {
+  type KopsPlan,
+  type KopsPlannedStage,
+  presentSituation,
+  replacementTime,
+  staleIn,
+} from "../../rotation/adapters/kops/plan-kops";
 import { readSecretText } from "../../rotation/adapters/kops/secret-text";
 import type { PlannedStage } from "../../rotation/plan";
-
-/** A new machine boots, joins and is found valid twice. */
-const replacementTime = 6 * 60_000;
-const otherTime = 10_000;
+import { rewriteWarnings } from "../../rotation/plan-warnings";
+import { rewriteCosts } from "./plan-lines";
 
 /** The stages in the form of every platform's plan: views and durations are made from it. */
-export function kopsStages({ stages }: KopsPlan): readonly PlannedStage[] {
-  return stages.map(({ stage, reason, actions, rolls, replaced }) => ({
+export function kopsStages({ stages, rewrite }: KopsPlan): readonly PlannedStage[] {
+  return stages.map(({ stage, reason, rolls, replaced, expectedMs }) => ({
     stage,
     summary: reason,
     servers: [...new Set(rolls)],
     restarts: replaced,
-    expectedMs: replaced * replacementTime + actions.length * otherTime,
+    ...(stage === RotationStage.Rewrite && rewrite !== undefined && { objects: staleIn(rewrite) }),
+    expectedMs,
   }));
 }
 
 /** A line for each command, because Pulumi shows the beginning of a long text only. `key` is what the key is called. */
-export function kopsLines({ stages }: KopsPlan, observed: KopsObservation, key: string): readonly string[] {
-  const { pending = [] } = observed;
+export function kopsLines(plan: KopsPlan, observed: KopsObservation, key: string): readonly string[] {
+  const { pending = [], isNew = false } = observed;
   const before =
-    pending.length === 0
+    pending.length === 0 || isNew
       ? []
       : [`kops update cluster has changes to make already, carried over: ${pending.join(", ")}`];
   return [
     ...before,
-    ...stages.flatMap((planned) => {
+    ...plan.stages.flatMap((planned) => {
       const { stage } = planned;
-      return [purpose(stage, key), ...steps(planned, observed)].map((text) => `${stage}: ${text}`);
+      const costs = stage === RotationStage.Rewrite ? rewriteCosts(plan) : [];
+      return [purpose(stage, key), ...steps(planned), ...costs].map((text) => `${stage}: ${text}`);
     }),
   ];
 }
 
-function steps({ actions, rolls, replaced }: KopsPlannedStage, observed: KopsObservation): readonly string[] {
+function steps({ actions, rolls, replaced }: KopsPlannedStage): readonly string[] {
   const minutes = Math.max(1, Math.round((replaced * replacementTime) / 60_000));
   const parts = actions.flatMap((action): readonly string[] => {
     switch (action.kind) {
@@ -53,7 +59,7 @@ function steps({ actions, rolls, replaced }: KopsPlannedStage, observed: KopsObs
         return [];
       case "rewrite": {
         const resources = action.targets.map(({ resource }) => resource);
-        return [`write every object of ${resources.join(", ")} again${amount(observed)}`];
+        return [`write every object of ${resources.join(", ")} again`];
       }
     }
   });
@@ -108,13 +114,12 @@ function specChanges(before: KopsDocument, after: KopsDocument): readonly string
   ];
 }
 
-function amount({ run }: KopsObservation): string {
-  if (run.stored === undefined) return "";
-  return ` (${run.stored.resources.map(({ resource, objects }) => `${resource}: ${objects} objects`).join(", ")})`;
-}
-
 /** What must not come as a surprise. */
-export function kopsWarnings({ stages }: KopsPlan, observed: KopsObservation, goal: KopsGoal): readonly string[] {
+export function kopsWarnings(
+  { stages, rewrite }: KopsPlan,
+  observed: KopsObservation,
+  goal: KopsGoal,
+): readonly string[] {
   const situation = presentSituation(observed, goal);
   const leaving = (situation?.slots ?? []).filter(({ slot }) => slot.leaving).flatMap(({ slot }) => slot.resources);
   const isOff = goal.writer === "identity" && (situation?.slots ?? []).some(({ slot }) => !slot.leaving);
@@ -123,10 +128,15 @@ export function kopsWarnings({ stages }: KopsPlan, observed: KopsObservation, go
     (task) => !/^(ManagedFile|LaunchTemplate|AutoscalingGroup)\//.test(task),
   );
   return [
+    ...(observed.isNew === true
+      ? [
+          "kOps has yet to make the cluster: when this has ended, kops update cluster --yes makes it, encrypted from its first write",
+        ]
+      : []),
     ...(rolls && observed.machines.length === 1
       ? ["there is one machine with an API server: the API is away whenever it is replaced"]
       : []),
-    ...(stages.length > 0 && others.length > 0
+    ...(stages.length > 0 && others.length > 0 && observed.isNew !== true
       ? [`kops update cluster would also change what has nothing to do with encryption: ${others.join(", ")}`]
       : []),
     ...(leaving.length === 0
@@ -135,5 +145,6 @@ export function kopsWarnings({ stages }: KopsPlan, observed: KopsObservation, go
     ...(isOff && stages.length > 0
       ? [`encryption is off: every object of ${goal.resources.join(", ")} is written back in plaintext`]
       : []),
+    ...rewriteWarnings(rewrite),
   ];
 }

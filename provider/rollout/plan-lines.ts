@@ -44,7 +44,7 @@ function upkeepParts({ goal }: RolloutInputs): readonly string[] {
 }
 
 /** Counts and the names of webhooks; objects' names would stay in the state. */
-function rewriteCosts({ rewrite, kmsCalls }: RotationPlan): readonly string[] {
+export function rewriteCosts({ rewrite, kmsCalls }: Pick<RotationPlan, "rewrite" | "kmsCalls">): readonly string[] {
   if (rewrite === undefined) return [];
   const resources = rewrite.resources.map(({ resource, objects, stale, bytes, ...admission }) => {
     const size = bytes === undefined ? "" : `, ${kibibytes(bytes)}`;

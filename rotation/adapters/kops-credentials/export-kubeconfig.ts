@@ -7,12 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { KmsEtcdError } from "../../../core/errors";
+import { clusterArguments, type KopsPlace, succeed } from "../kops/kops-commands";
 import type { RunKopsCommand } from "../kops/kops-process";
-import { clusterArguments, succeed } from "./kops-fleet";
 
-export interface ExportOptions {
-  readonly cluster: string;
-  readonly stateStore?: string;
+export interface ExportOptions extends KopsPlace {
   readonly run: RunKopsCommand;
 }
 
@@ -27,7 +25,7 @@ export async function exportKubeconfig(
   try {
     const admin = adminFor === undefined ? [] : [`--admin=${adminFor}`];
     const args = ["export", "kubeconfig", ...clusterArguments(options), "--kubeconfig", file, ...admin];
-    await succeed(options.run, args, limitMs, signal);
+    await succeed(options.run, { args, timeoutMs: limitMs, signal });
     return await readFile(file, "utf8");
   } finally {
     await rm(directory, { recursive: true, force: true });

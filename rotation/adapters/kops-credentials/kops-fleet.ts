@@ -1,9 +1,10 @@
 /** All machines of a kOps cluster, and what brings a change in the store to them, by the user's own kops. */
 import { readInstanceGroup } from "../kops/cluster-spec";
 import { createKopsCli } from "../kops/kops-cli";
+import { clusterArguments, type KopsPlace, succeed } from "../kops/kops-commands";
 import { instanceGroupOf, pendingTasks, readDocuments, readInstances } from "../kops/kops-output";
 import type { Kops } from "../kops/kops-ports";
-import { type KopsResult, kopsFailure, type RunKopsCommand } from "../kops/kops-process";
+import type { RunKopsCommand } from "../kops/kops-process";
 import type { FleetSeen } from "./fleet-decision";
 import type { ForcedRolls } from "./forced-rolls";
 
@@ -15,9 +16,7 @@ export interface KopsFleet extends Pick<Kops, "update" | "roll" | "validate"> {
   mark(machines: readonly string[]): Promise<void>;
 }
 
-export interface KopsFleetOptions {
-  readonly cluster: string;
-  readonly stateStore?: string;
+export interface KopsFleetOptions extends KopsPlace {
   readonly run: RunKopsCommand;
   readonly forcedRolls: ForcedRolls;
   /** Whether a task of `kops update cluster` carries a change of these credentials over. */
@@ -33,24 +32,6 @@ const limits = { read: 2 * minute, preview: 15 * minute };
 /** Tasks that change what some group's new machines get. */
 export function changesMachines(task: string): boolean {
   return task.startsWith("ManagedFile/nodeupconfig-") || task.startsWith("LaunchTemplate/");
-}
-
-/** `--name` and `--state`, as every command of kops takes them. */
-export function clusterArguments({ cluster, stateStore }: Pick<KopsFleetOptions, "cluster" | "stateStore">) {
-  return ["--name", cluster, ...(stateStore === undefined ? [] : ["--state", stateStore])];
-}
-
-/** Runs a command and throws what it said when it fails. */
-export async function succeed(
-  run: RunKopsCommand,
-  args: readonly string[],
-  timeoutMs: number,
-  signal: AbortSignal,
-  input?: string,
-): Promise<KopsResult> {
-  const result = await run({ args, timeoutMs, signal, ...(input === undefined ? {} : { input }) });
-  if (result.code === 0) return result;
-  throw kopsFailure(`kops ${args.slice(0, 2).join(" ")}`, result);
 }
 
 export function createKopsFleet(options: KopsFleetOptions): KopsFleet {
@@ -71,16 +52,15 @@ export function createKopsFleet(options: KopsFleetOptions): KopsFleet {
     async look(isApplied, signal) {
       const list = async (what: readonly string[], more: readonly string[]) => {
         const args = ["get", ...what, ...where, ...more, "-o", "json"];
-        return (await succeed(run, args, limits.read, signal)).stdout;
+        return (await succeed(run, { args, timeoutMs: limits.read, signal })).stdout;
       };
       const groups = readDocuments(await list(["instancegroups"], []), "kops get instancegroups").map(
         readInstanceGroup,
       );
       const names = groups.map(({ name }) => name);
       const instances = readInstances(await list(["instances"], api));
-      const preview = isApplied
-        ? ""
-        : (await succeed(run, ["update", "cluster", ...where], limits.preview, signal)).stdout;
+      const asked = { args: ["update", "cluster", ...where], timeoutMs: limits.preview, signal };
+      const preview = isApplied ? "" : (await succeed(run, asked)).stdout;
       return {
         groups: groups.map(({ name, role }) => ({ name, role })),
         machines: instances.map(({ id, group, needsUpdate }) => ({

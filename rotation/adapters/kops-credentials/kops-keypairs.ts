@@ -1,11 +1,11 @@
 /** The keypairs of a kOps cluster, by the user's own kops. */
 import { KmsEtcdError } from "../../../core/errors";
 import { readCluster } from "../kops/cluster-spec";
+import { clusterArguments, type KopsPlace, succeed } from "../kops/kops-commands";
 import { readDocuments } from "../kops/kops-output";
 import type { RunKopsCommand } from "../kops/kops-process";
 import type { KeypairAction } from "./keypair-decision";
 import type { Keyset } from "./keypairs";
-import { clusterArguments, succeed } from "./kops-fleet";
 import { readKeypairs } from "./read-keypairs";
 
 /** Every method has a time limit, ends at `signal`, and may be repeated. */
@@ -15,9 +15,7 @@ export interface KopsKeypairs {
   change(action: KeypairAction, signal: AbortSignal): Promise<void>;
 }
 
-export interface KopsKeypairsOptions {
-  readonly cluster: string;
-  readonly stateStore?: string;
+export interface KopsKeypairsOptions extends KopsPlace {
   readonly run: RunKopsCommand;
 }
 
@@ -29,7 +27,7 @@ export function createKopsKeypairs(options: KopsKeypairsOptions): KopsKeypairs {
   return {
     async look(signal) {
       const print = async (...args: string[]) =>
-        (await succeed(run, [...args, ...where, "-o", "json"], limitMs, signal)).stdout;
+        (await succeed(run, { args: [...args, ...where, "-o", "json"], timeoutMs: limitMs, signal })).stdout;
       const { spec } = readCluster(readDocuments(await print("get", "cluster"), "kops get cluster")[0]);
       const keysets = readKeypairs(await print("get", "keypairs", "--distrusted"));
       if (keysets.length === 0) {
@@ -40,7 +38,9 @@ export function createKopsKeypairs(options: KopsKeypairsOptions): KopsKeypairs {
       return { keysets, hasOwnCertificate: hasOwnCertificate(spec) };
     },
     async change(action, signal) {
-      for (const args of commandsOf(action)) await succeed(run, [...args, ...where], limitMs, signal);
+      for (const command of commandsOf(action)) {
+        await succeed(run, { args: [...command, ...where], timeoutMs: limitMs, signal });
+      }
     },
   };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { CredentialCluster } from "../../../core/credential-inputs";
 import { readCluster } from "../kops/cluster-spec";
 import { requireKopsVersion } from "../kops/kops-cli";
+import { clusterArguments, succeed } from "../kops/kops-commands";
 import { readDocuments } from "../kops/kops-output";
 import { createKopsRunner, type RunKopsCommand } from "../kops/kops-process";
 import { rollArguments } from "../kops/open-kops-cluster";
@@ -13,7 +14,7 @@ import { certificateAuthority, exportKubeconfig } from "./export-kubeconfig";
 import { createForcedRolls } from "./forced-rolls";
 import type { KeypairGoal } from "./keypair-decision";
 import { createKeypairStore, type KeypairStore } from "./keypair-store";
-import { changesMachines, clusterArguments, createKopsFleet, type KopsFleet, succeed } from "./kops-fleet";
+import { changesMachines, createKopsFleet, type KopsFleet } from "./kops-fleet";
 import { createKopsKeypairs } from "./kops-keypairs";
 import { changesCilium, createSecretStore, type SecretStore } from "./secret-store";
 
@@ -84,7 +85,7 @@ async function open(
   const run = ways.run ?? createKopsRunner(cluster.program, environment);
   const program = { cluster: clusterName, run, ...(stateStore !== undefined && { stateStore }) };
   const args = ["get", "cluster", ...clusterArguments(program), "-o", "json"];
-  const { stdout } = await succeed(run, args, limitMs, signal);
+  const { stdout } = await succeed(run, { args, timeoutMs: limitMs, signal });
   const { spec } = readCluster(readDocuments(stdout, "kops get cluster")[0]);
   await requireKopsVersion(run, spec.kubernetesVersion, signal);
   const directory = cluster.recordDirectory ?? join(homedir(), ".kms-etcd", "kops", clusterName);

@@ -1,20 +1,19 @@
 /** The replacement of a secret as the loop and the preview need it, by the user's own kops. */
 import { KmsEtcdError } from "../../../core/errors";
 import { ReplaceableSecret } from "../../../core/replaceable-secret";
-import { kopsFailure, type RunKopsCommand } from "../kops/kops-process";
+import { clusterArguments, type KopsPlace, readSecret, succeed } from "../kops/kops-commands";
+import type { RunKopsCommand } from "../kops/kops-process";
 import type { SecretBackups } from "../kops/secret-backups";
 import { secretHash } from "../kops/secret-text";
 import { decideSecret, type SecretAction, type SecretGoal, type SecretSeen } from "./decide-secret";
 import { validationKey } from "./fleet-decision";
-import { clusterArguments, type KopsFleet, succeed } from "./kops-fleet";
+import type { KopsFleet } from "./kops-fleet";
 import type { Foresight } from "./predict-steps";
 import type { CredentialStore } from "./run-credentials";
 
-export interface SecretStoreOptions {
+export interface SecretStoreOptions extends KopsPlace {
   readonly goal: SecretGoal;
   readonly settled: string | undefined;
-  readonly cluster: string;
-  readonly stateStore?: string;
   readonly run: RunKopsCommand;
   readonly fleet: Pick<KopsFleet, "look" | "mark">;
   readonly backups: SecretBackups;
@@ -35,13 +34,7 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
   const where = clusterArguments(options);
   const fingerprintOf = (text: string | undefined) => (text === undefined ? none : secretHash(text));
 
-  async function read(signal: AbortSignal): Promise<string | undefined> {
-    const args = ["get", "secrets", goal.secret, ...where, "-o", "plaintext"];
-    const result = await run({ args, timeoutMs: limitMs, signal });
-    if (result.code === 0) return result.stdout.replace(/\n$/, ""); // kOps prints one line end of its own
-    if (result.stderr.includes("no secrets found")) return undefined;
-    throw kopsFailure("kops get secrets", result);
-  }
+  const read = (signal: AbortSignal) => readSecret(run, options, goal.secret, { timeoutMs: limitMs, signal });
 
   return {
     fingerprint: ({ fingerprint }) => fingerprint,
@@ -65,7 +58,7 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
       if (goal.secret === ReplaceableSecret.DockerConfig) await fleet.mark(seen.fleet.machines.map(({ name }) => name));
       const force = present === undefined ? [] : ["--force"];
       const args = ["create", "secret", goal.secret, ...where, "-f", "-", ...force];
-      await succeed(run, args, limitMs, signal, goal.text);
+      await succeed(run, { args, timeoutMs: limitMs, signal, input: goal.text });
     },
     describe: () => `kops create secret ${goal.secret} --force`,
     afterUpdate: ({ fleet: { machines } }) => machines,

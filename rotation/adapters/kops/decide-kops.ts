@@ -24,6 +24,7 @@ export const repairRules: readonly KopsRule[] = [
   store.theSecretIsAConfiguration,
   store.nobodyElseChangesTheSecret,
   store.theSpecIsUsable,
+  store.aNewClusterBeginsWithTheKey,
   store.aFailedSecretGoesBack,
   store.everyNamedPluginIsThere,
   store.theSecretReadsWhatIsNeeded,

@@ -8,6 +8,7 @@ import {
   readCluster,
   readInstanceGroup,
 } from "./cluster-spec";
+import { clusterArguments, type KopsPlace, readSecret, storeArguments, succeed } from "./kops-commands";
 import type { AppliedGroup, KopsSeen, Machine, SecretSeen } from "./kops-observation";
 import {
   instanceGroupOf,
@@ -19,7 +20,7 @@ import {
   validationFailure,
 } from "./kops-output";
 import type { Kops, RollFailure } from "./kops-ports";
-import { type KopsResult, kopsFailure, type RunKopsCommand } from "./kops-process";
+import { kopsFailure, type RunKopsCommand } from "./kops-process";
 import { storeFingerprint } from "./kops-situation";
 import type { SecretBackups } from "./secret-backups";
 import { readSecretText, secretHash } from "./secret-text";
@@ -36,10 +37,7 @@ export interface MachineLook {
   strangers(instances: readonly KopsInstance[], signal: AbortSignal): Promise<readonly string[]>;
 }
 
-export interface KopsCliOptions {
-  readonly cluster: string;
-  /** `s3://bucket`; absent: as the environment has it. */
-  readonly stateStore?: string;
+export interface KopsCliOptions extends KopsPlace {
   readonly run: RunKopsCommand;
   readonly backups: SecretBackups;
   readonly machines: MachineLook;
@@ -74,34 +72,19 @@ export async function requireKopsVersion(
 
 export function createKopsCli(options: KopsCliOptions): Kops {
   const { cluster, run, backups, machines } = options;
-  const where = ["--name", cluster, ...(options.stateStore === undefined ? [] : ["--state", options.stateStore])];
+  const where = clusterArguments(options);
   const api = options.apiArguments ?? [];
   /** What kops said that an update would do, for this spec and secret. */
   let foreseen: { readonly fingerprint: string; readonly tasks: readonly string[] } | undefined;
 
-  async function call(
-    what: string,
-    args: readonly string[],
-    timeoutMs: number,
-    signal: AbortSignal,
-    input?: string,
-  ): Promise<KopsResult> {
-    const result = await run({ args, timeoutMs, signal, ...(input === undefined ? {} : { input }) });
-    if (result.code !== 0) throw kopsFailure(what, result);
-    return result;
-  }
+  const call = (what: string, args: readonly string[], timeoutMs: number, signal: AbortSignal, input?: string) =>
+    succeed(run, { what, args, timeoutMs, signal, ...(input === undefined ? {} : { input }) });
+  const presentSecret = (signal: AbortSignal) =>
+    readSecret(run, options, "encryptionconfig", { timeoutMs: limits.read, signal });
 
   async function readSpec(signal: AbortSignal): Promise<KopsCluster> {
     const { stdout } = await call("kops get cluster", ["get", "cluster", ...where, "-o", "json"], limits.read, signal);
     return readCluster(readDocuments(stdout, "kops get cluster")[0]);
-  }
-
-  async function readSecret(signal: AbortSignal): Promise<string | undefined> {
-    const args = ["get", "secrets", "encryptionconfig", ...where, "-o", "plaintext"];
-    const result = await run({ args, timeoutMs: limits.read, signal });
-    if (result.code === 0) return result.stdout.replace(/\n$/, ""); // kOps prints one line end of its own
-    if (result.stderr.includes("no secrets found")) return undefined;
-    throw kopsFailure("kops get secrets", result);
   }
 
   async function preview(signal: AbortSignal): Promise<string> {
@@ -121,6 +104,19 @@ export function createKopsCli(options: KopsCliOptions): Kops {
     return foreseen.tasks;
   }
 
+  /** The machines; undefined where kOps has yet to make the cluster: its first update makes keypairs before any machine. */
+  async function listInstances(signal: AbortSignal): Promise<readonly KopsInstance[] | undefined> {
+    const asked = (what: string, more: readonly string[]) =>
+      run({ args: ["get", what, ...where, ...more, "-o", "json"], timeoutMs: limits.read, signal });
+    const listed = await asked("instances", api);
+    const instances = listed.code === 0 && listed.stdout.trim() !== "" ? readInstances(listed.stdout) : [];
+    if (instances.length > 0) return instances;
+    const keypairs = await asked("keypairs", []);
+    if (keypairs.code !== 0 && keypairs.stderr.includes("no keypairs found")) return undefined;
+    if (listed.code !== 0) throw kopsFailure("kops get instances", listed);
+    return instances;
+  }
+
   return {
     async observe(signal): Promise<KopsSeen> {
       const spec = await readSpec(signal);
@@ -131,20 +127,16 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         signal,
       );
       const groups = readDocuments(stdout, "kops get instancegroups").map(readInstanceGroup);
-      const text = await readSecret(signal);
+      const text = await presentSecret(signal);
       const secret = text === undefined ? undefined : secretSeen(text);
       const servers = apiServerGroups(groups);
       const tasks = await foreseenTasks(spec, secret?.hash, signal);
       // kOps compares what it would tell each group with what it has told: a group without a task has what the store says.
       const told = servers.filter(({ name }) => tasks !== undefined && !isPending(tasks, name));
-      const listed = await call(
-        "kops get instances",
-        ["get", "instances", ...where, ...api, "-o", "json"],
-        limits.read,
-        signal,
-      );
+      const listed = await listInstances(signal);
+      const isNew = listed === undefined;
       const names = groups.map(({ name }) => name);
-      const all = readInstances(listed.stdout).map((instance) => ({
+      const all = (listed ?? []).map((instance) => ({
         ...instance,
         group: instanceGroupOf(instance.group, names, cluster) ?? instance.group,
       }));
@@ -159,6 +151,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         secret,
         applied: told.map((group) => appliedGroup(spec, group, secret?.hash)),
         ...(tasks !== undefined && { pending: tasks }),
+        ...(isNew && { isNew }),
         machines: instances.flatMap(({ id, group, needsUpdate }, index) => {
           const look = looks[index];
           return look === undefined ? [] : [{ name: id, group, needsUpdate, ...look }];
@@ -171,11 +164,11 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         throw new KmsEtcdError("conflict", `the spec of ${cluster} was changed in the meantime`);
       }
       foreseen = undefined;
-      const state = options.stateStore === undefined ? [] : ["--state", options.stateStore];
-      await call("kops replace", ["replace", "-f", "-", ...state], limits.write, signal, JSON.stringify(next));
+      const args = ["replace", "-f", "-", ...storeArguments(options)];
+      await call("kops replace", args, limits.write, signal, JSON.stringify(next));
     },
     async putSecret(text, expectedHash, signal) {
-      const present = await readSecret(signal);
+      const present = await presentSecret(signal);
       if ((present === undefined ? undefined : secretHash(present)) !== expectedHash) {
         throw new KmsEtcdError("conflict", `the encryptionconfig secret of ${cluster} was changed in the meantime`);
       }

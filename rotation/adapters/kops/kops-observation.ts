@@ -15,6 +15,8 @@ export interface KopsSeen {
   /** Tasks that `kops update cluster` would carry out now, as its own preview names them; absent where it was not asked. */
   readonly pending?: readonly string[];
   readonly machines: readonly Machine[];
+  /** kOps has yet to make the cluster: there is no machine, and not even a certificate authority. */
+  readonly isNew?: boolean;
   /** Machines that run an API server and are in no such group, or API servers without a machine: nothing is known of them. */
   readonly strangers: readonly string[];
 }

@@ -1,6 +1,7 @@
 /** Opens a kOps cluster for its engine: the user's own kops, the machines' API servers, and the Lease that keeps a second engine out. */
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { KmsEtcdError } from "../../../core/errors";
 import { type KopsCluster, type KopsRolling } from "../../../core/kops-cluster";
 import type { AloneBy } from "../../run-alone";
 import { engineIdentity } from "../hosts/engine-identity";
@@ -9,11 +10,12 @@ import { createEngineLease } from "../kubernetes/engine-lease";
 import { readCluster } from "./cluster-spec";
 import { following } from "./following";
 import { createKopsCli, requireKopsVersion } from "./kops-cli";
+import { clusterArguments, succeed } from "./kops-commands";
 import { createKopsMachines, type KopsMachines } from "./kops-machines";
 import { type KopsInstance, readDocuments } from "./kops-output";
 import type { Kops } from "./kops-ports";
-import { createKopsRunner, kopsFailure, type RunKopsCommand } from "./kops-process";
-import { kopsCredentials, machineAddresses } from "./machine-addresses";
+import { createKopsRunner, type RunKopsCommand } from "./kops-process";
+import { kopsCredentials, type MachineAddresses, machineAddresses } from "./machine-addresses";
 import { createSecretBackups } from "./secret-backups";
 
 export interface OpenKopsCluster {
@@ -41,21 +43,17 @@ export async function openKopsCluster(
   const { clusterName, stateStore, kubeconfigFile } = cluster;
   const environment = kubeconfigFile === undefined ? process.env : { ...process.env, KUBECONFIG: kubeconfigFile };
   const run = ways.run ?? createKopsRunner(cluster.program, environment);
-  const where = ["--name", clusterName, ...(stateStore === undefined ? [] : ["--state", stateStore])];
-  const answer = await run({ args: ["get", "cluster", ...where, "-o", "json"], timeoutMs: readLimit, signal });
-  if (answer.code !== 0) throw kopsFailure("kops get cluster", answer);
-  const { spec } = readCluster(readDocuments(answer.stdout, "kops get cluster")[0]);
+  const place = { cluster: clusterName, ...(stateStore !== undefined && { stateStore }) };
+  const args = ["get", "cluster", ...clusterArguments(place), "-o", "json"];
+  const { stdout } = await succeed(run, { args, timeoutMs: readLimit, signal });
+  const { spec } = readCluster(readDocuments(stdout, "kops get cluster")[0]);
   await requireKopsVersion(run, spec.kubernetesVersion, signal);
-  const addresses =
-    ways.addressOf === undefined
-      ? machineAddresses(cluster, await kopsCredentials(cluster, process.env), portOf(spec["kubeAPIServer"]))
-      : { addressOf: ways.addressOf, close: () => undefined };
+  const addresses = await waysToMachines(cluster, portOf(spec["kubeAPIServer"]), ways);
   const machines = createKopsMachines({ addressOf: (instance) => addresses.addressOf(instance) });
   const lease = following(() => machines.addresses(), createEngineLease);
   return {
     kops: createKopsCli({
-      cluster: clusterName,
-      ...(stateStore !== undefined && { stateStore }),
+      ...place,
       run,
       backups: createSecretBackups(cluster.backupDirectory ?? join(homedir(), ".kms-etcd", "kops", clusterName)),
       machines: machines.look,
@@ -78,6 +76,20 @@ export async function openKopsCluster(
       addresses.close();
     },
   };
+}
+
+/** A cluster that is yet to be made has no kubeconfig; one is missed with its first machine only. */
+async function waysToMachines(cluster: KopsCluster, port: number, { addressOf }: KopsWays): Promise<MachineAddresses> {
+  if (addressOf !== undefined) return { addressOf, close: () => undefined };
+  try {
+    return machineAddresses(cluster, await kopsCredentials(cluster, process.env), port);
+  } catch (thrown) {
+    if (!(thrown instanceof KmsEtcdError) || thrown.code !== "not-found") throw thrown;
+    const missing: MachineAddresses["addressOf"] = () => {
+      throw thrown;
+    };
+    return { addressOf: missing, close: () => undefined };
+  }
 }
 
 function portOf(server: unknown): number {

@@ -5,7 +5,9 @@
 import { isAfter, type RotationStage, rotationStages } from "../../../core/rotation-stage";
 import type { RewriteTarget } from "../../decision";
 import type { StoredProof } from "../../observation";
+import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "../../rewrite-forecast";
 import { sameList, slotProviders } from "../../slots";
+import type { RewriteOutlook } from "../../stored-objects";
 import { namesLoadedHash } from "../hosts/loaded-config";
 import { apiServerGroups } from "./cluster-spec";
 import { decideKops } from "./decide-kops";
@@ -26,6 +28,8 @@ export interface KopsPlannedStage {
   readonly rolls: readonly string[];
   /** Machines that are replaced. */
   readonly replaced: number;
+  /** An estimate. */
+  readonly expectedMs: number;
 }
 
 export interface KopsPlan {
@@ -34,24 +38,40 @@ export interface KopsPlan {
   readonly blocked: { readonly reason: string; readonly remedy: string } | undefined;
   /** The cluster as it would be in the end. */
   readonly predicted: KopsObservation;
+  /** What the first rewrite would cost and meet; absent where there is none, or nothing could be counted. */
+  readonly rewrite?: RewriteForecast;
+  /** What the API servers would ask their KMS plugins for. */
+  readonly kmsCalls: KmsCalls;
 }
 
 /** A plan that does not end is a bug worth an error. */
 const longestPlan = 300;
+/** A new machine boots, joins and is found valid twice. */
+export const replacementTime = 6 * 60_000;
+const otherTime = 10_000;
 
-/** `observed` may have a count of what is stored, or nothing. Pure. */
-export function planKops(observed: KopsObservation, goal: KopsGoal): KopsPlan {
+/** `observed` may have a count of what is stored, or nothing; `outlook` is what a rewrite would meet, where it was looked at. Pure. */
+export function planKops(observed: KopsObservation, goal: KopsGoal, outlook?: RewriteOutlook): KopsPlan {
   const stages = new Map<RotationStage, KopsPlannedStage>();
+  const kms = kmsCallCounter(observed.machines.length);
+  let rewrite: RewriteForecast | undefined;
   let predicted = observed;
   /** As in a run, a stage is not left backwards. */
   let reached: RotationStage | undefined;
   for (let step = 0; step < longestPlan; step += 1) {
     const decision = decideKops(predicted, goal);
-    const finished = (blocked?: KopsPlan["blocked"]) => ({
-      stages: rotationStages.flatMap((stage) => stages.get(stage) ?? []),
-      blocked,
-      predicted,
-    });
+    const finished = (blocked?: KopsPlan["blocked"]): KopsPlan => {
+      const list = rotationStages.flatMap((stage) => stages.get(stage) ?? []);
+      const expectedMs = list.reduce((sum, stage) => sum + stage.expectedMs, 0);
+      const last = predicted.secret?.config;
+      return {
+        stages: list,
+        blocked,
+        predicted,
+        ...(rewrite && { rewrite }),
+        kmsCalls: kms.total(observed.run.stored, rewrite !== undefined, expectedMs, last),
+      };
+    };
     if (decision.kind === "done") return finished();
     if (decision.kind === "blocked") return finished({ reason: decision.reason, remedy: decision.remedy });
     if (reached === undefined || isAfter(decision.stage, reached)) reached = decision.stage;
@@ -60,17 +80,35 @@ export function planKops(observed: KopsObservation, goal: KopsGoal): KopsPlan {
       continue;
     }
     const { action, reason } = decision;
-    const known = stages.get(reached) ?? { stage: reached, reason, actions: [], rolls: [], replaced: 0 };
+    const begun = { stage: reached, reason, actions: [], rolls: [], replaced: 0, expectedMs: 0 };
+    const known = stages.get(reached) ?? begun;
     const replaced = action.kind === "roll" ? machinesOfRoll(predicted, action).length : 0;
+    if (action.kind === "rewrite" && rewrite === undefined && predicted.run.stored !== undefined) {
+      rewrite = rewriteForecast(predicted.run.stored, action.targets, outlook);
+    }
     stages.set(reached, {
       ...known,
       actions: [...known.actions, action],
       rolls: action.kind === "roll" ? [...known.rolls, action.group] : known.rolls,
       replaced: known.replaced + replaced,
+      expectedMs: known.expectedMs + otherTime + replaced * replacementTime + rewriteTime(action, rewrite),
     });
     predicted = afterAction(predicted, action);
+    // A machine is new after its roll: its API server loads what it boots with.
+    for (let machine = 0; machine < replaced; machine += 1) kms.load(predicted.secret?.config, true);
   }
   throw new Error(`the plan has more than ${longestPlan} steps`);
+}
+
+/** Objects that have to be written again. */
+export function staleIn({ resources }: RewriteForecast): number {
+  return resources.reduce((sum, { stale }) => sum + stale, 0);
+}
+
+function rewriteTime({ kind }: KopsAction, rewrite: RewriteForecast | undefined): number {
+  return kind !== "rewrite" || rewrite === undefined
+    ? 0
+    : Math.round((staleIn(rewrite) / rewrite.objectsPerSecond) * 1_000);
 }
 
 /**

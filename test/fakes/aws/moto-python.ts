@@ -32,7 +32,7 @@ export async function findMotoPython(): Promise<string | undefined> {
 
 async function hasMoto(python: string): Promise<boolean> {
   const check = `import moto.server, sys; sys.exit(moto.__version__ != "${version}")`;
-  return run(python, ["-c", check], { timeout: 60_000 }).then(
+  return run(python, ["-c", check], { timeout: 300_000 }).then(
     () => true,
     () => false,
   );

@@ -13,13 +13,30 @@ export interface MotoCloud {
   /** Of a kops process: only this. */
   readonly environment: Readonly<Record<string, string>>;
   readonly stateStore: string;
+  /** moto itself. */
+  readonly url: string;
+  /** Instances that run, of all clusters. */
+  instances(): Promise<readonly MotoInstance[]>;
+  /** Ends an instance; its autoscaling group makes another one. */
+  terminate(id: string): Promise<void>;
   /** An object of the state store; undefined where there is none. */
   object(path: string): Promise<string | undefined>;
   stop(): Promise<void>;
 }
 
+export interface MotoInstance {
+  readonly id: string;
+  readonly address: string;
+  readonly zone: string;
+  /** The cluster that it is tagged with, its instance group there, and whether that runs API servers. */
+  readonly cluster: string;
+  readonly group: string;
+  readonly isControlPlane: boolean;
+}
+
 const bucket = "kops-state";
-const startMilliseconds = 60_000;
+/** Bears a machine that is busy with other things. */
+const startMilliseconds = 240_000;
 
 /** `home` is an empty folder of the test's. */
 export async function startMotoCloud(python: string, home: string): Promise<MotoCloud> {
@@ -33,9 +50,17 @@ export async function startMotoCloud(python: string, home: string): Promise<Moto
   });
   await listen(sums);
   const url = `http://127.0.0.1:${port}`;
-  const headers = {
-    authorization: "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
-  };
+  const signed = (service: string) => ({
+    authorization: `AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
+  });
+  const headers = signed("s3");
+  async function ec2(query: string): Promise<string> {
+    const asked = { ...signed("ec2"), "content-type": "application/x-www-form-urlencoded" };
+    const answer = await fetch(url, { method: "POST", headers: asked, body: `${query}&Version=2016-11-15` });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`moto answers ${answer.status} to ${query}: ${text.slice(0, 300)}`);
+    return text;
+  }
   const stop = async () => {
     child.kill("SIGTERM");
     await Promise.all([ended, new Promise((resolve) => sums.close(resolve))]);
@@ -72,12 +97,44 @@ export async function startMotoCloud(python: string, home: string): Promise<Moto
       https_proxy: "http://127.0.0.1:9",
       no_proxy: "127.0.0.1",
     },
+    url,
+    async instances() {
+      const query = "Action=DescribeInstances&Filter.1.Name=instance-state-name&Filter.1.Value.1=running";
+      return readInstances(await ec2(query));
+    },
+    async terminate(id) {
+      await ec2(`Action=TerminateInstances&InstanceId.1=${id}`);
+    },
     async object(path) {
       const answer = await fetch(`${url}/${bucket}/${path}`, { headers });
       return answer.ok ? answer.text() : undefined;
     },
     stop,
   };
+}
+
+/** Of moto's XML. */
+function readInstances(xml: string): readonly MotoInstance[] {
+  return xml
+    .split("<item><architecture>")
+    .slice(1)
+    .map((item) => {
+      const field = (name: string) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(item)?.[1] ?? "";
+      const tags = new Map(
+        [...item.matchAll(/<key>([^<]*)<\/key>(?:<value>([^<]*)<\/value>|<value\/>)/g)].map(([, key, value]) => [
+          key,
+          value,
+        ]),
+      );
+      return {
+        id: field("instanceId"),
+        address: field("privateIpAddress"),
+        zone: field("availabilityZone"),
+        cluster: tags.get("KubernetesCluster") ?? "",
+        group: tags.get("kops.k8s.io/instancegroup") ?? "",
+        isControlPlane: tags.has("k8s.io/role/control-plane"),
+      };
+    });
 }
 
 async function freePort(): Promise<number> {

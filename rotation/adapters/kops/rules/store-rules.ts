@@ -7,7 +7,7 @@ import {
 } from "../../../../core/encryption-configuration";
 import type { PluginInstance } from "../../../../core/plugin-instance";
 import { RotationStage } from "../../../../core/rotation-stage";
-import { addReaders, promote, slotProviders, withSlotProviders } from "../../../slots";
+import { addReaders, promote, sameList, slotProviders, withSlotProviders } from "../../../slots";
 import { appliedAsset, assetPath } from "../cluster-spec";
 import type { KopsDecision } from "../kops-decision";
 import {
@@ -22,11 +22,11 @@ import {
   storeFingerprint,
   textFor,
 } from "../kops-situation";
-import { withKmsSettings } from "../merge-cluster-spec";
+import { isAssetOf, isOurAsset, pluginsOf, withKmsSettings, withoutPlugins } from "../merge-cluster-spec";
 import { kopsEndpoint } from "../plugin-asset";
 import { readSecretText, secretHash } from "../secret-text";
 import { specProblems } from "../spec-problems";
-import { blocked, type KopsRule, putCluster, putSecret, stageOf } from "./kops-rule";
+import { blocked, finalList, type KopsRule, putCluster, putSecret, stageOf } from "./kops-rule";
 
 /** An API server that is on no machine of the platform may write with any key. */
 export const everyServerIsAMachine: KopsRule = (situation) => {
@@ -41,11 +41,12 @@ export const everyServerIsAMachine: KopsRule = (situation) => {
 
 /** Without machines everything would seem proven. */
 export const thereAreMachines: KopsRule = (situation) => {
-  if (situation.observed.machines.length > 0) return undefined;
+  const { machines, isNew } = situation.observed;
+  if (machines.length > 0 || isNew === true) return undefined;
   return blocked(
     stageOf(situation),
     "no machine that runs an API server was seen",
-    "see what `kops get instances` prints; a new cluster is made by kops itself",
+    "see what `kops get instances` prints: a cluster that stands still has data, and what that needs can't be seen",
   );
 };
 
@@ -77,6 +78,33 @@ export const theSpecIsUsable: KopsRule = (situation) => {
   if (problem === undefined) return undefined;
   const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
   return blocked(RotationStage.Plugin, `${problem.path} ${problem.reason}${more}`, problem.remedy);
+};
+
+/**
+ * A cluster that kOps has yet to make has nothing stored, so it begins with the key alone: its first machine encrypts what it writes first.
+ * It is the user who lets kOps make it.
+ */
+export const aNewClusterBeginsWithTheKey: KopsRule = (situation) => {
+  const { observed, goal, slots } = situation;
+  if (observed.isNew !== true) return undefined;
+  const done: KopsDecision = { kind: "done", stage: goal.advanceTo };
+  if (goal.writer === "identity" && observed.cluster.spec.encryptionConfig !== true) return done;
+  const plugins = goal.writer === "identity" ? [] : [goal.writer];
+  const others = pluginsOf(observed.cluster).filter(
+    ({ asset }) => isOurAsset(asset) && !plugins.some((plugin) => isAssetOf(plugin, asset)),
+  );
+  const cluster = withoutPlugins(withKmsSettings(observed.cluster, settingsFor(situation, plugins)), others);
+  const why = "kOps has yet to make the cluster, so nothing is stored: it begins with the key";
+  if (JSON.stringify(cluster) !== JSON.stringify(observed.cluster)) {
+    return putCluster(situation, RotationStage.Plugin, cluster, why);
+  }
+  let { config } = situation;
+  for (const kopsSlot of slots) config = withSlotProviders(config, kopsSlot.slot, finalList(situation, kopsSlot));
+  const isThere = slots.every((kopsSlot) =>
+    sameList(slotProviders(situation.config, kopsSlot.slot), finalList(situation, kopsSlot)),
+  );
+  if (observed.secret !== undefined && isThere) return done;
+  return putSecret(situation, RotationStage.Write, textFor(situation, config), why);
 };
 
 /** Invariant 11: a secret that machines don't come up with must not wait for the next machine that boots. */

@@ -14,6 +14,8 @@ export interface FakeKops {
     /** Tasks that an update would carry out. */
     pending: string[];
     instances: readonly Record<string, unknown>[];
+    /** Whether an update has been carried out before: it makes them. */
+    hasKeypairs: boolean;
     /** Failures of validation. */
     failures: readonly { readonly message: string }[];
   };
@@ -28,7 +30,10 @@ const flags = ["--yes", "--force", "--create-kube-config=false", "--use-kubeconf
 export function fakeKops(cluster: KopsCluster): FakeKops {
   const commands: KopsCommand[] = [];
   const failures: { text: string; stderr: string }[] = [];
-  const state: FakeKops["state"] = { cluster, secret: undefined, pending: [], instances: [], failures: [] };
+  const state: FakeKops["state"] = {
+    ...{ cluster, secret: undefined, pending: [], instances: [], failures: [] },
+    hasKeypairs: true,
+  };
   const group = { kind: "InstanceGroup", metadata: { name: "control-plane-a" }, spec: { role: "ControlPlane" } };
 
   function answer({ args, input }: KopsCommand): KopsResult {
@@ -60,7 +65,13 @@ export function fakeKops(cluster: KopsCluster): FakeKops {
       case "get secrets encryptionconfig":
         return state.secret === undefined ? refused("no secrets found") : said(`${state.secret}\n`);
       case "get instances":
+        // kops makes itself a certificate for the API, by an authority that is not there yet.
+        if (!state.hasKeypairs) return refused("cannot find CA certificate");
         return said(JSON.stringify(state.instances));
+      case "get keypairs":
+        return state.hasKeypairs
+          ? said(JSON.stringify([{ id: "1", name: "kubernetes-ca" }]))
+          : refused("no keypairs found");
       case "replace":
         state.cluster = JSON.parse(input ?? "") as KopsCluster;
         return said("");

@@ -1,0 +1,206 @@
+/**
+ * The machines of a kOps cluster whose EC2 is moto: a control-plane instance that comes up there boots a real API server here, with what
+ * kOps' store says at that moment, and one that is terminated there ends. So `kops validate` and `kops rolling-update` run as they are, and a
+ * machine that could not start in a real cluster does not join this one either.
+ */
+import { mkdirSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer, connect as dial, type Server, type Socket } from "node:net";
+import { join as joinPath } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { MotoCloud } from "../moto-cloud";
+import { bootMachine, type KopsMachine, type MachineKind } from "./kops-machine";
+import { readNodeup } from "./machine-pods";
+import { type AskCluster, apiServerPodOf, type Instance, join, leave, nodeNames, report } from "./node-objects";
+
+export interface KopsNodes {
+  /** Port on the loopback of what stands for the API's load balancer: to any API server that is ready. */
+  readonly port: number;
+  machines(): readonly KopsMachine[];
+  ask: AskCluster;
+  /** While `held`, no machine that comes up joins. */
+  hold(held: boolean): void;
+  /** Returns when every instance has joined, and no node is left of those that are gone. */
+  settled(): Promise<void>;
+  /** What happened, for the message of a failed assertion. */
+  readonly log: readonly string[];
+  stop(): Promise<void>;
+}
+
+const tick = 300;
+/** Bears a machine that is much slower than this one. */
+const settleWithin = 300_000;
+
+export async function startKopsNodes(
+  cloud: Pick<MotoCloud, "instances" | "object">,
+  cluster: string,
+  kind: MachineKind,
+  directory: string,
+): Promise<KopsNodes> {
+  const machines = new Map<string, KopsMachine>();
+  const ready = new Set<string>();
+  const joined = new Set<string>();
+  const reported = new Map<string, boolean>();
+  const log: string[] = [];
+  const stopping = new AbortController();
+  let isHeld = false;
+  let isSettled = false;
+  let turn = 0;
+
+  const say = (text: string) => {
+    if (log.at(-1)?.endsWith(text) !== true) log.push(`${new Date().toISOString().slice(11, 23)} ${text}`);
+  };
+  const readyMachines = () => [...machines.values()].filter(({ id }) => ready.has(id));
+
+  const ask: AskCluster = async (method, path, body, contentType) => {
+    const [first, ...others] = readyMachines();
+    if (first === undefined) throw new Error("no API server is ready");
+    try {
+      return await first.request(method, path, body, contentType);
+    } catch (thrown) {
+      const next = others[0];
+      if (next === undefined) throw thrown;
+      return next.request(method, path, body, contentType);
+    }
+  };
+
+  async function boot(instance: Instance): Promise<void> {
+    const path = `${cluster}/igconfig/control-plane/${instance.group}/nodeupconfig.yaml`;
+    const nodeup = await cloud.object(path);
+    if (nodeup === undefined) return; // not written yet
+    const stored = await cloud.object(`${cluster}/secrets/encryptionconfig`);
+    const secret =
+      stored === undefined
+        ? undefined
+        : Buffer.from((JSON.parse(stored) as { Data: string }).Data, "base64").toString("utf8");
+    const own = joinPath(directory, instance.id);
+    mkdirSync(own, { recursive: true });
+    machines.set(instance.id, bootMachine(kind, { ...instance, directory: own }, readNodeup(nodeup), secret));
+    say(`${instance.id} boots at ${instance.address}`);
+  }
+
+  async function look(): Promise<void> {
+    const instances = (await cloud.instances()).filter((instance) => instance.cluster === cluster);
+    for (const [id, machine] of machines) {
+      if (instances.some((instance) => instance.id === id)) continue;
+      ready.delete(id);
+      machines.delete(id);
+      await machine.terminate();
+      say(`${id} is terminated`);
+    }
+    for (const instance of instances) {
+      if (instance.isControlPlane && !machines.has(instance.id)) await boot(instance);
+    }
+    await Promise.all(
+      [...machines.values()].map(async (machine) => {
+        if (await machine.isReady()) ready.add(machine.id);
+        else ready.delete(machine.id);
+      }),
+    );
+    if (ready.size === 0) {
+      isSettled = false;
+      return;
+    }
+    const nodes = await nodeNames(ask);
+    for (const node of nodes) {
+      if (instances.some(({ id }) => id === node)) continue;
+      await leave(ask, node);
+      joined.delete(node);
+    }
+    let missing = nodes.some((node) => !instances.some(({ id }) => id === node));
+    for (const instance of instances) {
+      const machine = machines.get(instance.id);
+      if (!nodes.includes(instance.id)) {
+        missing = true;
+        if (isHeld || (instance.isControlPlane && !(await isWhole(machine)))) continue;
+        await join(ask, instance, machine);
+        joined.add(instance.id);
+        say(`${instance.id} has joined`);
+      } else if (machine !== undefined) await probe(instance, machine);
+    }
+    isSettled = !missing && ready.size === machines.size;
+  }
+
+  async function isWhole(machine: KopsMachine | undefined): Promise<boolean> {
+    if (machine === undefined || !ready.has(machine.id)) return false;
+    return (await Promise.all(machine.pods.map((pod) => machine.isPodReady(pod)))).every(Boolean);
+  }
+
+  /** Readiness of what runs on the machine, as its kubelet would tell when it changes. */
+  async function probe(instance: Instance, machine: KopsMachine): Promise<void> {
+    const found = await Promise.all(machine.pods.map(async (pod) => ({ pod, isReady: await machine.isPodReady(pod) })));
+    for (const { pod, isReady } of [{ pod: apiServerPodOf(), isReady: ready.has(machine.id) }, ...found]) {
+      const key = `${pod.name} of ${machine.id}`;
+      if ((reported.get(key) ?? true) === isReady) continue;
+      await report(ask, instance, pod, isReady);
+      reported.set(key, isReady);
+      say(`${key} is ${isReady ? "ready" : "not ready"}`);
+    }
+  }
+
+  async function watch(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      // The API servers or moto may be away for a moment: look again.
+      await look().catch((thrown: unknown) => {
+        isSettled = false;
+        say(thrown instanceof Error ? thrown.message : String(thrown));
+      });
+      await sleep(tick, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  }
+
+  const open = new Set<Socket>();
+  const door = createServer((socket) => {
+    const candidates = readyMachines();
+    const machine = candidates[(turn += 1) % Math.max(1, candidates.length)];
+    if (machine === undefined) {
+      socket.destroy();
+      return;
+    }
+    const other = dial(machine.port, machine.address);
+    for (const [one, two] of [
+      [socket, other],
+      [other, socket],
+    ] as const) {
+      open.add(one);
+      one
+        .on("error", () => two.destroy())
+        .on("close", () => {
+          open.delete(one);
+          two.destroy();
+        });
+    }
+    socket.pipe(other).pipe(socket);
+  });
+  await new Promise<void>((resolve) => door.listen(0, "127.0.0.1", resolve));
+  const watching = watch();
+
+  return {
+    port: portOf(door),
+    machines: () => [...machines.values()],
+    ask,
+    hold: (held) => (isHeld = held),
+    async settled() {
+      isSettled = false;
+      const until = Date.now() + settleWithin;
+      while (!isSettled) {
+        if (Date.now() > until) throw new Error(`the machines did not settle:\n${log.slice(-40).join("\n")}`);
+        await sleep(tick);
+      }
+    },
+    log,
+    async stop() {
+      stopping.abort();
+      await watching;
+      for (const socket of open) socket.destroy();
+      await Promise.all([
+        new Promise((resolve) => door.close(resolve)),
+        ...[...machines.values()].map((machine) => machine.terminate()),
+      ]);
+    },
+  };
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}

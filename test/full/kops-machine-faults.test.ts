@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import type { Kops } from "../../rotation/adapters/kops/kops-ports";
+import type { KopsResult, RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
+import { findMotoPython } from "../fakes/aws/moto-python";
+import { ec2Error, type FaultDoor, s3Error, startFaultDoor } from "../fakes/kops/fault-door";
+import { whyNotContained } from "../fakes/kops/machines/contained-program";
+import { type EngineOnMachines, type EngineRun, engineOnMachines } from "../fakes/kops/machines/engine-on-machines";
+import { type RealKopsCluster, startRealKopsCluster } from "../fakes/kops/machines/real-kops-cluster";
+import { watchCluster } from "../fakes/kops/machines/watched-cluster";
+
+const secrets = 4;
+const group = "control-plane-us-east-1a";
+const machines = 2;
+class Killed extends Error {}
+
+/** Faults in the middle of a rotation, with the real kops, real API servers and real plugins; one group with several machines. */
+describe("faults of a kOps rotation on real API servers", function () {
+  this.timeout(90 * 60_000);
+  let cluster: RealKopsCluster;
+  let engine: EngineOnMachines;
+  let door: FaultDoor;
+  /** Of the key that the cluster uses; each test goes on to the next. */
+  let version = 1;
+
+  before(async function () {
+    const why = whyNotContained();
+    if (why !== undefined) process.stdout.write(`      skipped: ${why}\n`);
+    const python = await findMotoPython();
+    if (python === undefined || why !== undefined) this.skip();
+    cluster = await startRealKopsCluster({
+      python,
+      controlPlanes: 1,
+      async beforeFirstUpdate({ kops, name }) {
+        const text = await kops(["get", "instancegroups", group, "--name", name, "-o", "json"]);
+        const document = JSON.parse(text) as { spec: object };
+        const grown = { ...document, spec: { ...document.spec, minSize: machines, maxSize: machines } };
+        await kops(["replace", "-f", "-"], JSON.stringify(grown));
+      },
+    });
+    door = await startFaultDoor(cluster.cloud.url);
+    engine = engineOnMachines({
+      ...cluster,
+      environment: { ...cluster.environment, AWS_ENDPOINT_URL: door.url, S3_ENDPOINT: door.url },
+    });
+    await cluster.createSecrets(secrets);
+    assertDone(await engine.run(version));
+  });
+  after(async () => {
+    await door?.stop();
+    await cluster?.close();
+  });
+  beforeEach(() => (version += 1));
+  afterEach(() => {
+    if (door !== undefined) door.fault = () => undefined;
+  });
+
+  const ids = () => cluster.nodes.machines().map(({ id }) => id);
+  const stored = async () => Object.keys(await cluster.storedProviders());
+  const secret = () => cluster.kops(["get", "secrets", "encryptionconfig", "--name", cluster.name, "-o", "plaintext"]);
+
+  function assertDone(outcome: EngineRun): void {
+    const said = [outcome.reason, ...outcome.events, "", ...cluster.nodes.log].join("\n");
+    assert.equal(outcome.kind, "done", said);
+  }
+
+  /** Goes on to the end, and every Secret is stored with the key of this test's version. */
+  async function finish(): Promise<EngineRun> {
+    await cluster.nodes.settled();
+    const outcome = await engine.run(version);
+    assertDone(outcome);
+    const found = await stored();
+    assert.equal(found.length, 1, JSON.stringify(found));
+    const { name } = await engine.plugin(version);
+    for (const machine of cluster.nodes.machines())
+      assert.deepEqual(
+        machine.pods.map((pod) => pod.name),
+        [name],
+      );
+    return outcome;
+  }
+
+  it("killed after every single action, and a machine replaced in every gap => each one boots, reads everything, and the rotation ends", async () => {
+    const watch = watchCluster(cluster);
+    const done: string[] = [];
+    for (let run = 0; ; run += 1) {
+      assert.ok(run < 60, done.join("\n"));
+      let acted = 0;
+      const dies = (kops: Kops): Kops => {
+        /** The first change of the cluster is made; before the second one the engine is gone. */
+        const once =
+          <Args extends readonly unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+          (...args: Args) => {
+            if ((acted += 1) > 1) throw new Killed();
+            return work(...args);
+          };
+        return {
+          ...kops,
+          putCluster: once(kops.putCluster),
+          putSecret: once(kops.putSecret),
+          update: once(kops.update),
+          roll: once(kops.roll),
+        };
+      };
+      const outcome = await engine.run(version, { wrap: dies }).catch((thrown: unknown) => {
+        if (!(thrown instanceof Killed)) throw thrown;
+        return undefined;
+      });
+      if (outcome !== undefined) {
+        assertDone(outcome);
+        break;
+      }
+      done.push(engine.commands.at(-1)?.args.join(" ") ?? "");
+      const oldest = ids()[0] ?? assert.fail();
+      await cluster.cloud.terminate(oldest);
+      await cluster.nodes.settled();
+      assert.ok(!ids().includes(oldest));
+    }
+    await watch.stop();
+    assert.deepEqual(watch.violations, []);
+    assert.ok(done.length >= 8, done.join("\n"));
+    await finish();
+  });
+
+  it("kops killed when half of a group is rolled, and the engine with it => the next run rolls the other half, and ends", async () => {
+    const before = ids();
+    let killed = false;
+    const run: RunKopsCommand = async (command) => {
+      if (killed || command.args[0] !== "rolling-update") return runKops(command.args, command.input);
+      const result = await runKops(command.args, command.input, async (kill) => {
+        // One is new and has joined; kops is about to go on with the other.
+        for (;;) {
+          const now = cluster.nodes.machines();
+          const fresh = now.filter(({ id }) => !before.includes(id));
+          if (fresh.length === 1 && now.length === machines && (await fresh[0]?.isReady()) === true) return kill();
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      });
+      killed = true;
+      throw Object.assign(new Killed(), { result });
+    };
+    await assert.rejects(engine.run(version, { run }), Killed);
+    assert.equal(ids().filter((id) => before.includes(id)).length, 1);
+    await finish();
+    assert.ok(!ids().some((id) => before.includes(id)));
+  });
+
+  it("a machine that does not join => the roll ends, the secret of before is back, nothing is lost; when it joins, the next run ends", async () => {
+    const texts = [await secret()];
+    const untouched = ids();
+    const held = (kops: Kops): Kops => ({
+      ...kops,
+      roll: (...args) => {
+        cluster.nodes.hold(true);
+        return kops.roll(...args);
+      },
+    });
+    const outcome = await engine.run(version, { wrap: held, validationTimeoutSeconds: 40 });
+    cluster.nodes.hold(false);
+    assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
+    assert.match(outcome.reason ?? "", /validating cluster|not yet joined|is not valid/);
+    assert.deepEqual(await secret(), texts[0]);
+    assert.equal(ids().filter((id) => untouched.includes(id)).length, machines - 1);
+    await finish();
+  });
+
+  it("a cluster that is not valid when the run begins => nothing is replaced, and the reason is kops' own", async () => {
+    const before = ids();
+    const [sick] = before;
+    const broken = { status: { conditions: [{ type: "Ready", status: "False", reason: "Test" }] } };
+    const path = `/api/v1/nodes/${sick}/status`;
+    await cluster.nodes.ask("PATCH", path, broken, "application/strategic-merge-patch+json");
+    const impatient: RunKopsCommand = ({ args, input }) =>
+      runKops(
+        args.map((word) => (word === "10m" ? "15s" : word)),
+        input,
+      );
+    const outcome = await engine.run(version, { run: impatient });
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", new RegExp(`${sick}.* is not ready`));
+    assert.deepEqual(ids(), before);
+    await cluster.nodes.ask("DELETE", `/api/v1/nodes/${sick}`); // it registers anew
+    await finish();
+  });
+
+  it("somebody else changes the secret between two stages => refused, the difference is told in providers and holds no key; put back, the next run ends", async () => {
+    const hidden = Buffer.alloc(32, 7).toString("base64");
+    let ours = "";
+    const meddled = (kops: Kops): Kops => ({
+      ...kops,
+      async roll(...args) {
+        const failure = await kops.roll(...args);
+        if (ours !== "") return failure;
+        ours = await secret();
+        const theirs = ours.replace(
+          /^( *)- identity: \{\}/m,
+          `$1- aescbc:\n$1    keys: [{name: theirs, secret: "${hidden}"}]\n$1- identity: {}`,
+        );
+        assert.notEqual(theirs, ours);
+        await cluster.kops(
+          ["create", "secret", "encryptionconfig", "--name", cluster.name, "-f", "-", "--force"],
+          theirs,
+        );
+        return failure;
+      },
+    });
+    const outcome = await engine.run(version, { wrap: meddled });
+    assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
+    assert.match(outcome.reason ?? "", /somebody else has changed the encryptionconfig secret.*aescbc\/theirs/s);
+    assert.ok(![outcome.reason, outcome.remedy, ...outcome.events].join("\n").includes(hidden));
+    await cluster.kops(["create", "secret", "encryptionconfig", "--name", cluster.name, "-f", "-", "--force"], ours);
+    await finish();
+  });
+
+  it("the state store can't be written => the run ends with what AWS says, and store and machines are as they were", async () => {
+    const before = { secret: await secret(), machines: ids() };
+    door.fault = ({ method, url }) =>
+      method === "PUT" && url?.startsWith("/kops-state/") === true ? s3Error(403, "AccessDenied") : undefined;
+    const outcome = await engine.run(version);
+    assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
+    assert.match(outcome.reason ?? "", /AccessDenied/);
+    assert.ok(door.refused() > 0);
+    assert.deepEqual({ secret: await secret(), machines: ids() }, before);
+    door.fault = () => undefined;
+    await finish();
+  });
+
+  it("AWS throttles every fifth call, S3 and EC2 alike => the rotation ends all the same", async () => {
+    let calls = 0;
+    const before = door.refused();
+    door.fault = ({ headers }) => {
+      calls += 1;
+      if (calls % 5 !== 0) return undefined;
+      const isS3 = headers.authorization?.includes("/s3/") === true;
+      return isS3 ? s3Error(503, "SlowDown") : ec2Error(503, "RequestLimitExceeded");
+    };
+    await finish();
+    assert.ok(door.refused() - before > 20);
+  });
+
+  /** The real program; `meanwhile` may kill it at once, as the kernel does. */
+  async function runKops(
+    args: readonly string[],
+    input = "",
+    meanwhile?: (kill: () => void) => Promise<void>,
+  ): Promise<KopsResult> {
+    const environment = { ...cluster.environment, AWS_ENDPOINT_URL: door.url, S3_ENDPOINT: door.url };
+    const child = spawn(cluster.program, args, { env: environment, stdio: ["pipe", "pipe", "pipe"] });
+    const said = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"] as const) {
+      child[stream].setEncoding("utf8").on("data", (chunk: string) => (said[stream] += chunk));
+    }
+    child.stdin.end(input);
+    void meanwhile?.(() => child.kill("SIGKILL"));
+    const code = await new Promise<number>((resolve) => child.once("close", (status) => resolve(status ?? 1)));
+    return { code, ...said };
+  }
+});

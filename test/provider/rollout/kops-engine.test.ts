@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { type KopsCluster, KopsMachineAddress } from "../../../core/kops-cluster";
+import { PluginFlavour } from "../../../core/plugin-flavour";
+import { RotationStage } from "../../../core/rotation-stage";
+import { createKopsEngine } from "../../../provider/rollout/kops-engine";
+import type { RolloutGoal } from "../../../provider/rollout/rotation-engine";
+import type { OpenKopsCluster } from "../../../rotation/adapters/kops/open-kops-cluster";
+import { defaultLimits } from "../../../rotation/goal";
+import type { RewriteOutlook } from "../../../rotation/stored-objects";
+import { awsPlugin, instanceGroups } from "../../rotation/adapters/kops/kops-goals";
+import { simulateKops } from "../../rotation/adapters/kops/simulated-kops";
+
+const never = new AbortController().signal;
+const objects = 60;
+
+const cluster: KopsCluster = {
+  ...{ clusterName: "e2e.k8s.local", program: "kops", machineAddress: KopsMachineAddress.Internal, rolling: {} },
+  plugin: { image: "registry.example/kms-etcd-plugin:1", flavour: PluginFlavour.KmsEtcd },
+};
+
+const goal: RolloutGoal = {
+  ...{ resources: ["secrets"], writer: awsPlugin(1), declared: [awsPlugin(1)], allowPlaintextReads: false },
+  ...{ advanceTo: RotationStage.Prune, limits: defaultLimits },
+};
+
+const outlook: RewriteOutlook = {
+  admission: [
+    { resource: "secrets", mutatingWebhooks: ["stamp.example"], validatingWebhooks: ["quota.example"], policies: [] },
+  ],
+  reads: {
+    ...{ objects, milliseconds: 100, all: true },
+    failures: [{ resource: "secrets", namespace: "default", name: "lost", reason: "no key reads it" }],
+  },
+};
+
+describe("the rollout's engine on kOps", () => {
+  function survey(look: () => Promise<RewriteOutlook>) {
+    const world = simulateKops({ groups: instanceGroups(1), machines: 2, objects, random: () => 0.75 });
+    const counted = {
+      ...{ method: "counted" as const, startedAt: 0, finishedAt: 0 },
+      resources: [{ resource: "secrets", objects, bytes: 0, keys: [], unknown: objects }],
+    };
+    const opened = {
+      kops: world.kops,
+      stored: {
+        ...world.stored,
+        outlook: look,
+        count: async (_targets: unknown, servers: []) => ({ ...counted, servers }),
+      },
+      close: async () => undefined,
+    } as unknown as OpenKopsCluster;
+    return createKopsEngine(async () => opened).survey({ kind: "kops", cluster }, goal, never);
+  }
+
+  it("preview => how fast the rewrite goes by what was measured, who has a say in it, and what KMS is asked for", async () => {
+    const { plan, lines } = await survey(async () => outlook);
+    const [resource] = plan.rewrite?.resources ?? assert.fail();
+    assert.deepEqual(
+      [resource?.stale, resource?.mutatingWebhooks, resource?.validatingWebhooks],
+      [objects, ["stamp.example"], ["quota.example"]],
+    );
+    assert.equal(plan.rewrite?.objectsPerSecond, 200);
+    assert.match(plan.basis, /the API servers answered 600 reads\/s just now/);
+    // Three rolls of two machines, each of which loads one KMS provider.
+    assert.equal(plan.kmsCalls.encrypt, 6);
+    assert.ok(plan.kmsCalls.status >= 6 && plan.kmsCalls.decrypt >= 2, JSON.stringify(plan.kmsCalls));
+    const warnings = plan.warnings.join("\n");
+    assert.match(warnings, /every write of secrets passes mutating webhooks stamp\.example; validating webhooks quota/);
+    assert.match(warnings, /default\/lost: no key reads it cannot be read now/);
+    const text = (lines?.("key version 1") ?? []).join("\n");
+    assert.match(
+      text,
+      /Rewrite: secrets: 60 of 60, mutating webhook stamp\.example, validating webhook quota\.example/,
+    );
+    assert.match(text, /Rewrite: KMS: about \d+ Status, 6 Encrypt, \d+ Decrypt in all/);
+    // Names of objects would stay in the state.
+    assert.ok(!text.includes("lost"));
+    assert.equal(plan.stages.find(({ stage }) => stage === RotationStage.Rewrite)?.objects, objects);
+  });
+
+  it("what the rewrite would meet can't be looked at => the plan is there all the same, and says so", async () => {
+    const { plan } = await survey(() => Promise.reject(new Error("no leave to list webhooks")));
+    assert.equal(plan.blocked, undefined);
+    assert.match(plan.warnings.join("\n"), /the rewrite could not be looked into: no leave to list webhooks/);
+    assert.equal(plan.rewrite?.objectsPerSecond, 300);
+  });
+});
