@@ -252,7 +252,7 @@ async function firstTrouble(
 }
 
 describe("mutants of the engine's rules", function () {
-  this.timeout(120_000);
+  this.timeout(600_000);
   /** Enough for each mutant; most are noticed in one of the first. */
   const lives = 60;
   /** The model test lives many more with the real rules. These are to show that it is the mutant that is noticed. */

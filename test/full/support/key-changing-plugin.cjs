@@ -2,8 +2,12 @@
  * The plugin with a local key whose key management service changes what stands behind it: `KEYFILE.changed` says as what. The same
  * provider, the same socket, another key_id; what was encrypted before is still decrypted.
  */
-require("ts-node/register/transpile-only");
 const { existsSync, readFileSync } = require("node:fs");
+const { join } = require("node:path");
+
+// A host starts it in a directory of its own.
+process.env.TS_NODE_PROJECT = join(__dirname, "..", "..", "..", "tsconfig.json");
+require("ts-node/register/transpile-only");
 const { readCommandLine } = require("../../../plugin-server/config/command-line");
 const { createLog } = require("../../../plugin-server/log");
 const { createLocalKeyProvider } = require("../../../plugin-server/providers/local-key");
