@@ -20,6 +20,7 @@ import { createHostsFleet } from "../../../rotation/adapters/hosts/hosts-fleet";
 import { createLocalStoredObjects, localFleetHosts } from "../../../rotation/adapters/hosts/local-fleet";
 import { defaultLimits, type Goal } from "../../../rotation/goal";
 import { type RotationEvent, type RotationOutcome, runRotation } from "../../../rotation/run";
+import { storedProviders } from "./stored-providers";
 
 export interface RealCluster {
   readonly controlPlane: LocalControlPlane;
@@ -174,25 +175,7 @@ export async function realCluster(options: Partial<StartOptions> = {}): Promise<
       secrets = count;
     },
     secrets: () => secrets,
-    async storedProviders(directory = "secrets") {
-      const { endpoints, client } = controlPlane.etcd;
-      const pool = new Pool(endpoints[0] as string, { connect: tls(client) });
-      const encode = (text: string) => Buffer.from(text).toString("base64");
-      const answer = await pool.request({
-        method: "POST",
-        path: "/v3/kv/range",
-        body: JSON.stringify({ key: encode(`/registry/${directory}/`), range_end: encode(`/registry/${directory}0`) }),
-      });
-      const { kvs = [] } = (await answer.body.json()) as { kvs?: { value: string }[] };
-      await pool.close();
-      const counts: Record<string, number> = {};
-      for (const { value } of kvs) {
-        const head = Buffer.from(value, "base64").subarray(0, 200).toString("latin1");
-        const prefix = /^k8s:enc:[^:]+:v\d:[^:]+/.exec(head)?.[0] ?? "plaintext";
-        counts[prefix] = (counts[prefix] ?? 0) + 1;
-      }
-      return counts;
-    },
+    storedProviders: (directory) => storedProviders(controlPlane.etcd, directory),
     pid,
     kill: (host, pod) => {
       const found = pid(host, pod);

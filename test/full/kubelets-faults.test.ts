@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { PluginFlavour } from "../../core/plugin-flavour";
+import { pluginStaticPod } from "../../core/plugin-static-pod";
+import { RotationStage } from "../../core/rotation-stage";
+import { defaultLimits } from "../../rotation/goal";
+import { eventually } from "../e2e/support/eventually";
+import { type AzureKubelets, assertDone, azureKubelets } from "./support/kubelets/azure-kubelets";
+import { imageRepository } from "./support/kubelets/images";
+import { whyNoKubelets } from "./support/kubelets/why-no-kubelets";
+
+/** What only a real kubelet does: pods by hand as the upstream instructions have them, images that are not there, a host that reboots. */
+describe("real kubelets with a cluster that was set up by hand, and with faults", function () {
+  this.timeout(40 * 60_000);
+  const secrets = 30;
+  const directory = "/etc/kubernetes/manifests";
+  const theirConfig = `${directory}/encryptionconfig.yaml`;
+  const configText = `kind: EncryptionConfiguration
+apiVersion: apiserver.config.k8s.io/v1
+resources:
+  - resources:                                        # what is encrypted with the KMS plugin
+      - secrets
+    providers:
+      - kms:
+          name: azurekmsprovider
+          endpoint: unix:///opt/azurekms.socket
+          cachesize: 1000
+      - identity: {}
+`;
+  let kubelets: AzureKubelets;
+  let closing = async () => {};
+  const say = (text: string) => process.stdout.write(`      ${text}\n`);
+
+  before(async function () {
+    const why = await whyNoKubelets();
+    if (why !== undefined) {
+      say(`skipped: ${why}`);
+      this.skip();
+    }
+    kubelets = await azureKubelets({ hosts: 3, secrets });
+    closing = kubelets.close;
+    say(kubelets.log.join(", "));
+  });
+  after(() => closing());
+
+  const podOf = async (host: number, start: string) =>
+    (await kubelets.pods(host)).find(({ metadata }) => metadata.name.startsWith(start))?.status.containerStatuses?.[0];
+
+  /** As an editor does it, which the kubelet sees as one change. */
+  function put(host: number, name: string, text: string): void {
+    const folder = kubelets.machines[host]?.outside(directory) ?? "";
+    writeFileSync(join(folder, `.${name}`), text, { mode: 0o600 });
+    renameSync(join(folder, `.${name}`), join(folder, name));
+  }
+
+  /** The seed's pod, with our image under the upstream program's name and the cloud that the test plays. */
+  function seedPod(): string {
+    const { image = "" } = kubelets.described.plugin;
+    const pod = pluginStaticPod(
+      {
+        name: "azure-kms-provider",
+        key: kubelets.clouds.azureKey("k8skv", "k8s"),
+        socketPath: "/opt/azurekms.socket",
+        ports: { health: 8787, metrics: 8095 },
+      },
+      {
+        image,
+        command: ["/kubernetes-kms"],
+        flavour: PluginFlavour.AzureKubernetesKms,
+        environment: kubelets.environment,
+      },
+    );
+    const { annotations: _, ...metadata } = pod["metadata"] as Record<string, unknown>;
+    return stringify({ ...pod, metadata });
+  }
+
+  /** The seed's edit of the API server: flag, gate for KMS v1, mounts of the socket's directory and of the configuration. */
+  function withSeedSettings(text: string): string {
+    const pod = parse(text) as {
+      spec: { containers: { command: string[]; volumeMounts: object[] }[]; volumes: object[] };
+    };
+    const [container] = pod.spec.containers;
+    container?.command.push(`--encryption-provider-config=${theirConfig}`, "--feature-gates=KMSv1=true");
+    container?.volumeMounts.push(
+      { name: "sock", mountPath: "/opt" },
+      { name: "encryption", mountPath: theirConfig, readOnly: true },
+    );
+    pod.spec.volumes.push(
+      { name: "sock", hostPath: { path: "/opt" } },
+      { name: "encryption", hostPath: { path: theirConfig, type: "File" } },
+    );
+    return stringify(pod);
+  }
+
+  it("the seed's steps by hand => its pod runs and its probe passes, the configuration in the kubelet's folder is no pod, KMS v1 is in etcd", async () => {
+    for (const host of kubelets.machines.keys()) {
+      put(host, "azure-kms-provider.yaml", seedPod());
+      put(host, "encryptionconfig.yaml", configText);
+      await eventually(
+        "the seed's pod runs",
+        120,
+        async () => (await podOf(host, "azure-kms-provider"))?.ready === true,
+      );
+    }
+    for (const [host, machine] of kubelets.machines.entries()) {
+      const started = (await podOf(host, "kube-apiserver"))?.state.running?.startedAt;
+      const file = machine.outside(`${directory}/kube-apiserver.yaml`);
+      put(host, "kube-apiserver.yaml", withSeedSettings(readFileSync(file, "utf8")));
+      await eventually("the API server is another one", 120, async () => {
+        const now = (await podOf(host, "kube-apiserver"))?.state.running?.startedAt;
+        return now !== undefined && now !== started;
+      });
+      await eventually("the API server is ready", 120, async () => {
+        const { status } = (await kubelets.request(host, "GET", "/readyz").catch(() => undefined)) ?? {};
+        return status === 200;
+      });
+    }
+    await kubelets.rewriteSecrets();
+    assert.deepEqual(await kubelets.stored(), { "k8s:enc:kms:v1:azurekmsprovider": secrets });
+    for (const host of kubelets.machines.keys())
+      assert.equal((await podOf(host, "azure-kms-provider"))?.restartCount, 0);
+  });
+
+  it("an image that no host has => the kubelets cannot run the plugin: it is said, and nothing names it; with the image it goes on", async () => {
+    const image = `${imageRepository}/kms-etcd-plugin@sha256:${"0".repeat(64)}`;
+    const before = kubelets.machines.map((machine) => readFileSync(machine.outside(theirConfig), "utf8"));
+    const outcome = await kubelets.rotate(1, { image, goal: { limits: { ...defaultLimits, plugin: 30_000 } } });
+    assert.equal(outcome.kind, "blocked", kubelets.log.join("\n"));
+    say(`${outcome.reason}; ${outcome.remedy}`);
+    assert.match(outcome.reason ?? "", /cp1/);
+    assert.deepEqual(Object.keys(await kubelets.stored()), ["k8s:enc:kms:v1:azurekmsprovider"]);
+    for (const [host, machine] of kubelets.machines.entries()) {
+      const inUse = /--encryption-provider-config=(\S+)/.exec(
+        readFileSync(machine.outside(`${directory}/kube-apiserver.yaml`), "utf8"),
+      );
+      assert.equal(readFileSync(machine.outside(inUse?.[1] ?? ""), "utf8"), before[host]);
+    }
+  });
+
+  it("then the right image => the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
+    const seen = await kubelets.underClients(() => kubelets.rotate(1), { countUnreachable: false });
+    await assertDone(kubelets, seen, 1);
+    say(`to KMS v2 in ${seen.seconds.toFixed(1)} s`);
+    for (const [host, machine] of kubelets.machines.entries()) {
+      assert.ok(!existsSync(machine.outside(theirConfig)));
+      const backups = kubelets.controlPlane.hosts[host]?.backupDirectory ?? "";
+      assert.ok(readdirSync(backups).some((name) => readFileSync(join(backups, name), "utf8") === configText));
+      assert.equal((await podOf(host, "azure-kms-provider"))?.restartCount, 0);
+    }
+  });
+
+  it("a host reboots in the middle of a rotation => its kubelet starts all of it again, the engine goes on, nothing is lost", async () => {
+    let reboot: Promise<void> | undefined;
+    const seen = await kubelets.underClients(
+      async () => {
+        const outcome = await kubelets.rotate(2, {
+          onEvent: ({ stage, kind }) => {
+            if (stage === RotationStage.Write && kind === "action") reboot ??= kubelets.reboot(1);
+          },
+        });
+        await reboot;
+        if (outcome.kind === "done") return outcome;
+        // One that was stopped by it says why, and is started again.
+        assert.ok(outcome.kind === "blocked" && outcome.reason && outcome.remedy, outcome.kind);
+        say(`first: ${outcome.reason}`);
+        return kubelets.rotate(2);
+      },
+      { countUnreachable: false },
+    );
+    assert.notEqual(reboot, undefined);
+    await assertDone(kubelets, seen, 2);
+    assert.deepEqual(
+      [...new Set(seen.absences.map(({ host }) => host))],
+      ["cp2"],
+      "the others were there all the time",
+    );
+  });
+});
