@@ -4,6 +4,7 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import type { KopsObservation } from "../../rotation/adapters/kops/kops-observation";
+import { isOurAsset, pluginsOf } from "../../rotation/adapters/kops/merge-cluster-spec";
 import {
   type KopsPlan,
   type KopsPlannedStage,
@@ -114,6 +115,15 @@ function specChanges(before: KopsDocument, after: KopsDocument): readonly string
   ];
 }
 
+function isAlias(key: string): boolean {
+  return /(^|:)alias\//.test(key);
+}
+
+/** The plugin reports the alias itself as its key_id, so API servers never learn that another key is behind it. */
+function aliasWarning(plugin: string, alias: string): string {
+  return `the plugin ${plugin} names its key by ${alias}: an alias that is moved leaves everything unreadable that was stored before, and nothing tells of it. This rollout moves what is stored to a key by its ARN; leave the alias where it is until then`;
+}
+
 /** What must not come as a surprise. */
 export function kopsWarnings(
   { stages, rewrite }: KopsPlan,
@@ -133,6 +143,9 @@ export function kopsWarnings(
           "kOps has yet to make the cluster: when this has ended, kops update cluster --yes makes it, encrypted from its first write",
         ]
       : []),
+    ...pluginsOf(observed.cluster)
+      .filter(({ asset }) => !isOurAsset(asset))
+      .flatMap(({ name, keys }) => keys.filter(isAlias).map((key) => aliasWarning(name, key))),
     ...(rolls && observed.machines.length === 1
       ? ["there is one machine with an API server: the API is away whenever it is replaced"]
       : []),

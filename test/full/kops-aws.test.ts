@@ -106,7 +106,9 @@ describe("examples/kops-aws by the real CLI", function () {
       /"Read: kops rolling-update of control-plane-a: 2 machines, about 12 min"/,
       /"Write: every machine writes with key version 1"/,
       /"Write: secret encryptionconfig: secrets \[kms\/v2\/kms-etcd-\w+, identity\]"/,
-      /"Rewrite: write every object of secrets again \(secrets: 6 objects\)"/,
+      /"Rewrite: write every object of secrets again"/,
+      /"Rewrite: secrets: 6 of 6"/,
+      /"Rewrite: KMS: about 84 Status, 6 Encrypt, 2 Decrypt in all"/,
       /"Prune: secret encryptionconfig: secrets \[kms\/v2\/kms-etcd-\w+\]"/,
       /RotationPhase::Prune\]\n\s*on +: \[\n\s*\[0\]: "control-plane-a"\n\s*\]\n\s*restarts: 2/,
     ])

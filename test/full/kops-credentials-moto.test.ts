@@ -22,6 +22,11 @@ interface Clients {
   readonly use?: string;
 }
 
+interface Which {
+  readonly keysets?: readonly string[];
+  readonly madeBefore?: number;
+}
+
 interface NodeupConfig {
   readonly KeypairIDs?: Readonly<Record<string, string>>;
   readonly CAs?: Readonly<Record<string, string>>;
@@ -91,10 +96,10 @@ describe("kOps' own credentials with the real kops", function () {
     );
   const certificates = (pem: string | undefined) => pem?.match(/BEGIN CERTIFICATE/g)?.length ?? 0;
 
-  async function open(advanceTo: KeypairStage, clients: Clients): Promise<OpenKeypairs> {
+  async function open(advanceTo: KeypairStage, clients: Clients, which: Which = {}): Promise<OpenKeypairs> {
     const goal = {
-      keysets: "all" as const,
-      madeBefore: since,
+      keysets: which.keysets ?? ("all" as const),
+      madeBefore: which.madeBefore ?? since,
       advanceTo,
       clientsTrust: clients.trust,
       clientsUse: clients.use,
@@ -102,8 +107,8 @@ describe("kOps' own credentials with the real kops", function () {
     return openKeypairs(cluster, goal, undefined, never, ways());
   }
 
-  async function rotate(advanceTo: KeypairStage, clients: Clients = {}) {
-    const { store, fleet } = await open(advanceTo, clients);
+  async function rotate(advanceTo: KeypairStage, clients: Clients = {}, which: Which = {}) {
+    const { store, fleet } = await open(advanceTo, clients, which);
     const first = commands.length;
     const validate = async () => undefined;
     const outcome = await runCredentials({
@@ -112,8 +117,8 @@ describe("kOps' own credentials with the real kops", function () {
       onEvent: () => undefined,
       signal: never,
     });
-    const rolls = commands.slice(first).filter(({ args }) => args[0] === "rolling-update");
-    return { ...outcome, rolls: rolls.map(({ args }) => args.join(" ")) };
+    const done = commands.slice(first).map(({ args }) => args.join(" "));
+    return { ...outcome, done, rolls: done.filter((command) => command.startsWith("rolling-update")) };
   }
 
   const waitsFor = ({ waitingFor, reason }: CredentialOutcome<unknown>, input: string): string => {
@@ -187,6 +192,42 @@ describe("kOps' own credentials with the real kops", function () {
     assert.ok(Object.values((await controlPlane()).CAs ?? {}).every((pem) => certificates(pem) === 2));
     const after = await instances();
     assert.ok(after.every(({ id }) => !before.some((other) => other.id === id)));
+  });
+
+  it("back to Stage, then to None => the previous ones issue again by their own numbers, then the staged ones are distrusted; all groups rolled each time", async () => {
+    const promoted = (await controlPlane()).KeypairIDs ?? {};
+    const trust = promoted["kubernetes-ca"] ?? "";
+    const stage = await rotate("Stage", { trust });
+    assert.equal(stage.kind, "done", stage.reason);
+    const before = (await controlPlane()).KeypairIDs ?? {};
+    for (const [keyset, id] of Object.entries(before)) {
+      assert.notEqual(id, promoted[keyset]);
+      const ours = (command: string) => command.startsWith(`promote keypair ${keyset} ${id} `);
+      assert.ok(stage.done.some(ours), `${keyset} ${id}`);
+    }
+    assert.equal(stage.rolls.length, 2);
+    const none = await rotate("None");
+    assert.equal(none.kind, "done", none.reason);
+    assert.ok(none.done.some((command) => command.startsWith(`distrust keypair kubernetes-ca ${trust} `)));
+    assert.equal(none.rolls.length, 2);
+    const { CAs, KeypairIDs } = await controlPlane();
+    assert.deepEqual(KeypairIDs, before);
+    assert.ok(Object.values(CAs ?? {}).every((pem) => certificates(pem) === 1));
+    assert.ok((await instances()).every(({ status }) => status === "UpToDate"));
+  });
+
+  it("given keysets, keys of service accounts => through all stages without a wait, and no other keyset is touched", async () => {
+    const before = (await controlPlane()).KeypairIDs ?? {};
+    const which = { keysets: ["service-account"], madeBefore: Date.now() };
+    const outcome = await rotate("Distrust", {}, which);
+    assert.equal(outcome.kind, "done", outcome.reason);
+    assert.equal(outcome.rolls.length, 6);
+    const touched = outcome.done.filter((command) => /^(create|promote|distrust) keypair/.test(command));
+    assert.ok(touched.length >= 3 && touched.every((command) => command.split(" ")[2] === "service-account"));
+    const { "service-account": account, ...others } = (await controlPlane()).KeypairIDs ?? {};
+    const { "service-account": former, ...same } = before;
+    assert.deepEqual(others, same);
+    assert.ok(account === undefined || account !== former);
   });
 
   it("a Docker configuration => kops takes no machine for old, so all are replaced by force; kept is what was there", async () => {

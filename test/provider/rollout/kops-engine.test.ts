@@ -4,11 +4,13 @@ import { PluginFlavour } from "../../../core/plugin-flavour";
 import { RotationStage } from "../../../core/rotation-stage";
 import { createKopsEngine } from "../../../provider/rollout/kops-engine";
 import type { RolloutGoal } from "../../../provider/rollout/rotation-engine";
+import type { KopsCluster as KopsDocument } from "../../../rotation/adapters/kops/cluster-spec";
 import type { OpenKopsCluster } from "../../../rotation/adapters/kops/open-kops-cluster";
 import { defaultLimits } from "../../../rotation/goal";
 import type { RewriteOutlook } from "../../../rotation/stored-objects";
 import { awsPlugin, instanceGroups } from "../../rotation/adapters/kops/kops-goals";
-import { simulateKops } from "../../rotation/adapters/kops/simulated-kops";
+import { seedCluster, seedConfiguration } from "../../rotation/adapters/kops/seed-002";
+import { type SimulatedKopsOptions, simulateKops } from "../../rotation/adapters/kops/simulated-kops";
 
 const never = new AbortController().signal;
 const objects = 60;
@@ -34,8 +36,8 @@ const outlook: RewriteOutlook = {
 };
 
 describe("the rollout's engine on kOps", () => {
-  function survey(look: () => Promise<RewriteOutlook>) {
-    const world = simulateKops({ groups: instanceGroups(1), machines: 2, objects, random: () => 0.75 });
+  function survey(look: () => Promise<RewriteOutlook>, found?: Pick<SimulatedKopsOptions, "cluster" | "secret">) {
+    const world = simulateKops({ groups: instanceGroups(1), machines: 2, objects, random: () => 0.75, ...found });
     const counted = {
       ...{ method: "counted" as const, startedAt: 0, finishedAt: 0 },
       resources: [{ resource: "secrets", objects, bytes: 0, keys: [], unknown: objects }],
@@ -76,6 +78,16 @@ describe("the rollout's engine on kOps", () => {
     // Names of objects would stay in the state.
     assert.ok(!text.includes("lost"));
     assert.equal(plan.stages.find(({ stage }) => stage === RotationStage.Rewrite)?.objects, objects);
+  });
+
+  it("an adopted plugin that names its key by an alias => warned about; by its ARN => not", async () => {
+    const byHand = JSON.stringify(seedCluster());
+    const found = (text: string) => ({ cluster: JSON.parse(text) as KopsDocument, secret: seedConfiguration });
+    const alias = byHand.replace(/arn:aws:kms:us-west-2:111122223333:key\/[0-9a-f-]+/, "alias/etcd");
+    assert.notEqual(alias, byHand);
+    const warnings = async (text: string) => (await survey(async () => outlook, found(text))).plan.warnings.join("\n");
+    assert.match(await warnings(alias), /aws-encryption-provider names its key by alias\/etcd/);
+    assert.doesNotMatch(await warnings(byHand), /names its key by/);
   });
 
   it("what the rewrite would meet can't be looked at => the plan is there all the same, and says so", async () => {
