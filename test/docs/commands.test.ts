@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { runCli } from "../../rotation/cli/program";
 import { readSettings } from "../../rotation/cli/settings";
@@ -82,14 +82,15 @@ describe("commands and data in the documents", () => {
     assert.deepEqual(wrong, []);
   });
 
-  it("every file and folder that a document links or names in `docs/`, `examples/`, `test/` => exists", () => {
+  it("every file and folder of the project that a document names or links => exists", () => {
+    const folders = "docs|examples|test|core|rotation|components|provider|tools|plugin-server|control-plane|bench";
     const missing = documents().flatMap((document) => {
       const text = readFileSync(join(repository, document), "utf8");
-      const names = [...text.matchAll(/`((?:docs|examples|test|core|rotation|components|provider|tools)\/[\w./-]+)`/g)];
-      return names
-        .map(([, name = ""]) => name)
-        .filter((name) => !isThere(name))
-        .map((name) => `${document}: ${name}`);
+      const named = [...text.matchAll(new RegExp(`\`((?:${folders})/[\\w./-]+)\``, "g"))].map(([, name = ""]) => name);
+      const linked = [...text.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)].map(([, to = ""]) =>
+        join(dirname(document), to),
+      );
+      return [...named, ...linked].filter((name) => !isThere(name)).map((name) => `${document}: ${name}`);
     });
     assert.deepEqual(missing, []);
   });
