@@ -80,12 +80,13 @@ export async function startReviewServices(
     const { pathname, searchParams } = new URL(url, "http://127.0.0.1");
     const body = await readAll(request);
     const { authorization, "private-token": privateToken } = request.headers;
-    if (pathname.startsWith("/repos/"))
-      return (authorization === `token ${reviewToken}` && github(method, pathname, body)) || { status: 404 };
-    if (pathname.startsWith("/api/v4/"))
-      return (privateToken === reviewToken && gitlab(method, pathname, body)) || { status: 404 };
     const isAzure = authorization === `Bearer ${reviewToken}` && searchParams.get("api-version") === "7.1";
-    return (isAzure && azure(method, pathname, body)) || { status: 404 };
+    let answered: Answer | undefined;
+    if (pathname.startsWith("/repos/") && authorization === `token ${reviewToken}`)
+      answered = github(method, pathname, body);
+    else if (pathname.startsWith("/api/v4/") && privateToken === reviewToken) answered = gitlab(method, pathname, body);
+    else if (isAzure) answered = azure(method, pathname, body);
+    return answered ?? { status: 404 };
   }
 
   const server = createServer((request, response) => {
