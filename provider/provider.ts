@@ -6,6 +6,7 @@ import type { AzureClients } from "../rotation/adapters/azure/azure-clients";
 import { lazyAzureClients } from "../rotation/adapters/azure/lazy-clients";
 import { createAksSettingsResource } from "./aks/aks-settings-resource";
 import { lazyAksEngine } from "./aks/lazy-aks-engine";
+import { createKnownKeys } from "./azure/known-keys";
 import { createKeyAttributesResource } from "./azure/key-attributes-resource";
 import { createPrincipalResource } from "./azure/principal-resource";
 import { createVaultAccessResource } from "./azure/vault-access-resource";
@@ -37,9 +38,10 @@ export async function startProvider(options: ProviderOptions): Promise<ProviderS
   const session = createSession(options.engineAddress);
   const components: ComponentHost = createComponentHost(() => session.engineAddress);
   const azure = options.azure ?? lazyAzureClients(process.env);
+  const keys = createKnownKeys();
   const resources = new Map([
-    [typeTokens.aksKmsSettings, createAksSettingsResource(options.aks ?? lazyAksEngine(process.env))],
-    [typeTokens.azureKeyAttributes, createKeyAttributesResource(azure)],
+    [typeTokens.aksKmsSettings, createAksSettingsResource(options.aks ?? lazyAksEngine(process.env), keys)],
+    [typeTokens.azureKeyAttributes, createKeyAttributesResource(azure, keys)],
     [typeTokens.azurePrincipal, createPrincipalResource(azure)],
     [typeTokens.azureVaultAccess, createVaultAccessResource(azure)],
     [typeTokens.encryptionRollout, createRolloutResource(options.engine)],

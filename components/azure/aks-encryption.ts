@@ -2,6 +2,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { aksBlockViolations, besideAksViolations } from "../../core/aks-block";
 import { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import { azureRules } from "../../core/azure-rules/azure-rules";
+import { checkRules } from "../../core/azure-rules/rule";
 import { declaredVersions, type InputViolation, keyVersionRange, keyVersionViolations } from "../../core/input-rules";
 import { AksKmsSettings, type AksKmsSettingsArgs } from "./aks-kms-settings";
 import type { AksPlatformArgs } from "./aks-platform";
@@ -30,11 +32,13 @@ export function aksEncryption(name: string, args: AksEncryptionArgs, parent: pul
     clusterId: aks.clusterId,
     mode,
     enabled: args.enabled ?? true,
+    ...(aks.identityId === undefined ? {} : { identityId: aks.identityId }),
     ...(aks.kubernetes === undefined ? {} : { kubernetes: aks.kubernetes }),
     ...(aks.limits === undefined ? {} : { limits: aks.limits }),
   };
   if (source === undefined) return new AksKmsSettings(name, common, { parent });
   const protect = args.protectKeys ?? true;
+  warnOfEndpoint(mode, source, parent);
   const range = keyVersionRange(withVersions(args, mode));
   const makesVault = vaultOf(source) === "made";
   const keys = new AzureKeyVaultKey(
@@ -74,9 +78,23 @@ export function aksEncryption(name: string, args: AksEncryptionArgs, parent: pul
       vaultNetworkAccess,
       ...(vaultOf(source) === "none" ? {} : { vaultId: keys.vaultId.apply((id) => id ?? "") }),
       ownsVaultNetwork: makesVault,
+      ...(vaultOf(source) === "none" ? {} : { authorization: source.authorization ?? VaultAuthorization.Rbac }),
     },
     { parent, dependsOn: access === undefined ? [keys] : [keys, access] },
   );
+}
+
+/** Rule F6: AKS would not use the endpoint, though clients of the user's own may. */
+function warnOfEndpoint(mode: AksEncryptionMode, source: AzureKeyVaultSourceArgs, parent: pulumi.Resource): void {
+  const facts = {
+    mode: mode === AksEncryptionMode.CustomerManagedKey ? ("cmk" as const) : ("legacy" as const),
+    wantsPrivateEndpoint: source.privateEndpoint !== undefined,
+  };
+  const rules = azureRules.filter(({ id }) => id === "F6");
+  const { warnings } = checkRules(rules, facts, { wantsPrivateEndpoint: "azureKeyVault.privateEndpoint" });
+  for (const { path, reason, remedy, id } of warnings) {
+    void pulumi.log.warn(`${path} ${reason}; ${remedy} (rule ${id})`, parent);
+  }
 }
 
 /** Everything that is wrong with the component's inputs beside those that nobody knows, and that there is one cluster. */

@@ -4,7 +4,7 @@ import type { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import { typeTokens } from "../../core/type-tokens";
 import type { EncryptionEvidence } from "../encryption-evidence";
 import { type AksKubernetesArgs, type AksLimitsArgs, withKubeconfigSecret } from "./aks-platform";
-import type { VaultNetworkAccess } from "./vault-choices";
+import type { VaultAuthorization, VaultNetworkAccess } from "./vault-choices";
 
 /** The inputs of an AksKmsSettings. */
 export interface AksKmsSettingsArgs {
@@ -42,6 +42,13 @@ export interface AksKmsSettingsArgs {
    * @default false
    */
   readonly ownsVaultNetwork?: pulumi.Input<boolean>;
+  /**
+   * Resource id of the user-assigned identity that the cluster is to run as. With it a preview refuses to turn encryption on in the update that
+   * gives the cluster another identity: for hours AKS would still use tokens of the earlier one.
+   */
+  readonly identityId?: pulumi.Input<string>;
+  /** How the vault is to grant access, where this program decides it: a preview refuses to change that under a cluster that uses the vault. */
+  readonly authorization?: pulumi.Input<VaultAuthorization>;
   /** How the API servers are talked to. */
   readonly kubernetes?: pulumi.Input<AksKubernetesArgs>;
   /** How long is waited for AKS. */
@@ -75,6 +82,11 @@ export class AksKmsSettings extends pulumi.CustomResource {
    * @integer
    */
   declare readonly activeKeyVersion: pulumi.Output<number | undefined>;
+  /**
+   * The second key that AKS holds, besides the one in `settings`, as far as updates of this resource have left it: keep it enabled and
+   * unexpired until the next rotation is proven.
+   */
+  declare readonly previousKeyId: pulumi.Output<string | undefined>;
   /** Whether the cluster is where the inputs want it: false after a failure, and when a preview finds drift. */
   declare readonly atGoal: pulumi.Output<boolean>;
   /** The steps of the last change that had any, one line each. */
@@ -86,6 +98,7 @@ export class AksKmsSettings extends pulumi.CustomResource {
     const outputs = {
       settings: undefined,
       activeKeyVersion: undefined,
+      previousKeyId: undefined,
       atGoal: undefined,
       plan: undefined,
       evidence: undefined,

@@ -34,6 +34,12 @@ export interface AksLimitsArgs {
    */
   readonly apiSeconds?: pulumi.Input<number>;
   /**
+   * How long AKS may be at work on the cluster: with an operation of somebody else's before the update can begin, and with each change of
+   * the update's own.
+   * @default 3600
+   */
+  readonly busySeconds?: pulumi.Input<number>;
+  /**
    * How long a grant may take until AKS sees it.
    * @default 900
    */
@@ -48,7 +54,7 @@ export interface AksLimitsArgs {
 /**
  * A cluster of AKS: of this program, of another stack, or known by its id only. Its KMS settings are changed by GET, merge and PUT, and nothing
  * else of it is. Whoever declares the cluster as an azure-native ManagedCluster lets `ignoreChanges` name
- * `securityProfile.azureKeyVaultKms`, so that nobody else sets them.
+ * `securityProfile`, or `securityProfile.azureKeyVaultKms` where the program sets other parts of it, so that nobody else sets them.
  */
 export interface AksPlatformArgs {
   /** Resource id of the cluster. Another one later leaves the earlier cluster's settings as they are. */

@@ -1,6 +1,8 @@
 /** One key a version: made in the vault, or given. */
 import * as pulumi from "@pulumi/pulumi";
 import { keyIdProblem } from "../../core/azure-key-vault-block";
+import { azureRules } from "../../core/azure-rules/azure-rules";
+import { checkRules } from "../../core/azure-rules/rule";
 import { AzureKeyAttributes } from "./azure-key-attributes";
 import type { AzureKeyVaultSourceArgs } from "./azure-key-vault-source";
 import { loadAzureNative } from "./azure-native";
@@ -90,11 +92,29 @@ function madeKey(
       ignoreChanges: ["properties"],
     },
   );
+  void pulumi
+    .all([key.kty, key.keySize])
+    .apply(([type, size]) => warnOfOtherSettings(version, source, { type, size }, parent));
   const createdAt = key.attributes.apply((attributes) =>
     // Key Vault counts in seconds.
     attributes?.created === undefined ? "" : new Date(attributes.created * 1_000).toISOString(),
   );
   return { keyId: key.keyUriWithVersion, createdAt };
+}
+
+/** Rule G10, as a warning: settings of new keys are for those that are made from now on. */
+function warnOfOtherSettings(
+  version: number,
+  { key = {} }: AzureKeyVaultSourceArgs,
+  made: { readonly type: string | undefined; readonly size: number | undefined },
+  parent: pulumi.Resource,
+): void {
+  const wanted = { type: key.type ?? AzureKeyType.Rsa, size: key.size ?? 2048 };
+  const changed = (["type", "size"] as const).filter((name) => made[name] !== undefined && made[name] !== wanted[name]);
+  const { errors } = checkRules(azureRules, { changedKeySettings: changed }, { changedKeySettings: "key" });
+  for (const { path, reason, remedy, id } of errors) {
+    void pulumi.log.warn(`${path}: the settings of version ${version} ${reason}; ${remedy} (rule ${id})`, parent);
+  }
 }
 
 function provenKeyId(keyId: pulumi.Input<string>, version: number): pulumi.Output<string> {

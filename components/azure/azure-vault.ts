@@ -116,7 +116,17 @@ function madeVault(name: string, source: AzureKeyVaultSourceArgs, options: Azure
       ...(leaveNetwork ? { ignoreChanges: ["properties.publicNetworkAccess", "properties.networkAcls"] } : {}),
     },
   );
+  void vault.azureApiVersion.apply((version) => warnOfOldApi(version, parent));
   return { resourceGroupName, vaultName: vault.name, id: vault.id, uri: vault.properties.vaultUri.apply(known) };
+}
+
+/** Rule H7. */
+function warnOfOldApi(version: string | undefined, parent: pulumi.Resource): void {
+  if (version === undefined) return;
+  const { warnings } = checkRules(azureRules, { vaultApiVersion: version });
+  for (const { reason, remedy, id } of warnings) {
+    void pulumi.log.warn(`the version of Azure's API for vaults ${reason}; ${remedy} (rule ${id})`, parent);
+  }
 }
 
 /** A vault that exists is looked at, in previews too, and never changed. */

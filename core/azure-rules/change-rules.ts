@@ -46,6 +46,14 @@ export const changeRules: readonly AzureRule[] = [
       };
     },
   ),
+  rule("J2", "warning", ["kmsV1Before", "mode", "kubernetesVersion"], ({ kmsV1Before, mode, kubernetesVersion }) => {
+    if (kmsV1Before !== true || mode !== "legacy" || isAtLeast(kubernetesVersion, 1, 27) !== false) return undefined;
+    return {
+      at: "kubernetesVersion",
+      reason: `is ${kubernetesVersion ?? ""}, where AKS encrypts through KMS v1, and it will refuse the upgrade to 1.27`,
+      remedy: "turn encryption off (enabled: false), upgrade, then turn it on: every step rewrites all Secrets",
+    };
+  }),
   rule("J3", "error", ["kmsV1Before", "modeBefore", "mode"], ({ kmsV1Before, modeBefore, mode }) => {
     if (kmsV1Before !== true || modeBefore !== "legacy" || !isDataEncryption(mode)) return undefined;
     return {
@@ -91,13 +99,14 @@ export const changeRules: readonly AzureRule[] = [
   rule(
     "J7",
     "warning",
-    ["mode", "clusterExists", "kubernetesVersion"],
-    ({ mode, clusterExists, kubernetesVersion }) => {
-      if (mode !== "legacy" || clusterExists !== false || isAtLeast(kubernetesVersion, 1, 33) !== true)
-        return undefined;
+    ["mode", "modeBefore", "clusterExists", "kubernetesVersion"],
+    ({ mode, modeBefore, clusterExists, kubernetesVersion }) => {
+      // A cluster that has no encryption yet is as free to choose as a new one.
+      const isNew = clusterExists === false || modeBefore === "off";
+      if (mode !== "legacy" || !isNew || isAtLeast(kubernetesVersion, 1, 33) !== true) return undefined;
       return {
         at: "mode",
-        reason: "is the KMS plugin; for new clusters of 1.33 and newer Azure recommends KMS data encryption",
+        reason: "is the KMS plugin; for clusters of 1.33 and newer Azure recommends KMS data encryption",
         remedy: "keep it if you decide when keys rotate, or want evidence of it",
       };
     },
@@ -178,12 +187,12 @@ export const changeRules: readonly AzureRule[] = [
     },
   ),
   rule("L2", "error", ["retiredKeyIds", "heldKeyIds"], ({ retiredKeyIds = [], heldKeyIds = [] }) => {
-    const held = retiredKeyIds.find((retired) => heldKeyIds.slice(0, 2).some((key) => isSame(key, retired)));
+    const held = retiredKeyIds.find((retired) => heldKeyIds.some((key) => isSame(key, retired)));
     if (held === undefined) return undefined;
     return {
       at: "retiredKeyIds",
-      reason: `has ${held}, one of the two keys that AKS holds`,
-      remedy: "rotate once more before this key is retired",
+      reason: `would disable ${held}, one of the two keys that AKS holds`,
+      remedy: "rotate first, and twice where it is the key of now; disable it by an update after that",
     };
   }),
   rule("L3", "error", ["deletedIds", "dependentClusters"], ({ deletedIds = [], dependentClusters = [] }) => {

@@ -9,20 +9,21 @@ import type { AksKmsMode } from "../../core/azure-rules/facts";
 import { checkRules, type FactPaths, type GivenFacts, notYetKnown, violationOf } from "../../core/azure-rules/rule";
 import { unknownInputViolations, wholeNumberViolations } from "../../core/input-rules";
 import type { AksRequest } from "../../rotation/adapters/aks/aks-engine";
+import type { PlannedKeys } from "../../rotation/adapters/aks/held-keys";
 import type { KmsSettings } from "../../rotation/adapters/aks/kms-settings";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
 
 const inputNames = [
   ...["clusterId", "mode", "enabled", "keyId", "keyVersion", "vaultNetworkAccess", "vaultId", "ownsVaultNetwork"],
-  ...["kubernetes", "limits"],
+  ...["identityId", "authorization", "kubernetes", "limits"],
 ];
 
 /** Paths of the inputs that the state must hold as secrets, whoever gave them as plain values. */
 export const secretInputs: readonly string[] = ["kubernetes.kubeconfig"];
 
 /** Where facts stand in the inputs. */
-export const factPaths: FactPaths = {
+const factPaths: FactPaths = {
   keyVaultResourceId: "vaultId",
   kmsEnabled: "enabled",
   kubernetesVersion: "clusterId",
@@ -44,7 +45,19 @@ export const factPaths: FactPaths = {
   vaultTenantId: "vaultId",
   vaultBypass: "vaultId",
   vaultDefaultAction: "vaultId",
+  accessPolicies: "vaultId",
+  rbacAuthorization: "authorization",
+  roleScope: "clusterId",
+  apiServerSubnetId: "clusterId",
+  apiServerSubnet: "clusterId",
+  disableRunCommand: "kubernetes.reach",
+  retiredKeyIds: "keyId",
 };
+
+/** Of these inputs: a fact is put down to the input that says it, where there is one. */
+export function factPathsOf({ identityId }: Properties): FactPaths {
+  return isAbsent(identityId) ? factPaths : { ...factPaths, clusterIdentityIds: "identityId" };
+}
 
 const modes: Readonly<Record<AksEncryptionMode, AksKmsMode>> = {
   [AksEncryptionMode.KmsPlugin]: "legacy",
@@ -63,6 +76,10 @@ export function aksProblems(inputs: Properties): readonly CheckProblem[] {
     ...clusterIdViolations(inputs["clusterId"], isLater),
     ...choiceViolations("mode", mode, Object.values(AksEncryptionMode), isLater),
     ...choiceViolations("vaultNetworkAccess", inputs["vaultNetworkAccess"], ["Public", "Private"], isLater),
+    ...choiceViolations("authorization", inputs["authorization"], ["Rbac", "AccessPolicies"], isLater),
+    ...(isAbsent(inputs["identityId"]) || isLater(inputs["identityId"]) || typeof inputs["identityId"] === "string"
+      ? []
+      : [{ path: "identityId", reason: "is no text; write the identity's resource id" }]),
     ...["enabled", "ownsVaultNetwork"].flatMap((path) => flagProblems(path, inputs[path])),
     ...accessViolations(inputs, isLater),
     ...(isAbsent(keyVersion) || keyVersion === unknown ? [] : wholeNumberViolations("keyVersion", keyVersion, true)),
@@ -96,6 +113,11 @@ export function aksFacts(inputs: Properties): GivenFacts {
     vaultNetworkAccess: usesVault ? text(network) : undefined,
     keyVaultResourceId: namesVault ? text(inputs["vaultId"]) : undefined,
   };
+  const identityId = text(inputs["identityId"]);
+  facts["clusterIdentityIds"] = typeof identityId === "string" ? [identityId] : identityId;
+  const { authorization } = inputs;
+  if (usesVault && !isAbsent(authorization))
+    facts["rbacAuthorization"] = authorization === unknown ? notYetKnown : authorization === "Rbac";
   if (mode === "pmk") facts["keyVaultResourceId"] = text(inputs["vaultId"]);
   if (network === unknown && mode === "legacy") facts["keyVaultResourceId"] = notYetKnown;
   const known = Object.entries(facts).filter(([, value]) => value !== undefined && value !== null);
@@ -105,7 +127,8 @@ export function aksFacts(inputs: Properties): GivenFacts {
 /** What the run is asked for; undefined while the cluster, or what decides about it, is not known. */
 export function aksRequest(
   inputs: Properties,
-  provenBefore: KmsSettings | undefined,
+  last: { readonly settings: KmsSettings | undefined; readonly previousKeyId: string | undefined } | undefined,
+  plannedKeys: PlannedKeys,
 ): { readonly request: AksRequest; readonly isWhole: boolean } | undefined {
   const { clusterId, vaultId, kubernetes, limits } = inputs;
   const mode = modeOf(inputs);
@@ -138,8 +161,15 @@ export function aksRequest(
       ...(typeof credential === "string" ? { credential: credential as AksCredential } : {}),
       ...(typeof reach === "string" ? { reach: reach as AksReach } : {}),
     },
-    limits: { apiMs: seconds("apiSeconds"), grantMs: seconds("grantSeconds"), settleMs: seconds("settleSeconds") },
-    provenBefore,
+    limits: {
+      apiMs: seconds("apiSeconds"),
+      busyMs: seconds("busySeconds"),
+      grantMs: seconds("grantSeconds"),
+      settleMs: seconds("settleSeconds"),
+    },
+    provenBefore: last?.settings,
+    previousKeyId: last?.previousKeyId,
+    plannedKeys,
   };
   return { request, isWhole };
 }

@@ -16,9 +16,11 @@ export interface AksOutputs {
   readonly atGoal: boolean;
   readonly plan: PropertyValue | undefined;
   readonly evidence: PropertyValue | undefined;
+  readonly previousKeyId: string | undefined;
 }
 
-export function aksOutputs({ clusterId, settings, wanted, atGoal, plan, evidence }: AksOutputs): Properties {
+export function aksOutputs(given: AksOutputs): Properties {
+  const { clusterId, settings, wanted, atGoal, plan, evidence, previousKeyId } = given;
   const version = settings === undefined ? undefined : activeVersion(settings, wanted);
   return {
     clusterId,
@@ -27,6 +29,7 @@ export function aksOutputs({ clusterId, settings, wanted, atGoal, plan, evidence
     atGoal,
     plan: plan ?? [],
     ...(evidence === undefined ? {} : { evidence }),
+    ...(previousKeyId === undefined ? {} : { previousKeyId }),
   };
 }
 
@@ -66,6 +69,25 @@ function settingsIn({ settings }: Properties): KmsSettings | undefined {
 export function provenIn(outputs: Properties): KmsSettings | undefined {
   const { evidence } = outputs;
   return isObject(evidence) && evidence["complete"] === true ? settingsIn(outputs) : undefined;
+}
+
+/** What an earlier run has left behind, for the next one. */
+export function lastRun(outputs: Properties): {
+  readonly settings: KmsSettings | undefined;
+  readonly previousKeyId: string | undefined;
+} {
+  const { previousKeyId } = outputs;
+  return {
+    settings: provenIn(outputs),
+    previousKeyId: typeof previousKeyId === "string" ? previousKeyId : undefined,
+  };
+}
+
+/** The second key that AKS holds under `now`, by what was there before: every change makes the key before it the second one. */
+export function previousKeyIn(before: Properties, now: KmsSettings): string | undefined {
+  const settings = settingsIn(before);
+  if (settings === undefined || areSameSettings(settings, now)) return lastRun(before).previousKeyId;
+  return settings.mode === "legacy" ? settings.keyId : undefined;
 }
 
 /** Evidence that still holds under `settings`: it was had under the same ones. */

@@ -1,11 +1,12 @@
 /** Create and Update of an AksKmsSettings are the same: one run, from wherever the cluster is. */
 import { describeError, KmsEtcdError } from "../../core/errors";
 import type { AksEngine } from "../../rotation/adapters/aks/aks-engine";
+import type { PlannedKeys } from "../../rotation/adapters/aks/held-keys";
 import type { AksEvent } from "../../rotation/adapters/aks/run-aks";
 import type { Properties } from "../property-values";
 import { InitFailed, type Operation } from "../resource";
 import { aksRequest } from "./aks-inputs";
-import { type AksOutputs, aksOutputs, evidenceThatHolds, evidenceToKeep, provenIn } from "./aks-outputs";
+import { type AksOutputs, aksOutputs, evidenceThatHolds, evidenceToKeep, lastRun, previousKeyIn } from "./aks-outputs";
 import { createLegViews, keyNames, settingsText } from "./aks-plan";
 
 /** For the look after a run that has failed. A run that was cancelled needs it too, so it has a time of its own. */
@@ -23,8 +24,9 @@ export async function runAksSettings(
   inputs: Properties,
   before: Properties,
   operation: Operation,
+  planned: PlannedKeys,
 ): Promise<Properties> {
-  const asked = aksRequest(inputs, provenIn(before));
+  const asked = aksRequest(inputs, lastRun(before), planned);
   if (asked?.isWhole !== true) throw new KmsEtcdError("internal", "the inputs of an update are not all known");
   const { request } = asked;
   const { keyId, keyVersion } = inputs;
@@ -46,13 +48,14 @@ export async function runAksSettings(
   }
 
   try {
-    const { settings, evidence } = await engine.run(request, onEvent, operation.signal);
+    const { settings, evidence, previousKeyId } = await engine.run(request, onEvent, operation.signal);
     return aksOutputs({
       clusterId: request.clusterId,
       settings,
       wanted,
       atGoal: true,
       plan,
+      previousKeyId,
       evidence: evidence === undefined ? before["evidence"] : evidenceToKeep(before["evidence"], evidence),
     });
   } catch (thrown) {
@@ -64,6 +67,7 @@ export async function runAksSettings(
       wanted,
       atGoal: false,
       plan,
+      previousKeyId: found === undefined ? lastRun(before).previousKeyId : previousKeyIn(before, found),
       // What was proven before counts as long as the cluster still has those settings; and before anything is changed it is proven anew.
       evidence: found === undefined ? undefined : evidenceThatHolds(before, found),
     });

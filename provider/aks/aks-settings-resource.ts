@@ -6,11 +6,12 @@ import { describeSkipped, type Finding, violationOf } from "../../core/azure-rul
 import { describeError, type ErrorCode, KmsEtcdError } from "../../core/errors";
 import type { AksEngine, AksSurvey } from "../../rotation/adapters/aks/aks-engine";
 import { areSameSettings } from "../../rotation/adapters/aks/kms-settings";
+import type { KnownKeys } from "../azure/known-keys";
 import { changedProperties } from "../property-diff";
 import { hasUnknown, type Properties, unknown } from "../property-values";
 import type { Checked, Operation, Resource, State } from "../resource";
-import { aksFacts, aksProblems, aksRequest, factPaths, secretInputs } from "./aks-inputs";
-import { aksOutputs, evidenceThatHolds, provenIn } from "./aks-outputs";
+import { aksFacts, aksProblems, aksRequest, factPathsOf, secretInputs } from "./aks-inputs";
+import { aksOutputs, evidenceThatHolds, lastRun, previousKeyIn, type provenIn } from "./aks-outputs";
 import { createLegViews, keyNames, planLines } from "./aks-plan";
 import { runAksSettings } from "./aks-run";
 
@@ -22,14 +23,23 @@ const notAllowed: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "throttled",
 ]);
 
-/** Rules about what somebody may only seem to lack: a role may come by a group, or by this very update. */
-const unsureRules: ReadonlySet<string> = new Set(["I1", "I2", "I4"]);
+/** Rules about what may only seem to be wrong, and why: a role may come by a group, or by this very update. */
+const unsureRules: Readonly<Record<string, string>> = {
+  I1: ", by the roles that are assigned to it at the vault now, groups left aside",
+  I2: ", by the roles that are assigned to it at the vault now, groups left aside",
+  I4: ", by the roles that are assigned to it at the vault now, groups left aside",
+  H6: "",
+};
 
-export function createAksSettingsResource(engine: () => AksEngine): Resource {
+/** What nobody here can see: it is said, so that silence means that all is well. */
+const notChecked =
+  "not checked: what the cluster's owner is about to change in it (rules D4r, D5r, M1), network security groups (D7r), admission policies that refuse updates of Secrets (J8), what else is about to be deleted (L3)";
+
+export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKeys): Resource {
   /** What `check` has seen, for the `diff`, `create` or `update` that follows it in the same process. */
   const surveys = new Map<string, AksSurvey>();
   /** What earlier runs have proven, as the state had it before this update: `check` is not told the outputs. */
-  const proven = new Map<string, ReturnType<typeof provenIn>>();
+  const proven = new Map<string, { settings: ReturnType<typeof provenIn>; previousKeyId: string | undefined }>();
 
   function forget(operation: Operation): Operation {
     surveys.delete(operation.urn);
@@ -42,7 +52,7 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
     const { plan: _plan, ...given } = news;
     const problems = aksProblems(given);
     if (problems.length > 0) return { inputs: given, problems, secrets: secretInputs };
-    const asked = aksRequest(given, proven.get(operation.urn));
+    const asked = aksRequest(given, proven.get(operation.urn), keys.planned);
     if (asked === undefined) {
       await operation.warn(
         "the cluster is not known before the update, so nothing of it was looked at; the update itself does that before it changes anything",
@@ -51,7 +61,7 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
     }
     let survey: AksSurvey;
     try {
-      survey = await engine().survey(asked.request, aksFacts(given), factPaths, operation.signal);
+      survey = await engine().survey(asked.request, aksFacts(given), factPathsOf(given), operation.signal);
     } catch (thrown) {
       if (!(thrown instanceof KmsEtcdError) || !notAllowed.has(thrown.code)) {
         const isMissing = thrown instanceof KmsEtcdError && thrown.code === "not-found";
@@ -63,7 +73,8 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
       return { inputs: keptPlan(given, olds), problems, secrets: secretInputs };
     }
     surveys.set(operation.urn, survey);
-    const errors = survey.findings.errors.filter(({ id }) => !unsureRules.has(id));
+    keys.hold(asked.request.clusterId, survey.heldKeyIds);
+    const errors = survey.findings.errors.filter(({ id }) => !(id in unsureRules));
     await sayWhatMatters(survey, operation);
     const before = olds?.["clusterId"];
     if (typeof before === "string" && before.toLowerCase() !== asked.request.clusterId.toLowerCase()) {
@@ -79,15 +90,16 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
   }
 
   async function sayWhatMatters({ findings, legs, unseen }: AksSurvey, operation: Operation): Promise<void> {
-    const unsure = findings.errors.filter(({ id }) => unsureRules.has(id));
     // Roles show only when they have been made: where this update makes them, a look before it can't see them.
-    const because = "by the roles that are assigned to it at the vault now, groups left aside";
-    for (const found of unsure) await operation.warn(`${sentence(found)}, ${because}`);
+    for (const found of findings.errors) {
+      const because = unsureRules[found.id];
+      if (because !== undefined) await operation.warn(`${sentence(found)}${because}`);
+    }
     for (const found of findings.warnings) await operation.warn(sentence(found));
     const skipped = describeSkipped(findings.skipped);
     if (skipped !== undefined) await operation.warn(skipped);
     if (legs.length === 0) return;
-    for (const reason of unseen) await operation.warn(reason);
+    for (const reason of [...unseen, notChecked]) await operation.warn(reason);
     for (const leg of legs) {
       if (leg.kind === "blocked") await operation.warn(`the update would stop: ${leg.reason}; ${leg.remedy}`);
       if (leg.kind === "set" && leg.settings.mode === "off") {
@@ -115,7 +127,7 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
   async function preview(inputs: Properties, before: Properties, operation: Operation): Promise<Properties> {
     const survey = surveys.get(operation.urn);
     const { clusterId = unknown, keyId, keyVersion } = inputs;
-    const asked = aksRequest(inputs, undefined);
+    const asked = aksRequest(inputs, undefined, keys.planned);
     if (survey === undefined || asked === undefined) {
       const notKnown: Properties = { settings: unknown, activeKeyVersion: unknown, atGoal: unknown, evidence: unknown };
       return { ...notKnown, clusterId, plan: inputs["plan"] ?? unknown };
@@ -130,6 +142,7 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
       wanted: { keyId: keyId === unknown && goal.mode === "legacy" ? goal.keyId : keyId, keyVersion },
       atGoal: true,
       plan: inputs["plan"] ?? before["plan"],
+      previousKeyId: previousKeyIn(before, goal),
       evidence: survey.legs.length > 0 ? unknown : (before["evidence"] ?? unknown),
     });
     return asked.isWhole && !hasUnknown(inputs) ? outputs : { ...outputs, settings: unknown };
@@ -137,7 +150,7 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
 
   async function read(state: State, operation: Operation): Promise<State> {
     forget(operation);
-    const asked = aksRequest(state.inputs, provenIn(state.outputs));
+    const asked = aksRequest(state.inputs, lastRun(state.outputs), keys.planned);
     if (asked === undefined) return state;
     const { request } = asked;
     try {
@@ -155,8 +168,9 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
         atGoal: state.outputs["atGoal"] !== false && !isDrift,
         plan: state.outputs["plan"],
         evidence,
+        previousKeyId: previousKeyIn(state.outputs, settings),
       });
-      proven.set(operation.urn, provenIn(outputs));
+      proven.set(operation.urn, lastRun(outputs));
       return { id: state.id, inputs: kept, outputs };
     } catch (thrown) {
       await operation.warn(`the cluster can't be looked at: ${describeError(thrown)}`);
@@ -170,13 +184,13 @@ export function createAksSettingsResource(engine: () => AksEngine): Resource {
     async create(inputs, isPreview, operation) {
       if (isPreview) return { id: "", outputs: await preview(inputs, {}, operation) };
       const id = operation.name;
-      return { id, outputs: await runAksSettings(engine(), id, inputs, {}, forget(operation)) };
+      return { id, outputs: await runAksSettings(engine(), id, inputs, {}, forget(operation), keys.planned) };
     },
     read,
     update: (state, inputs, isPreview, operation) =>
       isPreview
         ? preview(inputs, state.outputs, operation)
-        : runAksSettings(engine(), state.id, inputs, state.outputs, forget(operation)),
+        : runAksSettings(engine(), state.id, inputs, state.outputs, forget(operation), keys.planned),
     async delete(state, operation) {
       const { clusterId } = state.outputs;
       const cluster = typeof clusterId === "string" ? clusterId : "the cluster";
@@ -193,7 +207,7 @@ function keptPlan(given: Properties, olds: Properties | undefined): Properties {
 }
 
 function secondWriter(clusterId: string): string {
-  return `${clusterId} has other KMS settings than those that were set here: somebody else sets them too. In the stack that owns the cluster, let ignoreChanges of the ManagedCluster name "securityProfile.azureKeyVaultKms"`;
+  return `${clusterId} has other KMS settings than those that were set here: somebody else sets them too. In the stack that owns the cluster, let ignoreChanges of the ManagedCluster name "securityProfile.azureKeyVaultKms", or "securityProfile" where the program sets nothing in it; and refresh it with every update, or never`;
 }
 
 function sentence({ path, reason, remedy, id }: Finding): string {

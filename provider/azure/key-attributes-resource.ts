@@ -2,15 +2,17 @@
 import { parseAzureKeyId } from "../../core/azure-key-id";
 import { dateProblem, keyIdProblem } from "../../core/azure-key-vault-block";
 import { azureRules } from "../../core/azure-rules/azure-rules";
-import { checkRules } from "../../core/azure-rules/rule";
+import { checkRules, violationOf } from "../../core/azure-rules/rule";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { unknownInputViolations } from "../../core/input-rules";
+import type { PlannedAttributes } from "../../rotation/adapters/aks/held-keys";
 import type { AzureClients, KeyAttributes } from "../../rotation/adapters/azure/azure-clients";
 import { changedProperties } from "../property-diff";
 import { type Properties, unknown } from "../property-values";
 import type { CheckProblem, Operation, Resource, State } from "../resource";
+import type { KnownKeys } from "./known-keys";
 
-export function createKeyAttributesResource(clients: () => AzureClients): Resource {
+export function createKeyAttributesResource(clients: () => AzureClients, known: KnownKeys): Resource {
   /** Makes the version what the inputs want, and no more than that. */
   async function apply(inputs: Properties, operation: Operation): Promise<Properties> {
     const keyId = textOf(inputs["keyId"]);
@@ -32,8 +34,17 @@ export function createKeyAttributesResource(clients: () => AzureClients): Resour
   }
 
   return {
-    async check(_olds, news) {
-      return { inputs: news, problems: problemsOf(news) };
+    async check(olds, news, operation) {
+      const problems = problemsOf(news);
+      const { keyId } = news;
+      if (problems.length > 0 || typeof keyId !== "string") return { inputs: news, problems };
+      const wanted = plannedOf(news);
+      known.plan(keyId, wanted);
+      const { errors, warnings } = troubleOf(keyId, wanted, known.holderOf(keyId));
+      // Said when it is to happen; what has happened is the business of whoever looks at the key.
+      const isChange = inputNames.some((name) => olds?.[name] !== news[name]);
+      if (isChange) for (const warning of warnings) await operation.warn(warning);
+      return { inputs: news, problems: errors };
     },
 
     async diff(state, news) {
@@ -75,6 +86,41 @@ export function createKeyAttributesResource(clients: () => AzureClients): Resour
         );
       }
     },
+  };
+}
+
+/** What the inputs say outright. */
+function plannedOf({ enabled, expiresOn }: Properties): PlannedAttributes {
+  return {
+    ...(typeof enabled === "boolean" ? { enabled } : {}),
+    ...(typeof expiresOn === "string" ? { expiresOn: new Date(expiresOn).toISOString() } : {}),
+  };
+}
+
+/** What disabling a version, or letting it expire, means: an error where a cluster of the same program holds it. */
+function troubleOf(
+  keyId: string,
+  { enabled, expiresOn }: PlannedAttributes,
+  holder: string | undefined,
+): { readonly errors: readonly CheckProblem[]; readonly warnings: readonly string[] } {
+  const now = new Date().toISOString();
+  const facts = {
+    ...(enabled === false && holder !== undefined ? { retiredKeyIds: [keyId], heldKeyIds: [keyId] } : {}),
+    ...(expiresOn === undefined ? {} : { keyExpires: expiresOn, now }),
+  };
+  const { errors, warnings } = checkRules(azureRules, facts, { keyExpires: "expiresOn", retiredKeyIds: "enabled" });
+  const disabled =
+    enabled === false && holder === undefined
+      ? [`${keyId} is going to be disabled: nothing that only this version can decrypt can be read any more`]
+      : [];
+  // Without a cluster that is known to need it, it may be what is wanted.
+  const unsure = holder === undefined ? errors : [];
+  return {
+    errors: holder === undefined ? [] : errors.map(violationOf),
+    warnings: [
+      ...disabled,
+      ...[...unsure, ...warnings].map(({ path, reason, remedy, id }) => `${path} ${reason}; ${remedy} (rule ${id})`),
+    ],
   };
 }
 

@@ -1,5 +1,6 @@
 /** Port, and its parts put together: a cluster of AKS as the Pulumi provider looks at it and changes it. */
 
+import { AksReach } from "../../../core/aks-reach";
 import { parseVaultId } from "../../../core/azure-key-id";
 import { azureRules } from "../../../core/azure-rules/azure-rules";
 import type { AzureRule } from "../../../core/azure-rules/rule";
@@ -8,6 +9,9 @@ import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { ArmAccess } from "../azure/arm-access";
 import { type AksEvidence, aksEvidence } from "./aks-evidence";
 import type { ApiAccess } from "./api-address";
+import { freshGrants } from "./grants";
+import { heldFacts, withOtherKeys } from "./held-key-rules";
+import { otherHeldKeys, type PlannedKeys } from "./held-keys";
 import { areSameSettings, type KmsSettings, vaultOf } from "./kms-settings";
 import { isKmsV1 } from "./kubernetes-version";
 import { liveFacts } from "./live-facts";
@@ -16,7 +20,7 @@ import type { Leg } from "./next-leg";
 import { writerOf } from "./next-leg";
 import { openRewriter } from "./open-rewriter";
 import { predictLegs } from "./predict-legs";
-import { type AksEvent, type AksTarget, runAks } from "./run-aks";
+import { type AksEvent, type AksLimits, type AksTarget, runAks } from "./run-aks";
 import { vaultNetworkAccess } from "./vault-network";
 
 export interface AksRequest {
@@ -27,9 +31,13 @@ export interface AksRequest {
   /** Whether that vault's network access is ours to change. */
   readonly ownsVaultNetwork: boolean;
   readonly access: ApiAccess;
-  readonly limits: { readonly apiMs: number; readonly grantMs: number; readonly settleMs: number };
+  readonly limits: Omit<AksLimits, "pauseMs">;
   /** The settings under which an earlier run has proven everything to be stored. */
   readonly provenBefore: KmsSettings | undefined;
+  /** The second key that an earlier run has left AKS with, as far as it is known. */
+  readonly previousKeyId: string | undefined;
+  /** What this very update makes of keys besides. */
+  readonly plannedKeys: PlannedKeys;
 }
 
 /** What a look at the cluster gives. Nothing was changed by it. */
@@ -39,6 +47,8 @@ export interface AksSurvey {
   /** What a run would do, if nothing fails. */
   readonly legs: readonly Leg[];
   readonly findings: Findings;
+  /** Keys of the KMS plugin that AKS holds now or will hold. */
+  readonly heldKeyIds: readonly string[];
   /** What could not be asked: a sentence each. */
   readonly unseen: readonly string[];
   /** Secrets, where a rewrite lies ahead and they could be counted. */
@@ -47,6 +57,8 @@ export interface AksSurvey {
 
 export interface AksOutcome {
   readonly settings: KmsSettings;
+  /** The other key that AKS holds besides that of the settings, where it holds one. */
+  readonly previousKeyId: string | undefined;
   /** Undefined where nothing had to be done, so that what was known before still holds. */
   readonly evidence: AksEvidence | undefined;
 }
@@ -80,10 +92,12 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
   function targetOf(request: AksRequest): AksTarget {
     const { arm } = access();
     const { clusterId, vaultId, goal } = request;
-    const grants = { spreadMs: request.limits.grantMs, pauseMs: options.grantPauseMs };
+    const { grantMs, busyMs } = request.limits;
+    const limits = { spreadMs: grantMs, pauseMs: options.grantPauseMs, busyMs };
     const isItsVault = parseVaultId(vaultId ?? "")?.vaultName.toLowerCase() === vaultOf(goal);
     return {
-      cluster: managedCluster(arm, clusterId, grants),
+      cluster: managedCluster(arm, clusterId, limits),
+      grants: freshGrants(arm, grantMs),
       openRewriter: (state, signal) => options.openRewriter(access(), state, request.access, signal),
       ...(request.ownsVaultNetwork && vaultId !== undefined && isItsVault
         ? { vault: vaultNetworkAccess(arm, vaultId) }
@@ -119,13 +133,14 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
       const state = await target.cluster.observe(signal);
       const look = await liveFacts(
         access().arm,
-        { ...request, state, ownsVaultNetwork: target.vault !== undefined },
+        { ...request, state, ownsVaultNetwork: target.vault !== undefined, planned: request.plannedKeys },
         signal,
       );
       const isProven = provenBefore !== undefined && areSameSettings(provenBefore, state.kms);
       const legs = predictLegs(
         {
           provisioningState: state.provisioningState,
+          isStopped: state.isStopped,
           kms: state.kms,
           storedUnder: isProven && areSameSettings(state.kms, goal) ? writerOf(state.kms) : undefined,
           rewrittenSinceFailure: false,
@@ -137,28 +152,38 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
       const counted = legs.some(({ kind }) => kind === "rewrite")
         ? await countSecrets(target, state, signal)
         : { secrets: undefined, unseen: [] };
+      // Nobody is in the cluster: whether there is a way from here shows when Secrets are counted.
+      const rewritesInCluster = request.access.reach === AksReach.RunCommand || counted.secrets !== undefined;
+      const held = heldFacts(request, otherHeldKeys(state.kms, goal, request.vaultId, request.previousKeyId));
+      const seen = { ...look.facts, ...facts, rewritesInCluster, ...held };
+      const findings = withOtherKeys(checkRules(rules, seen, paths), look.otherKeys, paths, legs.length > 0);
       return {
         provisioningState: state.provisioningState,
         settings: state.kms,
         legs,
-        findings: checkRules(rules, { ...look.facts, ...facts }, paths),
+        findings,
+        heldKeyIds: held.heldKeyIds,
         unseen: [...look.unseen, ...counted.unseen],
         secrets: counted.secrets,
       };
     },
     async run(request, onEvent, signal) {
       const target = targetOf(request);
-      const { apiMs, settleMs } = request.limits;
-      const { state, rewritten } = await runAks({
+      const { state, rewritten, previousKeyId } = await runAks({
         target,
         goal: request.goal,
+        previousKeyId: request.previousKeyId,
         provenBefore: request.provenBefore,
-        limits: { apiMs, settleMs, pauseMs: options.pauseMs },
+        limits: { ...request.limits, pauseMs: options.pauseMs },
         onEvent,
         signal,
       });
       const isKnown = rewritten === undefined && writerOf(state.kms) !== undefined;
-      return { settings: state.kms, evidence: isKnown ? undefined : aksEvidence(state, rewritten, Date.now()) };
+      return {
+        settings: state.kms,
+        previousKeyId,
+        evidence: isKnown ? undefined : aksEvidence(state, rewritten, Date.now()),
+      };
     },
   };
 }

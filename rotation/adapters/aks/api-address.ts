@@ -2,7 +2,8 @@
 import { AksCredential } from "../../../core/aks-credential";
 import type { AksReach } from "../../../core/aks-reach";
 import { KmsEtcdError } from "../../../core/errors";
-import { type ArmBody, type ArmClient, armCodeOf } from "../azure/arm-client";
+import type { ArmBody, ArmClient } from "../azure/arm-client";
+import { armCodeOf } from "../azure/arm-error";
 import type { ApiServerAddress } from "../kubernetes/api-client";
 import { readKubeconfig } from "../kubernetes/kubeconfig";
 import { stableApiVersion } from "./kms-settings";

@@ -1,7 +1,9 @@
 /** The KMS settings of one cluster of AKS, read and set. What a cluster has besides them stays as it is. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { KmsEtcdError } from "../../../core/errors";
-import { type ArmBody, type ArmClient, armCodeOf } from "../azure/arm-client";
+import type { ArmBody, ArmClient } from "../azure/arm-client";
+import { versionThatShowsAll } from "./api-versions";
+import { isMissingGrant } from "./grants";
 import {
   apiVersionFor,
   areSameSettings,
@@ -14,6 +16,8 @@ import {
 export interface ManagedClusterState {
   /** ARM's word: Succeeded, Failed, or what AKS is at work on. */
   readonly provisioningState: string;
+  /** Whether somebody has stopped the cluster: it has no API servers then. */
+  readonly isStopped: boolean;
   readonly kms: KmsSettings;
   /** All that ARM shows. */
   readonly body: ArmBody;
@@ -31,21 +35,24 @@ export interface ManagedCluster {
   observe(signal: AbortSignal): Promise<ManagedClusterState>;
   /**
    * Sets the settings, and looks whether they are there afterwards. A grant that has not arrived at the vault yet is waited for, by asking
-   * again: AKS looks at the identity's permissions itself for a public vault. Idempotent. Throws `conflict` when somebody else has changed
-   * the settings.
+   * again: AKS says so of the use of a key in a public vault, and of the connection to a private one. Idempotent. Throws `conflict` when
+   * somebody else has changed the settings, `timeout` when AKS does not come to an end.
    */
   set(change: SettingsChange, signal: AbortSignal, onProgress: (message: string) => void): Promise<void>;
 }
 
-export interface GrantLimits {
+export interface ManagedClusterLimits {
   /** How long a grant may take to arrive. */
   readonly spreadMs: number;
+  /** Between two tries, while a grant is on its way. */
   readonly pauseMs: number;
+  /** How long AKS may be at work on one change. */
+  readonly busyMs: number;
 }
 
-const defaultGrantLimits: GrantLimits = { spreadMs: 15 * 60_000, pauseMs: 20_000 };
+const defaultLimits: ManagedClusterLimits = { spreadMs: 15 * 60_000, pauseMs: 20_000, busyMs: 3_600_000 };
 
-export function managedCluster(client: ArmClient, id: string, limits = defaultGrantLimits): ManagedCluster {
+export function managedCluster(client: ArmClient, id: string, limits = defaultLimits): ManagedCluster {
   async function observe(signal: AbortSignal): Promise<ManagedClusterState> {
     const body = await client.get(id, dataEncryptionApiVersion, signal);
     if (body === undefined) {
@@ -55,14 +62,22 @@ export function managedCluster(client: ArmClient, id: string, limits = defaultGr
     }
     const properties = body["properties"] as Readonly<Record<string, unknown>> | undefined;
     const state = properties?.["provisioningState"];
-    return { provisioningState: typeof state === "string" ? state : "unknown", kms: kmsSettingsOf(body), body };
+    const power = properties?.["powerState"] as { readonly code?: unknown } | undefined;
+    return {
+      provisioningState: typeof state === "string" ? state : "unknown",
+      isStopped: power?.code === "Stopped",
+      kms: kmsSettingsOf(body),
+      body,
+    };
   }
 
   return {
     id,
     observe,
     async set({ to, from }, signal, onProgress) {
-      const version = apiVersionFor((await observe(signal)).kms, to);
+      const before = await observe(signal);
+      const pinned = apiVersionFor(before.kms, to);
+      const version = await versionThatShowsAll(client, id, pinned, signal, onProgress);
       const start = performance.now();
       const change = (body: ArmBody): ArmBody => {
         // Decided on what was seen before: with other settings in between, AKS would drop a key that stored data needs.
@@ -72,11 +87,12 @@ export function managedCluster(client: ArmClient, id: string, limits = defaultGr
       };
       for (;;) {
         try {
-          await client.update(id, version, change, signal, onProgress);
+          await client.update(id, version, change, signal, onProgress, limits.busyMs);
           break;
         } catch (thrown) {
-          if (!isMissingGrant(thrown) || performance.now() - start + limits.pauseMs > limits.spreadMs) throw thrown;
-          onProgress("waiting until AKS sees that the cluster's identity may use the key");
+          const isPassing = isMissingGrant(thrown, before.body);
+          if (!isPassing || performance.now() - start + limits.pauseMs > limits.spreadMs) throw thrown;
+          onProgress("waiting until AKS sees that the cluster's identity may use the key and the vault");
           await pause(limits.pauseMs, signal);
         }
       }
@@ -89,13 +105,8 @@ export function managedCluster(client: ArmClient, id: string, limits = defaultGr
 function changedBySomebody(id: string): KmsEtcdError {
   return new KmsEtcdError("conflict", `somebody else has changed the KMS settings of ${id} meanwhile`, {
     remedy:
-      "let one place set them: in the stack that owns the cluster, ignoreChanges names securityProfile.azureKeyVaultKms; then run again",
+      "let one place set them: in the stack that owns the cluster, ignoreChanges names securityProfile.azureKeyVaultKms, or securityProfile where the program sets nothing in it; then run again",
   });
-}
-
-/** Whether the identity may not use the key as AKS sees it, which passes by itself while a grant is on its way. */
-function isMissingGrant(thrown: unknown): boolean {
-  return armCodeOf(thrown)?.startsWith("AzureKeyVaultKmsValidateIdentityPermission") === true;
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,7 @@
  * two keys and no more.
  *
  * Rules, in order:
- *  1. While AKS works on the cluster, wait: it takes one operation at a time.
+ *  1. While AKS works on the cluster, wait: it takes one operation at a time. A cluster that was stopped has no API servers, and is left alone.
  *  2. KMS data encryption can't be left; and under KMS v1 no key is exchanged for another, because nothing there tells an object under the
  *     older one from an object under the newer one.
  *  3. After a failed operation, rewrite first: nobody knows how far it came, and then ask for the settings again. What has failed again goes
@@ -24,6 +24,8 @@ export const plaintext: StoredUnder = "plaintext";
 export interface ObservedCluster {
   /** ARM's word: Succeeded, Failed, Canceled, or what it works on. */
   readonly provisioningState: string;
+  /** Whether somebody has stopped the cluster. */
+  readonly isStopped?: boolean;
   readonly kms: KmsSettings;
   /**
    * What every stored object is proven to be under; undefined when that is not known. A rewrite while the last operation counts as failed
@@ -61,6 +63,13 @@ export function nextLeg(cluster: ObservedCluster, goal: KmsSettings): Leg {
   // 1
   if (!["Succeeded", "Failed", "Canceled"].includes(provisioningState)) {
     return { kind: "wait", reason: `AKS is at work on the cluster (${provisioningState})` };
+  }
+  if (cluster.isStopped === true) {
+    return {
+      kind: "blocked",
+      reason: "the cluster is stopped: its settings can't be changed, and no Secret can be written again",
+      remedy: "start it (az aks start --name NAME --resource-group GROUP), then run again",
+    };
   }
   // 2
   const isEncrypted = kms.mode === "cmk" || kms.mode === "pmk";

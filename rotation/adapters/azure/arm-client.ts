@@ -12,6 +12,7 @@ import {
   type PipelineResponse,
 } from "@azure/core-rest-pipeline";
 import { KmsEtcdError } from "../../../core/errors";
+import { armCodeOf, armError } from "./arm-error";
 import type { AzureCloud } from "./azure-cloud";
 import { azureFailure } from "./azure-failure";
 import type { CallOptions, createCredential } from "./credential";
@@ -24,7 +25,8 @@ export interface ArmClient {
   get(id: string, apiVersion: string, signal: AbortSignal): Promise<ArmBody | undefined>;
   /**
    * Makes the resource what `change` makes of it, and gives it back when ARM has finished. Waits while another operation is under way, and
-   * asks `change` again when somebody else was faster; nothing is sent when it gives back what it got. Idempotent if `change` is.
+   * asks `change` again when somebody else was faster; nothing is sent when it gives back what it got. Idempotent if `change` is. Throws
+   * `timeout` when an operation, somebody else's or this one, takes longer than `longestMs`.
    */
   update(
     id: string,
@@ -32,23 +34,12 @@ export interface ArmClient {
     change: (body: ArmBody) => ArmBody,
     signal: AbortSignal,
     onProgress?: (message: string) => void,
+    longestMs?: number,
   ): Promise<ArmBody>;
   /** Asks for an action, `<id>/listClusterUserCredential`, and gives its result, which may take its time. Sent once. */
   post(path: string, apiVersion: string, body: ArmBody | undefined, signal: AbortSignal): Promise<ArmBody>;
   /** Everything in a collection, page by page. `path` may have a query. */
   list(path: string, apiVersion: string, signal: AbortSignal): Promise<readonly ArmBody[]>;
-}
-
-/** What ARM has answered, kept as the cause of an error. */
-export interface ArmProblem {
-  readonly status: number;
-  readonly code: string;
-}
-
-/** The code in ARM's answer, for errors of this client that have one. */
-export function armCodeOf(thrown: unknown): string | undefined {
-  const cause = (thrown as { cause?: Partial<ArmProblem> } | undefined)?.cause;
-  return typeof cause?.code === "string" && typeof cause.status === "number" ? cause.code : undefined;
 }
 
 /** Between two looks at an operation, where ARM does not say when to come back. */
@@ -59,8 +50,10 @@ const busyCodes: ReadonlySet<string> = new Set([
   "AnotherOperationInProgress",
   "OperationPreempted",
 ]);
-/** A resource that is busy, or that somebody else keeps changing. */
+/** A resource that somebody else keeps changing. */
 const mostTries = 60;
+/** How long an operation may take where nobody says. The longest that AKS is known to take are upgrades of large clusters. */
+const longestOperationMs = 4 * 3_600_000;
 /** Answers in a row that say nothing of an operation: too many requests, a gateway in trouble. The operation itself goes on. */
 const mostTroubles = 20;
 
@@ -111,12 +104,12 @@ export function createArmClient(
   async function ask(
     address: string,
     after: PipelineResponse,
-    id: string,
-    signal: AbortSignal,
+    { id, signal, patience }: Followed,
     isLater: (response: PipelineResponse) => boolean,
   ): Promise<PipelineResponse> {
     let troubles = 0;
     for (let last = after; ; ) {
+      patience.require(`what was asked of ${id} has not ended`);
       await pause(pauseOf(last, pauseMs), signal);
       last = await send("GET", ours(address), signal);
       const isTrouble = last.status === 429 || last.status >= 500;
@@ -134,22 +127,31 @@ export function createArmClient(
   }
 
   /** To the end of the operation that `response` has begun. */
-  async function follow(id: string, response: PipelineResponse, signal: AbortSignal): Promise<void> {
+  async function follow(
+    response: PipelineResponse,
+    followed: Followed,
+    onProgress: (message: string) => void = () => undefined,
+  ): Promise<void> {
     const address = response.headers.get("azure-asyncoperation") ?? response.headers.get("location");
     if (address === undefined) return;
-    const ended = await ask(address, response, id, signal, (answer) => {
+    const ended = await ask(address, response, followed, (answer) => {
       const { status } = bodyOf(answer);
-      if (status === undefined) return answer.status === 202;
-      return status !== "Succeeded" && status !== "Failed" && status !== "Canceled";
+      const isUnderWay =
+        status === undefined
+          ? answer.status === 202
+          : status !== "Succeeded" && status !== "Failed" && status !== "Canceled";
+      if (isUnderWay) onProgress(`Azure is at work on it, ${followed.patience.waited()}`);
+      return isUnderWay;
     });
     const { status } = bodyOf(ended);
-    if (status === "Failed" || status === "Canceled") throw armError(ended, id);
+    if (status === "Failed" || status === "Canceled") throw armError(ended, followed.id);
   }
 
   return {
     get,
-    async update(id, apiVersion, change, signal, onProgress = () => undefined) {
-      for (let tries = 1; ; tries += 1) {
+    async update(id, apiVersion, change, signal, onProgress = () => undefined, longestMs = longestOperationMs) {
+      const busy = patienceOf(longestMs);
+      for (let tries = 1; ; ) {
         const found = await get(id, apiVersion, signal);
         if (found === undefined) throw new KmsEtcdError("not-found", `${id} is not there`);
         const wanted = change(found);
@@ -158,26 +160,31 @@ export function createArmClient(
         const ifMatch = typeof eTag === "string" ? { ifMatch: eTag } : {};
         const response = await send("PUT", urlOf(id, apiVersion), signal, { body: wanted, ...ifMatch });
         if (response.status < 300) {
-          await follow(id, response, signal);
+          await follow(response, { id, signal, patience: patienceOf(longestMs) }, onProgress);
           return (await get(id, apiVersion, signal)) ?? wanted;
         }
         const refusal = armError(response, id);
-        const isBusy = response.status === 412 || response.status === 429 || busyCodes.has(armCodeOf(refusal) ?? "");
-        if (!isBusy || tries === mostTries) throw refusal;
-        onProgress(`waiting: ${refusal.message}`);
         // Somebody else's change is there already; another operation takes its time.
-        if (response.status !== 412) await pause(pauseOf(response, pauseMs), signal);
+        if (response.status === 412 && tries < mostTries) {
+          tries += 1;
+          continue;
+        }
+        if (response.status !== 429 && !busyCodes.has(armCodeOf(refusal) ?? "")) throw refusal;
+        busy.require(refusal.message);
+        onProgress(`waiting, ${busy.waited()}: ${refusal.message}`);
+        await pause(pauseOf(response, pauseMs), signal);
       }
     },
     async post(path, apiVersion, body, signal) {
       const response = await send("POST", urlOf(path, apiVersion), signal, body === undefined ? {} : { body });
       if (response.status >= 400) throw armError(response, path);
       const location = response.headers.get("location");
+      const followed = { id: path, signal, patience: patienceOf(longestOperationMs) };
       if (response.status !== 202 || location === undefined) {
-        await follow(path, response, signal);
+        await follow(response, followed);
         return bodyOf(response);
       }
-      return bodyOf(await ask(location, response, path, signal, ({ status }) => status === 202));
+      return bodyOf(await ask(location, response, followed, ({ status }) => status === 202));
     },
     async list(path, apiVersion, signal) {
       const entries: ArmBody[] = [];
@@ -193,37 +200,33 @@ export function createArmClient(
   };
 }
 
+/** An operation, and for how long it is waited for. */
+interface Followed {
+  readonly id: string;
+  readonly signal: AbortSignal;
+  readonly patience: ReturnType<typeof patienceOf>;
+}
+
+function patienceOf(longestMs: number) {
+  const start = performance.now();
+  const seconds = (ms: number) => Math.round(ms / 1_000);
+  return {
+    waited: () => `${seconds(performance.now() - start)} of at most ${seconds(longestMs)} s`,
+    /** Throws when the time is over. */
+    require(what: string): void {
+      if (performance.now() - start < longestMs) return;
+      throw new KmsEtcdError("timeout", `${what}, and ${seconds(longestMs)} s are over`, {
+        remedy:
+          "see what Azure is at work on (the resource's activity log; az aks show --query provisioningState for a cluster), then run again: it goes on from there",
+      });
+    },
+  };
+}
+
 function bodyOf(response: PipelineResponse): ArmBody {
   const text = response.bodyAsText ?? "";
   const value: unknown = text === "" ? {} : JSON.parse(text);
   return typeof value === "object" && value !== null ? (value as ArmBody) : {};
-}
-
-/** ARM's own code and words: `{error: {code, message}}`, or without the `error` around it. */
-function armError(response: PipelineResponse, id: string): KmsEtcdError {
-  let body: ArmBody = {};
-  try {
-    body = bodyOf(response);
-  } catch {
-    // A gateway's page in between; the status has to do.
-  }
-  const error = typeof body["error"] === "object" && body["error"] !== null ? (body["error"] as ArmBody) : body;
-  const code = typeof error["code"] === "string" ? error["code"] : String(response.status);
-  const message = typeof error["message"] === "string" ? error["message"] : "";
-  const cause: ArmProblem = { status: response.status, code };
-  const kind =
-    response.status === 401 || response.status === 403
-      ? "permission-denied"
-      : response.status === 404
-        ? "not-found"
-        : response.status === 409 || response.status === 412
-          ? "conflict"
-          : response.status === 429
-            ? "throttled"
-            : response.status >= 500
-              ? "unreachable"
-              : "invalid-input";
-  return new KmsEtcdError(kind, `Azure refuses what was asked of ${id}: ${code}: ${message}`, { cause });
 }
 
 function pauseOf(response: PipelineResponse, otherwise: number): number {

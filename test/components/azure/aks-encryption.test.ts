@@ -44,6 +44,8 @@ describe("KmsEtcdEncryption on AKS", function () {
       vaultNetworkAccess: "Public",
       vaultId: `${group}/Microsoft.KeyVault/vaults/etcd-vault1234abcd`,
       ownsVaultNetwork: true,
+      identityId,
+      authorization: "Rbac",
     });
     assert.deepEqual(roleNames(), ["Key Vault Crypto User"]);
   });

@@ -312,6 +312,11 @@ const cases: Readonly<Record<string, readonly (readonly [GivenFacts, GivenFacts,
       { kmsV1Before: true, modeBefore: "legacy", mode: "legacy", kubernetesVersion: "1.27.1" },
       /turn encryption off/,
     ],
+    [
+      { kmsV1Before: false, mode: "legacy", kubernetesVersion: "1.28" },
+      { kmsV1Before: true, mode: "legacy", kubernetesVersion: "1.26.3" },
+      /will refuse the upgrade/,
+    ],
   ],
   J3: [
     [
@@ -333,6 +338,11 @@ const cases: Readonly<Record<string, readonly (readonly [GivenFacts, GivenFacts,
     [
       { mode: "legacy", clusterExists: false, kubernetesVersion: "1.32" },
       { mode: "legacy", clusterExists: false, kubernetesVersion: "1.33" },
+      /recommends/,
+    ],
+    [
+      { mode: "legacy", modeBefore: "legacy", clusterExists: true, kubernetesVersion: "1.34" },
+      { mode: "legacy", modeBefore: "off", clusterExists: true, kubernetesVersion: "1.34" },
       /recommends/,
     ],
   ],

@@ -191,6 +191,79 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
     assert.equal(made.memory.stored()["one"], second);
   });
 
+  describe("the two keys that AKS holds", () => {
+    const attributes = () => side.resource(typeTokens.azureKeyAttributes);
+    const future = "2036-01-31T00:00:00Z";
+
+    /** A cluster that was rotated from the first key to the second one, and a third key. */
+    async function rotated() {
+      const made = await cluster();
+      const vault = await aks.vault();
+      const keyIds = [await vault.key("k1"), await vault.key("k2"), await vault.key("k3")] as const;
+      const inputs = (version: 1 | 2 | 3) => wanted(made, version, keyIds[version - 1] ?? "", { vaultId: vault.id });
+      await stack.up(inputs(1));
+      assert.equal(stack.state()?.outputs["previousKeyId"], undefined);
+      await stack.up(inputs(2));
+      assert.equal(stack.state()?.outputs["previousKeyId"], keyIds[0]);
+      const data = aks.fake.arm.keyVaults.dataPlane(vault.id.split("/").at(-1) ?? "")?.keys;
+      const version = (name: string) => data?.find(name, "") ?? assert.fail(`no key ${name}`);
+      return { keyIds, inputs, version };
+    }
+
+    it("the one before has expired => said where nothing else is to change; a rotation is refused until it is extended", async () => {
+      const { keyIds, inputs, version } = await rotated();
+      version("k1").expires = Date.now() - 1_000;
+      assert.equal((await stack.preview(inputs(2))).op, "same");
+      assert.match(side.warnings.join("\n"), /has expired.*\(of .*\/k1\/.*, the other key that AKS holds.*rule G6/);
+      await assert.rejects(stack.preview(inputs(3)), /has expired.*\/k1\/.*rule G6/);
+      // The same update extends it, by a resource that comes before the cluster's.
+      assert.deepEqual((await attributes().check(undefined, { keyId: keyIds[0], expiresOn: future })).problems, []);
+      assert.equal((await stack.preview(inputs(3))).op, "update");
+    });
+
+    it("the one before is disabled => a rotation is refused, and once it is enabled goes on; then it may go", async () => {
+      const { keyIds, inputs, version } = await rotated();
+      version("k1").enabled = false;
+      await assert.rejects(stack.preview(inputs(3)), /is false, so nothing can encrypt.*\/k1\/.*rule G5/);
+      version("k1").enabled = true;
+      assert.equal((await stack.up(inputs(3))).failure, undefined);
+      version("k1").enabled = false;
+      side.warnings.length = 0;
+      assert.equal((await stack.preview(inputs(3))).op, "same");
+      assert.doesNotMatch(side.warnings.join("\n"), /k1/);
+      assert.equal(stack.state()?.outputs["previousKeyId"], keyIds[1]);
+    });
+
+    it("AzureKeyAttributes disables one of them or lets it expire => refused, whichever resource is looked at first", async () => {
+      const { keyIds, inputs } = await rotated();
+      await stack.preview(inputs(2));
+      for (const keyId of keyIds.slice(0, 2)) {
+        const disabled = await attributes().check(undefined, { keyId, enabled: false });
+        assert.match(disabled.problems.join(), /enabled: would disable .*rotate first, and twice.*rule L2/);
+        const expired = await attributes().check(undefined, { keyId, expiresOn: "2026-01-01T00:00:00Z" });
+        assert.match(expired.problems.join(), /expiresOn: is 2026-01-01.*has expired.*rule G6/);
+        await attributes().check(undefined, { keyId, enabled: true, expiresOn: future });
+      }
+      await attributes().check(undefined, { keyId: keyIds[0], enabled: false });
+      await assert.rejects(stack.preview(inputs(2)), /would disable .*\/k1\/.*rule L2/);
+      await attributes().check(undefined, { keyId: keyIds[0], enabled: true });
+      await attributes().check(undefined, { keyId: keyIds[1], enabled: false });
+      await assert.rejects(stack.preview(inputs(2)), /rule G5.*rule L2|rule L2.*rule G5/s);
+    });
+
+    it("AzureKeyAttributes disables a key that nothing here is known to hold => said in the preview, and done", async () => {
+      const { keyIds, inputs } = await rotated();
+      await stack.preview(inputs(2));
+      side.warnings.length = 0;
+      const wantedOff = { keyId: keyIds[2], enabled: false, expiresOn: "2026-01-01T00:00:00Z" };
+      assert.deepEqual((await attributes().check(undefined, wantedOff)).problems, []);
+      assert.match(side.warnings.join("\n"), /\/k3\/.* is going to be disabled.*\n.*has expired.*rule G6/);
+      side.warnings.length = 0;
+      await attributes().check(wantedOff, wantedOff);
+      assert.deepEqual(side.warnings, []);
+    });
+  });
+
   describe("what preview refuses", () => {
     const key = `https://aksvault.vault.azure.net/keys/k1/${"0".repeat(32)}`;
     const inputs: readonly (readonly [string, Properties, RegExp])[] = [
@@ -235,6 +308,58 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
         const uri = textAt(key, "properties", "keyUriWithVersion");
         await assert.rejects(stack.preview(wanted(made, 1, uri, { vaultId })), reason);
       }
+    });
+
+    it("encryption comes with another identity, or the vault's other way to grant access => refused", async () => {
+      const made = await cluster();
+      const vault = await aks.vault();
+      const inputs = wanted(made, 1, await vault.key("k1"), { vaultId: vault.id, authorization: "Rbac" });
+      const group = made.id.split("/providers/")[0] ?? "";
+      const identityId = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/other`;
+      await assert.rejects(stack.preview({ ...inputs, identityId }), /identityId: changes the cluster's identity.*C3/);
+      const own = identityId.replace("/other", "/kms");
+      assert.equal((await stack.up({ ...inputs, identityId: own })).failure, undefined);
+      await assert.rejects(
+        stack.preview({ ...inputs, authorization: "AccessPolicies" }),
+        /authorization: changes how the vault grants access while a cluster uses it.*rule H5/,
+      );
+    });
+
+    it("what may be right all the same => said: a role at a key, no way to the API servers, KMS v1, the older feature on a new version", async () => {
+      const vault = await aks.vault("Public", []);
+      const keyId = await vault.key("k1");
+      await aks.assign(roles.keyVaultCryptoUser, `${vault.id}/keys/k1`);
+      const apiServerAccessProfile = { enablePrivateCluster: true, disableRunCommand: true };
+      const hidden = await cluster({ apiServerAccessProfile });
+      hidden.away(9);
+      await stack.preview(wanted(hidden, 1, keyId, { vaultId: vault.id }));
+      const said = side.warnings.join("\n");
+      assert.match(said, /is one key of the vault.*assign the role at the vault.*rule I5/);
+      assert.match(said, /leaves no way to the API server of a private cluster.*rule M3/);
+      assert.match(said, /recommends KMS data encryption.*rule J7/);
+      assert.match(said, /not checked: .*rules D4r, D5r, M1.*D7r.*J8.*L3/);
+      const old = await cluster({ kubernetesVersion: "1.26" });
+      const granted = await aks.vault();
+      const inputs = wanted(old, 1, await granted.key("k1"), { vaultId: granted.id });
+      assert.equal((await stack.up(inputs)).failure, undefined);
+      await stack.preview(inputs);
+      assert.match(side.warnings.join("\n"), /is 1\.26.*through KMS v1, and it will refuse the upgrade.*rule J2/);
+    });
+
+    it("the vault may not be looked at => said, with the rules that were not checked for it", async () => {
+      const made = await cluster();
+      const vault = await aks.vault();
+      const keyId = await vault.key("k1");
+      const refusal = new ArmError(403, "AuthorizationFailed", "You may not read it.");
+      aks.fake.arm.failNext(refusal, ({ path }) => path === vault.id, 1);
+      assert.equal((await stack.preview(wanted(made, 1, keyId, { vaultId: vault.id }))).op, "create");
+      assert.match(
+        side.warnings.join("\n"),
+        /not checked: the vault could not be looked at \(rules .*F1, F2.*H5.*\): .*You may not read it/,
+      );
+      const elsewhere = keyId.replace(/\/\/[^.]*/, "//someone-elses");
+      await stack.preview(wanted(made, 1, elsewhere));
+      assert.match(side.warnings.join("\n"), /not checked: the vault is not known.*\(rules .*I1.*G5, G6/);
     });
 
     it("nobody lets us look => said, and not refused; the update fails with the reason and changes nothing", async () => {

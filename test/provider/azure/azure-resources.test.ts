@@ -37,6 +37,17 @@ describe("the provider's resources for Azure, with the real SDKs, over sockets",
       assert.equal(requestsOf("PATCH").length, patches);
     });
 
+    it("a version that was disabled and has expired => enabled and extended through the vault, and a preview says nothing against it", async () => {
+      side.grant();
+      const key = side.vault.keys.add({ name: "etcd" });
+      Object.assign(key, { enabled: false, expires: Date.now() - 1_000 });
+      const inputs = { keyId: key.kid, enabled: true, expiresOn };
+      assert.deepEqual((await attributes().check(undefined, inputs)).problems, []);
+      assert.deepEqual(side.warnings, []);
+      await attributes().create(inputs);
+      assert.deepEqual([key.enabled, key.expires], [true, Date.parse(expiresOn)]);
+    });
+
     it("preview => what will be, and no request; what is not asked for is not known", async () => {
       const { kid: keyId } = side.vault.keys.add({ name: "etcd" });
       const { outputs } = await attributes().create({ keyId, expiresOn: "2036-01-31T01:00:00+01:00" }, true);

@@ -1,6 +1,8 @@
 /** A cluster of AKS for a test of the driver: the fake ARM behind our own client, and Secrets that remember what they are stored under. */
+import { randomUUID } from "node:crypto";
 import { Agent } from "undici";
 import { KmsEtcdError } from "../../../../core/errors";
+import { freshGrants } from "../../../../rotation/adapters/aks/grants";
 import { stableApiVersion, type VaultNetwork } from "../../../../rotation/adapters/aks/kms-settings";
 import { managedCluster } from "../../../../rotation/adapters/aks/managed-cluster";
 import type { AksTarget } from "../../../../rotation/adapters/aks/run-aks";
@@ -24,6 +26,8 @@ export interface AksSide {
   /** Makes a cluster; `properties` beside what every cluster has. */
   cluster(properties?: JsonObject): Promise<TestCluster>;
   vault(network?: VaultNetwork, granted?: readonly Role[]): Promise<TestVault>;
+  /** Grants it to the clusters' identity by a request, so that it takes its time. */
+  assign(role: Role, scope: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -32,7 +36,8 @@ export interface TestCluster {
   readonly memory: MemoryCluster;
   /** The API servers do not answer the next so many times. */
   away(times: number): void;
-  target(vault?: TestVault): AksTarget;
+  /** `spreadMs`: how long a grant may take to arrive. */
+  target(vault?: TestVault, spreadMs?: number): AksTarget;
   state(): Promise<string>;
 }
 
@@ -94,8 +99,9 @@ export async function startAksSide(): Promise<AksSide> {
         id,
         memory,
         away: (times) => void (absent = times),
-        target: (vault) => ({
-          cluster: managedCluster(client, id, { spreadMs: 200, pauseMs: 20 }),
+        target: (vault, spreadMs = 200) => ({
+          cluster: managedCluster(client, id, { spreadMs, pauseMs: 20, busyMs: 10_000 }),
+          grants: freshGrants(client, spreadMs),
           openRewriter: async () => {
             if (absent > 0) absent -= 1;
             return memoryRewriter(memory, absent > 0);
@@ -134,6 +140,13 @@ export async function startAksSide(): Promise<AksSide> {
         },
       };
     },
+    async assign(role, scope) {
+      const id = `${scope}/providers/Microsoft.Authorization/roleAssignments/${randomUUID()}`;
+      const roleDefinitionId = `/subscriptions/${fake.subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${role.id}`;
+      const properties = { principalId, principalType: "ServicePrincipal", roleDefinitionId };
+      const { status, message } = await arm.put(id, "2022-04-01", { properties });
+      if (status >= 300) throw new Error(message);
+    },
     async close() {
       await agent.close();
       await arm.close();
@@ -155,7 +168,10 @@ function memoryRewriter(memory: MemoryCluster, isAway: boolean): SecretsRewriter
       const rewritten = names.filter((name) => before[name] !== after[name]).length;
       return { offered: names.length, rewritten, failures: [] };
     },
-    count: async () => Object.keys(memory.stored()).length,
+    async count() {
+      if (isAway) throw new KmsEtcdError("unreachable", "aks: GET /api: connect ECONNREFUSED");
+      return Object.keys(memory.stored()).length;
+    },
     close: async () => undefined,
   };
 }

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { describeError } from "../../../../core/errors";
 import { type KmsSettings, stableApiVersion } from "../../../../rotation/adapters/aks/kms-settings";
+import { managedCluster } from "../../../../rotation/adapters/aks/managed-cluster";
 import { type AksEvent, type AksRun, type AksRunOptions, runAks } from "../../../../rotation/adapters/aks/run-aks";
 import { ArmError } from "../../../fakes/arm/arm-error";
 import { roles } from "../../../fakes/arm/roles";
 import type { JsonObject } from "../../../fakes/arm/shape";
 import { type AksSide, startAksSide, type TestCluster, type TestVault } from "./aks-side";
 
-const limits = { apiMs: 5_000, pauseMs: 20, settleMs: 50 };
+const limits = { apiMs: 5_000, pauseMs: 20, settleMs: 50, busyMs: 20_000, grantMs: 20_000 };
 
 /** What was done, in a word each. */
 const legsIn = (events: readonly AksEvent[]) =>
@@ -248,7 +250,108 @@ describe("the driver of AKS, on the fake ARM over its REST door", function () {
       assert.equal(cluster.memory.stored()["one"], good);
     });
 
-    it("ARM refuses at once => its words, and nothing else happens", async () => {
+    it("the right to connect to a private vault comes late => waited for, and the key is used in the first try", async () => {
+      const vault = await aks.vault("Private", [roles.keyVaultCryptoUser]);
+      const goal = privately(await vault.key("k1"), vault);
+      const cluster = await aks.cluster();
+      cluster.memory.writeSecret("one");
+      const { legs, thrown, events } = await drive(cluster, goal, {
+        target: cluster.target(vault, 10_000),
+        onEvent: ({ message }) => {
+          if (/waiting until AKS sees/.test(message))
+            aks.fake.arm.access.grant(aks.principalId, roles.keyVaultContributor, vault.id);
+        },
+      });
+      assert.deepEqual([thrown, legs], [undefined, ["rewrite", "set legacy", "rewrite"]]);
+      assert.match(
+        events.map(({ message }) => message).join(),
+        /waiting until AKS sees that the cluster's identity may/,
+      );
+    });
+
+    it("the right to use the key of a private vault comes late => asked again until it has arrived, more often than AKS may fail", async () => {
+      const vault = await aks.vault("Private", [roles.keyVaultContributor]);
+      const goal = privately(await vault.key("k1"), vault);
+      const cluster = await aks.cluster();
+      cluster.memory.writeSecret("one");
+      aks.fake.arm.access.delayMs = 60_000;
+      await aks.assign(roles.keyVaultCryptoUser, vault.id);
+      aks.fake.arm.access.delayMs = 0;
+      let failures = 0;
+      const { thrown, events } = await drive(cluster, goal, {
+        target: cluster.target(vault, 60_000),
+        onEvent: ({ kind, leg }) => {
+          if (kind !== "warning" || leg.kind !== "set") return;
+          failures += 1;
+          if (failures === 4) aks.fake.arm.access.grant(aks.principalId, roles.keyVaultCryptoUser, vault.id);
+        },
+      });
+      assert.deepEqual([thrown, failures], [undefined, 4]);
+      assert.match(
+        events.map(({ message }) => message).join(),
+        /newest grant there is \d+ s old: it may be on its way/,
+      );
+      assert.equal(cluster.memory.stored()["one"], (goal as { keyId: string }).keyId);
+    });
+
+    it("the right to use the key of a private vault is old or not there at all => AKS is asked twice, and no more", async () => {
+      const vault = await aks.vault("Private", [roles.keyVaultContributor]);
+      const goal = privately(await vault.key("k1"), vault);
+      const { legs, thrown } = await drive(await aks.cluster(), goal, { vault });
+      assert.match(String(thrown), /2 tries: .*ForbiddenByRbac/s);
+      assert.equal(legs.filter((leg) => leg === "set legacy").length, 2);
+    });
+
+    it("what whoever runs Pulumi lacks comes under the same code => not waited for", async () => {
+      const cluster = await aks.cluster();
+      const keyId = await (await aks.vault()).key("k1");
+      aks.fake.arm.failNext(
+        new ArmError(403, "LinkedAuthorizationFailed", "The client 'deployer' may not do it with what is linked."),
+        ({ method, path }) => method === "PUT" && path === cluster.id,
+      );
+      const { thrown } = await drive(cluster, publicly(keyId), { target: cluster.target(undefined, 60_000) });
+      assert.match(String(thrown), /LinkedAuthorizationFailed/);
+    });
+
+    it("the cluster is stopped => refused with what starts it, and nothing is sent", async () => {
+      const cluster = await aks.cluster();
+      const keyId = await (await aks.vault()).key("k1");
+      await aks.arm.ask("POST", `${cluster.id}/stop`, stableApiVersion);
+      await aks.fake.arm.operations.settle();
+      const { legs, thrown } = await drive(cluster, publicly(keyId));
+      assert.match(describeError(thrown), /the cluster is stopped.*az aks start/s);
+      assert.deepEqual(legs, []);
+      await aks.arm.ask("POST", `${cluster.id}/start`, stableApiVersion);
+      await aks.fake.arm.operations.settle();
+      assert.equal((await drive(cluster, publicly(keyId))).thrown, undefined);
+    });
+
+    it("AKS is at work without an end => what it does and for how long, and an error when the time is over", async () => {
+      const keyId = await (await aks.vault()).key("k1");
+      const cluster = await aks.cluster();
+      aks.fake.arm.operations.durationMs = 2_000;
+      const { body } = await aks.arm.ask("GET", cluster.id, stableApiVersion);
+      await aks.arm.ask("PUT", cluster.id, stableApiVersion, { body: { ...body, tags: { team: "other" } } });
+      aks.fake.arm.operations.durationMs = 0;
+      const { thrown, events } = await drive(cluster, publicly(keyId), { limits: { ...limits, busyMs: 200 } });
+      assert.match(describeError(thrown), /at work on the cluster \(Updating\), and 0 s are over.*operation-abort/);
+      assert.match(events.map(({ message }) => message).join(), /\(Updating\): waiting, 0 of at most 0 s/);
+    });
+
+    it("our own operation does not end => an error that names it, and the next run goes on", async () => {
+      const keyId = await (await aks.vault()).key("k1");
+      const cluster = await aks.cluster();
+      const target = cluster.target();
+      const impatient = managedCluster(aks.client, cluster.id, { spreadMs: 100, pauseMs: 20, busyMs: 200 });
+      aks.fake.arm.operations.durationMs = 2_000;
+      const stuck = await drive(cluster, publicly(keyId), { target: { ...target, cluster: impatient } });
+      aks.fake.arm.operations.durationMs = 0;
+      assert.match(String(stuck.thrown), /what was asked of .* has not ended, and 0 s are over/);
+      const { thrown } = await drive(cluster, publicly(keyId));
+      assert.deepEqual([thrown, await cluster.state()], [undefined, "Succeeded"]);
+    });
+
+    it("ARM refuses at once => its words, what to do, and nothing else happens", async () => {
       const cluster = await aks.cluster();
       const keyId = await (await aks.vault()).key("k1");
       aks.fake.arm.failNext(
@@ -256,7 +359,7 @@ describe("the driver of AKS, on the fake ARM over its REST door", function () {
         ({ method, path }) => method === "PUT" && path === cluster.id,
       );
       const { legs, thrown } = await drive(cluster, publicly(keyId));
-      assert.match(String(thrown), /AuthorizationFailed: You may not/);
+      assert.match(describeError(thrown), /AuthorizationFailed: You may not.*; grant who runs Pulumi a role/);
       assert.deepEqual([legs, await cluster.state()], [["rewrite", "set legacy"], "Succeeded"]);
     });
 

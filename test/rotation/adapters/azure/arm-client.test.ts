@@ -8,18 +8,15 @@ import {
   withKmsSettings,
 } from "../../../../rotation/adapters/aks/kms-settings";
 import { managedCluster } from "../../../../rotation/adapters/aks/managed-cluster";
-import {
-  type ArmBody,
-  type ArmClient,
-  armCodeOf,
-  createArmClient,
-} from "../../../../rotation/adapters/azure/arm-client";
+import { type ArmBody, type ArmClient, createArmClient } from "../../../../rotation/adapters/azure/arm-client";
+import { armCodeOf } from "../../../../rotation/adapters/azure/arm-error";
 import { azureCloud } from "../../../../rotation/adapters/azure/azure-cloud";
 import { createCredential } from "../../../../rotation/adapters/azure/credential";
 import { ArmError } from "../../../fakes/arm/arm-error";
 import { type ArmRequests, armRequests } from "../../../fakes/arm/arm-requests";
 import { type FakeArm, startFakeArm } from "../../../fakes/arm/fake-arm";
 import { roles } from "../../../fakes/arm/roles";
+import { loadSecondOpinion } from "../../../fakes/arm/second-opinion";
 import { type JsonObject, textAt } from "../../../fakes/arm/shape";
 import { sdkHttpClient } from "../../../fakes/azure/sdk-http-client";
 
@@ -220,7 +217,7 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
   });
 
   describe("a cluster of AKS", () => {
-    const limits = { spreadMs: 10_000, pauseMs: 50 };
+    const limits = { spreadMs: 10_000, pauseMs: 50, busyMs: 10_000 };
 
     it("the grant arrives late => set asks again until AKS sees it; the settings are there afterwards", async () => {
       const id = await cluster("late");
@@ -233,7 +230,7 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
         const vault = `${group}/providers/Microsoft.KeyVault/vaults/armclient5`;
         fake.arm.access.grant(principalId, roles.keyVaultCryptoUser, vault);
       });
-      assert.match(said.join(), /waiting until AKS sees that the cluster's identity may use the key/);
+      assert.match(said.join(), /waiting until AKS sees that the cluster's identity may use the key and the vault/);
       const { provisioningState, kms } = await aks.observe(never);
       assert.deepEqual([provisioningState, kms], ["Succeeded", settings]);
       await aks.set({ to: { mode: "off" }, from: settings }, never, () => undefined);
@@ -243,12 +240,48 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
     it("the grant never arrives => AKS's own words when the time is over", async () => {
       const id = await cluster("never");
       const keyId = await vaultKey("armclient6", false);
-      const aks = managedCluster(client, id, { spreadMs: 200, pauseMs: 50 });
+      const aks = managedCluster(client, id, { ...limits, spreadMs: 200 });
       const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
       await assert.rejects(
         aks.set({ to: settings }, never, () => undefined),
         /AzureKeyVaultKmsValidateIdentityPermission/,
       );
+    });
+
+    for (const [version, properties] of [
+      ["2026-08-01", { schedulerProfile: { upstream: { schedulerConfigMode: "Default" } } }],
+      ["2026-05-02-preview", { hostedSystemProfile: { enabled: false } }],
+    ] as const) {
+      it(`something of the cluster is known to version ${version} of the API only => it is still there when KMS was set`, async () => {
+        const id = await cluster(`since-${version}`);
+        const keyId = await vaultKey(`since${version.replaceAll("-", "").slice(0, 8)}`, true);
+        const { body } = await arm.ask("GET", id, version);
+        const whole = { ...body, properties: { ...(body["properties"] as JsonObject), ...properties } };
+        const { code, message } = await arm.put(id, version, whole);
+        assert.equal(code, "", message);
+        const said: string[] = [];
+        const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+        await managedCluster(client, id, limits).set({ to: settings }, never, (text) => said.push(text));
+        const after = (await arm.ask("GET", id, version)).body["properties"] as JsonObject;
+        for (const [name, value] of Object.entries(properties)) assert.deepEqual(after[name], value);
+        assert.match(
+          said.join(),
+          new RegExp(`${stableApiVersion} .* does not show properties\\.${Object.keys(properties).join()}`),
+        );
+        assert.deepEqual(kmsSettingsOf((await client.get(id, dataEncryptionApiVersion, never)) ?? {}), settings);
+      });
+    }
+
+    it("Azure's versions may not be listed => said, and the versions of this package are compared", async () => {
+      const id = await cluster("unlisted");
+      const keyId = await vaultKey("unlisted1", true);
+      const refusal = new ArmError(403, "AuthorizationFailed", "You may not.");
+      fake.arm.failNext(refusal, ({ path }) => path.endsWith("/providers/Microsoft.ContainerService"));
+      const said: string[] = [];
+      const settings = { mode: "legacy", keyId, networkAccess: "Public" } as const;
+      await managedCluster(client, id, limits).set({ to: settings }, never, (text) => said.push(text));
+      assert.match(said.join(), /could not be asked/);
+      assert.equal((await managedCluster(client, id, limits).observe(never)).kms.mode, "legacy");
     });
 
     it("a cluster that is not there => named, with the command that prints ids", async () => {
@@ -258,6 +291,35 @@ describe("our ARM client, with the real Azure SDK, on the fake ARM", function ()
         /there is no cluster .*managedClusters\/none/,
       );
     });
+  });
+
+  it("a misspelt property that ARM's model lets through => our client's own bodies are held against the publisher's models too", async function () {
+    if ((await loadSecondOpinion("cached")) === undefined) return this.skip();
+    const other = await startFakeArm({ secondOpinion: "cached" });
+    const door = armRequests(other);
+    const connected = new Agent({ connect: other.azure.connect });
+    const environment = other.credentials();
+    const calls = { httpClient: sdkHttpClient(connected) };
+    const ours = createArmClient(
+      createCredential(environment, azureCloud(environment), calls),
+      azureCloud(environment),
+      calls,
+      20,
+    );
+    const id = `${await door.group()}/providers/Microsoft.ContainerService/managedClusters/misspelt`;
+    await door.put(id, stableApiVersion, {
+      location: "westeurope",
+      identity: { type: "SystemAssigned" },
+      properties: { dnsPrefix: "a", agentPoolProfiles: [{ name: "system", mode: "System" }] },
+    });
+    const misspell = (body: ArmBody): ArmBody => ({
+      ...body,
+      properties: { ...(body["properties"] as ArmBody), autoScalerProfile: { "scan-intervall": "10s" } },
+    });
+    await ours.update(id, stableApiVersion, misspell, never);
+    await connected.close();
+    await door.close();
+    await assert.rejects(other.close(), /PUT .*managedClusters\/misspelt: .*scan-intervall is unknown/);
   });
 
   it("no such cluster => get says so by nothing, update by an error; ^C => stops", async () => {
