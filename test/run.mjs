@@ -56,6 +56,10 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 const results = mkdtempSync(join(tmpdir(), "kms-etcd-tests-"));
 let broken = false;
 try {
+  // Unit tests get nothing by themselves; what is there already they use, to hold bodies for Azure against.
+  if (chosen.some((tier) => tier !== "unit")) {
+    await run(["-r", "ts-node/register/transpile-only", "test/fakes/arm/get-models.ts"]);
+  }
   for (const tier of chosen) {
     const { specs, options, tools = [] } = tiers[tier];
     if (tools.length > 0 && (await run([join(project, "dist", "tools", "main.js"), "install", ...tools])) !== 0) {

@@ -56,7 +56,7 @@ describe("the azure-native stand-in, with the real CLI and the real SDK", functi
   let environment: Record<string, string>;
 
   before(async () => {
-    fake = await startFakeArm({ secondOpinion: "required" });
+    fake = await startFakeArm();
     directory = mkdtempSync(join(tmpdir(), "azure-native-"));
     project = await pulumiProject({
       directory,

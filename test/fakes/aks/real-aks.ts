@@ -1,5 +1,5 @@
 /** An Azure whose managed clusters are real: ARM, Entra and Key Vault as ever, and API servers with etcd behind each cluster. */
-import { type FakeArm, type FakeArmOptions, startFakeArm } from "../arm/fake-arm";
+import { type FakeArm, startFakeArm } from "../arm/fake-arm";
 import { type AksControlPlane, type AksControlPlaneOptions, createAksControlPlane } from "./aks-control-plane";
 
 export interface RealAks extends FakeArm {
@@ -8,15 +8,13 @@ export interface RealAks extends FakeArm {
 }
 
 export async function startRealAks(
-  options: Omit<AksControlPlaneOptions, "azure" | "newestKeyId"> & Pick<FakeArmOptions, "secondOpinion"> = {},
+  options: Omit<AksControlPlaneOptions, "azure" | "newestKeyId"> = {},
 ): Promise<RealAks> {
-  const { secondOpinion, ...controlPlane } = options;
   const controlPlanes = new Map<string, AksControlPlane>();
   const cloud: FakeArm = await startFakeArm({
-    ...(secondOpinion === undefined ? {} : { secondOpinion }),
     // Called when a cluster is made, and so later.
     kmsCluster: ({ id }) => {
-      const made = createAksControlPlane({ ...controlPlane, azure: cloud.azure, newestKeyId });
+      const made = createAksControlPlane({ ...options, azure: cloud.azure, newestKeyId });
       controlPlanes.set(id.toLowerCase(), made);
       return made;
     },

@@ -38,6 +38,7 @@ import { createOperations, type Operations, operationBody } from "./operations";
 import { parseResourceId, type ResourceId, resourceGroupType } from "./resource-id";
 import { createResourceStore, type ResourceStore } from "./resource-store";
 import { isObject, type Json, type JsonObject, readBody, textAt, visible } from "./shape";
+import { armTypes } from "./types/index";
 
 /** A body that came in by a request, for the second opinion. */
 export interface RecordedBody {
@@ -164,6 +165,7 @@ export function createArmModel(options: ArmModelOptions): ArmModel {
         : answerOf(200, result.value);
     }
     if (/\/operation(s|results)$/i.test(id.type)) return followOperation(request, id);
+    if (!id.type.includes("/") && id.rest === "" && request.method === "GET") return providerOf(request, id);
     const type = typeOf(id.type);
     const parentType = typeOf(id.type.split("/").slice(0, -1).join("/"));
     const lastType = (id.type.split("/").at(-1) ?? "").toLowerCase();
@@ -181,6 +183,20 @@ export function createArmModel(options: ArmModelOptions): ArmModel {
     return onResource(request, type, id, apiVersion);
   }
 
+  /** A resource provider, with the versions of the API for each of its types. */
+  function providerOf(request: ArmRequest, id: ResourceId): ArmAnswer {
+    requireAllowed(request, "Microsoft.Resources/subscriptions/providers/read", `/subscriptions/${id.subscription}`);
+    const types = [...armTypes.values()].filter(({ type }) =>
+      type.toLowerCase().startsWith(`${id.type.toLowerCase()}/`),
+    );
+    if (types.length === 0) throw unknownType(id);
+    const resourceTypes = types.map(({ type, apiVersions }) => ({
+      resourceType: type.slice(id.type.length + 1),
+      apiVersions,
+    }));
+    return answerOf(200, { id: request.path, namespace: id.type, registrationState: "Registered", resourceTypes });
+  }
+
   function onResource(request: ArmRequest, type: ArmType, id: ResourceId, apiVersion: string): ArmAnswer {
     const verbs: Readonly<Record<string, string>> = {
       GET: "read",
@@ -194,7 +210,7 @@ export function createArmModel(options: ArmModelOptions): ArmModel {
     const action = `${permissionOf(type)}/${verb}`;
     requireAllowed(request, action, request.path);
     requireParent(id, verb);
-    const resource = store.find(request.path);
+    const resource = store.find(request.path) ?? foundElsewhere(type, id);
     const work = { ...workOf(request, id, apiVersion, action), type };
     switch (request.method) {
       case "PUT":
@@ -211,6 +227,11 @@ export function createArmModel(options: ArmModelOptions): ArmModel {
           etagHeader(resource),
         );
     }
+  }
+
+  function foundElsewhere(type: ArmType, id: ResourceId): StoredResource | undefined {
+    const body = type.found?.(id, world);
+    return body === undefined ? undefined : { path: id.path, id, type, body, etag: "", busy: undefined, memory: {} };
   }
 
   function put(request: ArmRequest, type: ArmType, work: Work, before: StoredResource | undefined): ArmAnswer {

@@ -97,6 +97,8 @@ export interface ArmType {
   /** PATCH takes tags alone. */
   readonly patchTags?: true;
   put(work: PutWork): PutOutcome;
+  /** What another system keeps of it altogether, where no request has made it. */
+  found?(id: ResourceId, world: ArmWorld): JsonObject | undefined;
   /** What it is now, where another system keeps a part of it. */
   view?(resource: StoredResource, world: ArmWorld): JsonObject;
   /** Throws when it may not go; takes with it what goes with it. */

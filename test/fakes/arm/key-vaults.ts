@@ -22,8 +22,8 @@ export interface KeyVaults {
   keyNames(vault: string): readonly string[];
   stateOf(vault: string, key: string): "absent" | "deleted" | "there";
   addKey(vault: string, key: string, properties: JsonObject): void;
-  /** A key's properties, as its newest version has them. */
-  describe(vault: string, key: string): JsonObject | undefined;
+  /** A key's properties, as this version has them; the newest one where none is named. */
+  describe(vault: string, key: string, version?: string): JsonObject | undefined;
   /** How callers reach vaults that are closed to the internet, by object id; a managed cluster's identity is put here by AKS. */
   readonly networks: Map<string, NetworkPath>;
   /** Why a principal may not do this; undefined when it may. */
@@ -104,13 +104,14 @@ export function createKeyVaults(azure: FakeAzure, world: () => ArmWorld): KeyVau
       if (typeof attributes["exp"] === "number") added.expires = attributes["exp"] * 1_000;
       if (typeof attributes["nbf"] === "number") added.notBefore = attributes["nbf"] * 1_000;
     },
-    describe(vault, key) {
+    describe(vault, key, version = "") {
       const base = keyVaults.uriOf(vault).replace(/\/$/, "");
       const other = otherOf(vault, key);
       if (other !== undefined) {
+        // An EC key has the one version that it was made with.
         return { ...other, keyUri: `${base}/keys/${key}`, keyUriWithVersion: `${base}/keys/${key}/${"0".repeat(32)}` };
       }
-      const newest = entryOf(vault)?.vault.keys.find(key, "");
+      const newest = entryOf(vault)?.vault.keys.find(key, version);
       if (newest === undefined) return undefined;
       const seconds = (value: number) => Math.floor(value / 1_000);
       return {

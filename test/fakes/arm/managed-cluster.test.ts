@@ -17,7 +17,7 @@ describe("managed clusters of the fake ARM", function () {
   let principalId: string;
   let count = 0;
   before(async () => {
-    fake = await startFakeArm();
+    fake = await startFakeArm({ secondOpinion: "cached" });
     arm = armRequests(fake);
     group = await arm.group();
     identity = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kms`;

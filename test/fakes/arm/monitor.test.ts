@@ -11,7 +11,7 @@ describe("monitoring and registries in the fake ARM", function () {
   let vault: string;
   let workspace: string;
   before(async () => {
-    fake = await startFakeArm();
+    fake = await startFakeArm({ secondOpinion: "cached" });
     arm = armRequests(fake);
     group = await arm.group();
     vault = `${group}/providers/Microsoft.KeyVault/vaults/audited`;

@@ -227,7 +227,13 @@ function refreshedInputs(shape: Shape, inputs: Properties, before: Properties, a
     const next = now[name];
     return changed.has(name) && next !== undefined ? merged(value, old[name], next) : value;
   };
-  return Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, valueOf(name, value)]));
+  const given = Object.entries(inputs).map(([name, value]) => [name, valueOf(name, value)] as const);
+  // What nobody has declared, and somebody has set since, comes into the inputs too.
+  const added = [...changed].flatMap((name) => {
+    const next = now[name];
+    return name in inputs || next === undefined ? [] : [[name, next] as const];
+  });
+  return Object.fromEntries([...given, ...added]);
 }
 
 /** Changes only what is different in Azure, and leaves alone what the service fills in. */

@@ -1,11 +1,9 @@
 /** The stand-in's side of Pulumi's protocol: from the engine's messages to resources and back. */
-import { type PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import {
   CheckFailure,
   type CheckRequest,
   CheckResponse,
   type ConfigureRequest,
-  ConfigureResponse,
   type CreateRequest,
   CreateResponse,
   type DeleteRequest,
@@ -14,8 +12,6 @@ import {
   type InvokeRequest,
   InvokeResponse,
   PropertyDiff,
-  type ProviderHandshakeRequest,
-  ProviderHandshakeResponse,
   type ReadRequest,
   ReadResponse,
   type UpdateRequest,
@@ -27,6 +23,7 @@ import { topLevelNames } from "../../../provider/property-diff";
 import { readProperties, writeProperties } from "../../../provider/property-values";
 import type { Method } from "../../../provider/provider-server";
 import type { Session } from "../../../provider/session";
+import { configured, pluginMethods } from "../plugin-methods";
 import { createAccessPolicyResource } from "./access-policy";
 import { type ArmClient, type Credentials, createArmClient } from "./arm-client";
 import { invoke } from "./invokes";
@@ -69,17 +66,7 @@ export function createProviderMethods(session: Session): Readonly<Record<string,
   }
 
   const methods = {
-    async handshake(request: ProviderHandshakeRequest) {
-      session.connect(request.getEngineAddress());
-      const response = new ProviderHandshakeResponse();
-      response.setAcceptSecrets(true);
-      response.setAcceptResources(true);
-      return response;
-    },
-    async attach(request: PluginAttach) {
-      session.connect(request.getAddress());
-      return new Empty();
-    },
+    ...pluginMethods(session),
     async checkConfig(request: CheckRequest) {
       const { values, secrets } = readProperties(request.getNews());
       const known = [...Object.keys(settings), ...otherSettings];
@@ -90,11 +77,6 @@ export function createProviderMethods(session: Session): Readonly<Record<string,
           .filter((name) => !known.includes(name))
           .map((name) => failure(name, "the stand-in does not know this argument of the provider")),
       );
-      return response;
-    },
-    async diffConfig() {
-      const response = new DiffResponse();
-      response.setChanges(DiffResponse.DiffChanges.DIFF_NONE);
       return response;
     },
     async configure(request: ConfigureRequest) {
@@ -108,21 +90,7 @@ export function createProviderMethods(session: Session): Readonly<Record<string,
       const missing = Object.entries(given).find(([, value]) => value === "")?.[0];
       client = missing === undefined ? createArmClient(given) : undefined;
       location = typeof values["location"] === "string" ? values["location"] : undefined;
-      const response = new ConfigureResponse();
-      response.setAcceptsecrets(true);
-      response.setAcceptresources(true);
-      response.setSupportspreview(true);
-      return response;
-    },
-    async getPluginInfo() {
-      const info = new PluginInfo();
-      // Greater than any SDK asks for: the CLI warns about a smaller one.
-      info.setVersion("99.0.0");
-      return info;
-    },
-    async cancel() {
-      session.cancel();
-      return new Empty();
+      return configured();
     },
     async invoke(request: InvokeRequest) {
       const response = new InvokeResponse();

@@ -2,12 +2,10 @@
  * A stand-in for Pulumi's aws plugin, whose real one can't be had here, behind the same protocol. It runs in the test's own process;
  * PULUMI_DEBUG_PROVIDERS=aws:PORT has the CLI use it, and the program uses the real SDK.
  */
-import { type PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import {
   CheckFailure,
   type CheckRequest,
   CheckResponse,
-  ConfigureResponse,
   type CreateRequest,
   CreateResponse,
   type DeleteRequest,
@@ -15,8 +13,6 @@ import {
   DiffResponse,
   type InvokeRequest,
   InvokeResponse,
-  type ProviderHandshakeRequest,
-  ProviderHandshakeResponse,
   type ReadRequest,
   ReadResponse,
   type UpdateRequest,
@@ -34,6 +30,7 @@ import {
 } from "../../../provider/property-values";
 import { type ProviderServer, startProviderServer } from "../../../provider/provider-server";
 import { createSession } from "../../../provider/session";
+import { pluginMethods } from "../plugin-methods";
 import type { AwsAccount } from "./aws-account";
 import { type AwsType, formProblems } from "./aws-type";
 
@@ -48,43 +45,11 @@ export function serveAws(account: AwsAccount): Promise<ProviderServer> {
     });
   };
   const methods = {
-    async handshake(request: ProviderHandshakeRequest) {
-      session.connect(request.getEngineAddress());
-      const response = new ProviderHandshakeResponse();
-      response.setAcceptSecrets(true);
-      response.setAcceptResources(true);
-      return response;
-    },
-    async attach(request: PluginAttach) {
-      session.connect(request.getAddress());
-      return new Empty();
-    },
+    ...pluginMethods(session),
     async checkConfig(request: CheckRequest) {
       const response = new CheckResponse();
       response.setInputs(request.getNews());
       return response;
-    },
-    async diffConfig() {
-      const response = new DiffResponse();
-      response.setChanges(DiffResponse.DiffChanges.DIFF_NONE);
-      return response;
-    },
-    async configure() {
-      const response = new ConfigureResponse();
-      response.setAcceptsecrets(true);
-      response.setAcceptresources(true);
-      response.setSupportspreview(true);
-      return response;
-    },
-    async getPluginInfo() {
-      const info = new PluginInfo();
-      // Greater than any SDK asks for: the CLI warns about a smaller one.
-      info.setVersion("99.0.0");
-      return info;
-    },
-    async cancel() {
-      session.cancel();
-      return new Empty();
     },
     async invoke(request: InvokeRequest) {
       const response = new InvokeResponse();

@@ -19,7 +19,7 @@ describe("kms-etcd status --subscription", function () {
   let keyId: string;
 
   before(async () => {
-    fake = await startFakeArm();
+    fake = await startFakeArm({ secondOpinion: "cached" });
     arm = armRequests(fake);
     agent = new Agent({ connect: fake.azure.connect });
     // More than a page of it.

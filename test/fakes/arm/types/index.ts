@@ -7,7 +7,7 @@ import { actionGroups, diagnosticSettings, metricAlerts, scheduledQueryRules, wo
 import { privateDnsZoneGroups, privateDnsZones, privateEndpoints, zoneLinks } from "./private-endpoints";
 import { resourceGroups } from "./resource-group";
 import { roleAssignments } from "./role-assignments";
-import { vaultKeys } from "./vault-keys";
+import { vaultKeys, vaultKeyVersions } from "./vault-keys";
 import { deletedVaults, vaults } from "./vaults";
 import { virtualMachines } from "./virtual-machines";
 import { securityGroups, subnets, virtualNetworks } from "./virtual-networks";
@@ -16,6 +16,7 @@ const all: readonly ArmType[] = [
   resourceGroups,
   vaults,
   vaultKeys,
+  vaultKeyVersions,
   deletedVaults,
   userAssignedIdentities,
   roleAssignments,

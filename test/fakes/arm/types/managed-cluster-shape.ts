@@ -48,6 +48,10 @@ export function hasObjectEncryption(apiVersion: string): boolean {
   return apiVersion.endsWith("-preview") || apiVersion >= "2026-08-01";
 }
 
+/** Not in the SDK of 2025-09-01, and in the publisher's models of 2026-08-01; since when is not known. */
+const isLate = (apiVersion: string) => apiVersion >= "2026-08-01";
+const isLatePreview = (apiVersion: string) => isLate(apiVersion) || apiVersion.startsWith("2026-05-02");
+
 export const kmsShape = object({
   enabled: flag(),
   keyId: text(),
@@ -223,6 +227,8 @@ export const managedClusterShape = object({
       nodeProvisioningProfile: json(),
       bootstrapProfile: json(),
       aiToolchainOperatorProfile: json(),
+      schedulerProfile: inVersions(isLate, json()),
+      hostedSystemProfile: inVersions(isLatePreview, json()),
       upgradeSettings: json(),
       fqdn: readOnly(text()),
       privateFQDN: readOnly(text()),

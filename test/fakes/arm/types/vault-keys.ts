@@ -50,6 +50,22 @@ export const vaultKeys: ArmType = {
   },
 };
 
+/** Versions of a key, to be seen only: they come from the data plane. */
+export const vaultKeyVersions: ArmType = {
+  type: "Microsoft.KeyVault/vaults/keys/versions",
+  apiVersions: vaultApiVersions,
+  noDelete: true,
+  shape: keyShape,
+  put() {
+    throw new ArmError(405, "MethodNotAllowed", "Versions of keys are made through the vault's own endpoint.");
+  },
+  found({ names }, world) {
+    const [vaultName = "", name = "", version = ""] = names;
+    const properties = world.keyVaults.describe(vaultName, name, version);
+    return properties === undefined ? undefined : { properties };
+  },
+};
+
 function requireValid(asked: JsonObject, sku: string): void {
   const kty = textAt(asked, "kty") || "RSA";
   const bad = (message: string) => new ArmError(400, "BadRequest", message);
