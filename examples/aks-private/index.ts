@@ -70,7 +70,7 @@ const cluster = new ManagedCluster(
     networkProfile: { networkPlugin: "azure", networkPluginMode: "overlay" },
   },
   // KmsEtcdEncryption sets these, in the cluster itself.
-  { dependsOn: networkContributor, ignoreChanges: ["securityProfile.azureKeyVaultKms"] },
+  { dependsOn: networkContributor, ignoreChanges: ["securityProfile"] },
 );
 
 const encryption = new KmsEtcdEncryption("etcd", {
@@ -81,7 +81,8 @@ const encryption = new KmsEtcdEncryption("etcd", {
   azureKeyVault: {
     resourceGroupName,
     location,
-    vaultNetworkAccess: VaultNetworkAccess.Private,
+    // The rollout takes the cluster from one to the other: encryption off, Secrets rewritten, vault changed, encryption on.
+    vaultNetworkAccess: config.get<VaultNetworkAccess>("vaultNetworkAccess") ?? VaultNetworkAccess.Private,
     // AKS makes an endpoint of its own. This one is for people and pipelines in the network.
     privateEndpoint: {
       resourceGroupName,

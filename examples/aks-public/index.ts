@@ -5,6 +5,7 @@ import { RoleAssignment } from "@pulumi/azure-native/authorization/roleAssignmen
 import { ManagedCluster } from "@pulumi/azure-native/containerservice/managedCluster";
 import { Subnet } from "@pulumi/azure-native/network/subnet";
 import { VirtualNetwork } from "@pulumi/azure-native/network/virtualNetwork";
+import { Workspace } from "@pulumi/azure-native/operationalinsights/workspace";
 import { ResourceGroup } from "@pulumi/azure-native/resources/resourceGroup";
 import * as pulumi from "@pulumi/pulumi";
 import { AzureKeyIdentity, KmsEtcdEncryption } from "../../components";
@@ -54,15 +55,27 @@ const cluster = new ManagedCluster(
     networkProfile: { networkPlugin: "azure", networkPluginMode: "overlay" },
   },
   // KmsEtcdEncryption sets these, in the cluster itself.
-  { dependsOn: [networkContributor], ignoreChanges: ["securityProfile.azureKeyVaultKms"] },
+  { dependsOn: [networkContributor], ignoreChanges: ["securityProfile"] },
 );
+
+// The vault's audit log, the API servers' log and alerts on keys, if they are asked for.
+const logs =
+  config.getBoolean("monitoring") === true
+    ? new Workspace("logs", { resourceGroupName, location, retentionInDays: 30, sku: { name: "PerGB2018" } })
+    : undefined;
 
 const encryption = new KmsEtcdEncryption("etcd", {
   keyVersion: config.requireNumber("keyVersion"), // the version that encrypts: raise it to rotate
   ...(newestKeyVersion === undefined ? {} : { newestKeyVersion }), // names the newer key while rolling back
   enabled: config.getBoolean("enabled") ?? true,
   protectKeys: protect,
-  azureKeyVault: { resourceGroupName, location },
+  azureKeyVault: {
+    resourceGroupName,
+    location,
+    ...(logs === undefined
+      ? {}
+      : { monitoring: { workspaceId: logs.id, resourceGroupName, location, clusterId: cluster.id } }),
+  },
   aks: { clusterId: cluster.id, identityId: identity.identityId },
 });
 

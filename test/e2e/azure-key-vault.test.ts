@@ -6,7 +6,7 @@ import { versionedAzureKeyId } from "../../core/azure-key-id";
 import { roleAssignmentName } from "../../core/azure-roles";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
 import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
-import { type PulumiProject, pulumiProject, repository } from "./support/pulumi-project";
+import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
 
 /** A group, an identity, a vault and its keys, as a program would make them; what varies is configuration. */
 const program = `
@@ -51,17 +51,7 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
     project = await pulumiProject({
       directory: folder,
       files: {
-        "Pulumi.yaml": JSON.stringify({
-          name: "kms-etcd-test",
-          main: "index.js",
-          runtime: { name: "nodejs", options: { typescript: false } },
-          plugins: {
-            providers: [
-              { name: "kms-etcd", path: join(repository, "provider") },
-              { name: "azure-native", path: azureNative },
-            ],
-          },
-        }),
+        "Pulumi.yaml": projectFile("index.js", join(repository, "provider"), { "azure-native": azureNative }),
         "index.js": program,
       },
     });
@@ -93,6 +83,7 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
     for (const type of ["keyvault:Vault", "keyvault:Key", "authorization:RoleAssignment", "UserAssignedIdentity"]) {
       assert.match(text, new RegExp(type), text);
     }
+    assert.match(text, /is 2024-11-01; Azure switches management API versions .* off on 2027-02-27.*rule H7/);
     assert.equal(writesSoFar(), 0);
   });
 
@@ -117,9 +108,11 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
 
   it("keyVersion 2 => one key more, and the first one stays what it is", async () => {
     const before = await outputs();
-    await project.configure({ keyVersion: 2 });
+    await project.configure({ keyVersion: 2, source: '{"key":{"size":3072}}' });
     const text = await succeed("preview");
     assert.match(text, /\+ +1 to create/);
+    assert.match(text, /key: the settings of version 1 differ from the key that exists \(size\).*rule G10/);
+    await project.configure({ source: "{}" });
     await up();
     const { keyIds } = await outputs();
     assert.equal(keyIds["1"], before.keyIds["1"]);

@@ -65,6 +65,27 @@ for (const name of ["aks-public", "aks-private"]) {
       assert.deepEqual(await cluster.storedUnder(), { [keyOf(1)]: secrets });
     });
 
+    if (name === "aks-private") {
+      it("the vault becomes public, and private again => six steps each, in one update", async () => {
+        for (const [index, access] of ["Public", "Private"].entries()) {
+          await example.project.configure({ vaultNetworkAccess: access });
+          const text = await example.succeed("preview");
+          if (index === 0) assert.deepEqual(previewTable(text), previewInReadme(name, 3));
+          await example.up();
+          assert.deepEqual(await cluster.storedUnder(), { [keyOf(1)]: secrets });
+          await example.up("--expect-no-changes");
+        }
+      });
+    } else {
+      it("monitoring => the vault's audit log, the API servers' log and three alert rules in a workspace; again => no changes", async () => {
+        await example.project.configure({ monitoring: true });
+        await example.up();
+        const made = (type: string) => cloud.arm.list(`Microsoft.Insights/${type}`, "/").length;
+        assert.deepEqual([made("diagnosticSettings"), made("scheduledQueryRules")], [2, 3]);
+        await example.up("--expect-no-changes");
+      });
+    }
+
     it("off, and no longer protected => plaintext; destroy => all is gone but what the vault can give back", async () => {
       await example.project.configure({ enabled: false, protectKeys: false });
       await example.up();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RealAks, startRealAks } from "../../fakes/aks/real-aks";
 import { azureNativeEnvironment, buildAzureNative } from "../../fakes/azure-native/stand-in";
-import { type PulumiProject, type PulumiRun, pulumiProject, repository } from "./pulumi-project";
+import { type PulumiProject, type PulumiRun, projectFile, pulumiProject, repository } from "./pulumi-project";
 
 const program = `
   const pulumi = require("@pulumi/pulumi");
@@ -39,18 +39,43 @@ const program = `
     ...where,
     resourceName: "aks",
     dnsPrefix: "aks",
-    kubernetesVersion: "1.34",
+    kubernetesVersion: config.get("kubernetesVersion") ?? "1.34",
     identity: { type: "UserAssigned", userAssignedIdentities: [identity.identityId] },
-    agentPoolProfiles: [{ name: "system", mode: "System", count: 1, vmSize: "Standard_D2s_v5" }],
+    agentPoolProfiles: [
+      { name: "system", mode: "System", count: config.getNumber("nodes") ?? 1, vmSize: "Standard_D2s_v5" },
+    ],
     apiServerAccessProfile: { enableVnetIntegration: true, subnetId: pulumi.interpolate\`\${network.id}/subnets/api\` },
-  }, { dependsOn: [joins], ignoreChanges: ["securityProfile.azureKeyVaultKms"] });
+  }, { dependsOn: [joins], ignoreChanges: ["securityProfile"] });
+  const mode = config.get("mode");
+  const other = config.getBoolean("otherVault") === true ? otherVault() : undefined;
   const encryption = new KmsEtcdEncryption("etcd", {
-    keyVersion: config.requireNumber("keyVersion"),
-    enabled: config.getBoolean("enabled") ?? true,
+    // With KMS data encryption the platform rotates.
+    ...(mode === undefined || config.getBoolean("insist") ? { keyVersion: config.requireNumber("keyVersion") } : {}),
+    ...(mode === undefined || config.getBoolean("insist") ? { enabled: config.getBoolean("enabled") ?? true } : {}),
+    ...(config.getNumber("newestKeyVersion") === undefined ? {} : { newestKeyVersion: config.getNumber("newestKeyVersion") }),
     protectKeys,
-    azureKeyVault: { ...where, vaultNetworkAccess: config.get("access") ?? "Public" },
-    aks: { clusterId: cluster.id, identityId: identity.identityId, limits: { settleSeconds: 1, grantSeconds: 60 } },
+    ...(mode === "PlatformManagedKey" ? {} : {
+      azureKeyVault: {
+        ...where,
+        vaultNetworkAccess: config.get("access") ?? "Public",
+        authorization: config.get("authorization") ?? "Rbac",
+        ...(other === undefined ? {} : { keyIds: { 2: other } }),
+      },
+    }),
+    aks: {
+      clusterId: cluster.id,
+      limits: { settleSeconds: 1, grantSeconds: 60 },
+      ...(mode === undefined ? {} : { mode }),
+      ...(mode === "PlatformManagedKey" ? {} : { identityId: identity.identityId }),
+    },
   });
+  /** A key in a vault of its own, which the cluster may use. */
+  function otherVault() {
+    const { AzureKeyVaultKey } = require(${JSON.stringify(join(repository, "dist", "components"))});
+    const source = { ...where, vaultName: "another", keyName: "other", keyUsers: { cluster: { identityId: identity.identityId } } };
+    const made = new AzureKeyVaultKey("other", { source, newestKeyVersion: 1, protectKeys });
+    return pulumi.all([made.keyIds, made.vaultId]).apply(([keyIds]) => keyIds["1"]);
+  }
   exports.clusterId = cluster.id;
   exports.activeKeyVersion = encryption.activeKeyVersion;
   exports.atGoal = encryption.atGoal;
@@ -90,17 +115,7 @@ export async function aksProject(): Promise<AksProject> {
   const project = await pulumiProject({
     directory: folder,
     files: {
-      "Pulumi.yaml": JSON.stringify({
-        name: "kms-etcd-test",
-        main: "index.js",
-        runtime: { name: "nodejs", options: { typescript: false } },
-        plugins: {
-          providers: [
-            { name: "kms-etcd", path: join(repository, "provider") },
-            { name: "azure-native", path: azureNative },
-          ],
-        },
-      }),
+      "Pulumi.yaml": projectFile("index.js", join(repository, "provider"), { "azure-native": azureNative }),
       "index.js": program,
     },
   });
