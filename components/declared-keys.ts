@@ -43,18 +43,8 @@ export function declaredKeys(blocks: KeyBlocks, options: DeclaredKeysOptions): D
 }
 
 function azureKeys(source: AzureKeyVaultSourceArgs, options: DeclaredKeysOptions): DeclaredKeys {
-  const { name, parent, range, protect, trackAge } = options;
-  const made = new AzureKeyVaultKey(
-    name,
-    {
-      source,
-      newestKeyVersion: range.newest,
-      oldestKeyVersion: range.oldest,
-      protectKeys: protect,
-      trackKeyAge: trackAge,
-    },
-    { parent },
-  );
+  const { name, parent, range, trackAge } = options;
+  const made = new AzureKeyVaultKey(name, { source, ...versionArgs(options) }, { parent });
   const keys = declaredVersions(range).map((version) => {
     // By property and not by `apply`, which in a preview would wait for the keys that are yet to be made.
     const keyId = made.keyIds[String(version)] ?? pulumi.output("");
@@ -70,18 +60,8 @@ function azureKeys(source: AzureKeyVaultSourceArgs, options: DeclaredKeysOptions
 }
 
 function awsKeys(source: AwsKmsSourceArgs, options: DeclaredKeysOptions): DeclaredKeys {
-  const { name, parent, range, protect, trackAge } = options;
-  const made = new AwsKmsKey(
-    name,
-    {
-      source,
-      newestKeyVersion: range.newest,
-      oldestKeyVersion: range.oldest,
-      protectKeys: protect,
-      trackKeyAge: trackAge,
-    },
-    { parent },
-  );
+  const { name, parent, range, trackAge } = options;
+  const made = new AwsKmsKey(name, { source, ...versionArgs(options) }, { parent });
   const { encryptionContext } = source;
   const keys = declaredVersions(range).map((version) => {
     const keyArn = made.keyArns[String(version)] ?? pulumi.output("");
@@ -93,6 +73,16 @@ function awsKeys(source: AwsKmsSourceArgs, options: DeclaredKeysOptions): Declar
     };
   });
   return { keys, dependsOn: [made] };
+}
+
+/** What the keys of every cloud are told. */
+function versionArgs({ range, protect, trackAge }: DeclaredKeysOptions) {
+  return {
+    newestKeyVersion: range.newest,
+    oldestKeyVersion: range.oldest,
+    protectKeys: protect,
+    trackKeyAge: trackAge,
+  };
 }
 
 /**

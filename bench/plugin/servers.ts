@@ -2,7 +2,7 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
@@ -11,6 +11,7 @@ import { pluginNodeOptions } from "../../core/plugin-node-options";
 import { bundleEntry } from "../../plugin-server/image/bundle";
 import { bundlePlugin } from "../../plugin-server/image/bundle-plugin";
 import { interpreter } from "../../plugin-server/image/root-filesystem";
+import { socketAnswers } from "../../test/support/socket-answers";
 import { cpuMicroseconds } from "../process-cost";
 import type { CloudConnections, CloudReady } from "./cloud-process";
 
@@ -87,7 +88,7 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       log += text;
     });
-    while (!(await answers(socket))) {
+    while (!(await socketAnswers(socket))) {
       if (child.exitCode !== null) throw new Error(`${program} ${args.join(" ")} has ended: ${log}`);
       await delay(1);
     }
@@ -157,15 +158,4 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, "close");
   return port;
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }

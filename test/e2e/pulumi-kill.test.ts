@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { localControlPlaneFile } from "../../core/local-control-plane";
-import { localExample, type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { localProject } from "./support/local-project";
+import type { PulumiProject } from "./support/pulumi-project";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 
 const dieAfterOneAction = join(__dirname, "support", "die-after-one-action.cjs");
@@ -19,19 +18,7 @@ describe("pulumi up, killed with its provider after every single action", functi
   before(async () => {
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     await cluster.createSecrets(secrets);
-    const directory = join(cluster.directory, "project");
-    mkdirSync(directory);
-    project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        "index.js": `module.exports = require(${JSON.stringify(localExample)});\n`,
-      },
-    });
-    await project.configure({
-      keyDirectory: join(directory, "keys"),
-      controlPlaneFile: join(cluster.controlPlane.stateDirectory, localControlPlaneFile),
-    });
+    ({ project } = await localProject(cluster));
   });
   after(() => cluster.close());
 

@@ -3,7 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import { localControlPlaneFile } from "../../core/local-control-plane";
 import { typeTokens } from "../../core/type-tokens";
-import { localExample, type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { localProject } from "./support/local-project";
+import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 
 const secrets = 40;
@@ -18,18 +19,8 @@ describe("pulumi up on a real control plane, with the real CLI and the provider 
   before(async () => {
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     await cluster.createSecrets(secrets);
-    keys = join(cluster.directory, "pulumi-keys");
-    const directory = join(cluster.directory, "project");
-    mkdirSync(directory);
-    project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        "index.js": `module.exports = require(${JSON.stringify(localExample)});\n`,
-      },
-    });
-    const controlPlaneFile = join(cluster.controlPlane.stateDirectory, localControlPlaneFile);
-    await project.configure({ keyVersion: 1, keyDirectory: keys, controlPlaneFile });
+    ({ project, keys } = await localProject(cluster));
+    await project.configure({ keyVersion: 1 });
   });
   after(() => cluster.close());
 

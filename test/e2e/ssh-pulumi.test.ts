@@ -24,17 +24,12 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
     }
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
-    const { azure } = await clouds.pluginSettings();
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     closing.push(() => cluster.close());
     await cluster.createSecrets(30);
     await withoutEncryption(cluster, true);
     ssh = await sshCluster(cluster, {
-      plugin: {
-        azureConfigFile: azure?.arguments?.[0]?.split("=")[1] ?? "",
-        arguments: ["--probe-interval=2s"],
-        environment: azure?.environment ?? {},
-      },
+      plugin: { ...(await clouds.azureHosts()), arguments: ["--probe-interval=2s"] },
     });
     closing.push(() => ssh.close());
     const directory = join(cluster.directory, "project");

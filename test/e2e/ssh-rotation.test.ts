@@ -28,14 +28,12 @@ describe("a self-managed cluster over SSH", function () {
     }
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
-    const { azure } = await clouds.pluginSettings();
     cluster = await realCluster({ staggerSeconds: 5 });
     closing.push(() => cluster.close());
     await cluster.createSecrets(60);
     await withoutEncryption(cluster);
-    const azureConfigFile = azure?.arguments?.[0]?.split("=")[1] ?? "";
     ssh = await sshCluster(cluster, {
-      plugin: { azureConfigFile, arguments: ["--probe-interval=2s"], environment: azure?.environment ?? {} },
+      plugin: { ...(await clouds.azureHosts()), arguments: ["--probe-interval=2s"] },
     });
     closing.push(() => ssh.close());
   });

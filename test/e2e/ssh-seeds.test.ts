@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
@@ -10,6 +9,7 @@ import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { providerName } from "../../core/provider-name";
 import { defaultLimits } from "../../rotation/goal";
 import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
+import { socketAnswers } from "../support/socket-answers";
 import { whyNoSshServer } from "../support/ssh-server";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 import { type SshCluster, sshCluster } from "./support/ssh-cluster";
@@ -51,11 +51,7 @@ resources:
     }
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
-    const { azure } = await clouds.pluginSettings();
-    const settings = {
-      azureConfigFile: azure?.arguments?.[0]?.split("=")[1] ?? "",
-      environment: azure?.environment ?? {},
-    };
+    const settings = await clouds.azureHosts();
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     closing.push(() => cluster.close());
     ssh = await sshCluster(cluster, { plugin: { ...settings, arguments: ["--probe-interval=2s"] } });
@@ -80,7 +76,7 @@ resources:
       );
       const { annotations: _, ...metadata } = pod["metadata"] as Record<string, unknown>;
       writeFileSync(join(host.manifestDirectory, "azure-kms-provider.yaml"), stringify({ ...pod, metadata }));
-      while (!(await answers(socketOf(index)))) await delay(200);
+      while (!(await socketAnswers(socketOf(index)))) await delay(200);
       writeFileSync(theirConfig(index), configText(index));
     }
   });
@@ -158,14 +154,3 @@ resources:
     }
   });
 });
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-}

@@ -3,16 +3,10 @@ import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stringify } from "yaml";
-import { localControlPlaneFile } from "../../core/local-control-plane";
 import { findTool } from "../../tools/find-tool";
 import { snippets } from "../docs/markdown";
-import {
-  localExample,
-  type PulumiProject,
-  projectFile,
-  pulumiProject,
-  repository,
-} from "../e2e/support/pulumi-project";
+import { localProject } from "../e2e/support/local-project";
+import { type PulumiProject, repository } from "../e2e/support/pulumi-project";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
 const secrets = 12;
@@ -23,27 +17,16 @@ describe("the runbooks, command by command, on a real control plane", function (
   let cluster: RealCluster;
   let project: PulumiProject;
   let keys: string;
+  let controlPlaneFile: string;
   let shell: Readonly<Record<string, string | undefined>>;
 
   before(async () => {
     // One server that restarts: what is tried here are commands, not orders across servers.
     cluster = await realCluster({ automaticReload: false, hosts: 1 });
     await cluster.createSecrets(secrets);
-    keys = join(cluster.directory, "runbook-keys");
-    const directory = join(cluster.directory, "project");
-    mkdirSync(directory);
-    project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        "index.js": `module.exports = require(${JSON.stringify(localExample)});\n`,
-      },
-    });
-    const controlPlaneFile = join(cluster.controlPlane.stateDirectory, localControlPlaneFile);
     // The runbooks' stack is called production.
-    await project.succeed(["stack", "init", "production"]);
-    await project.configure({ keyDirectory: keys, controlPlaneFile });
-    const bin = join(directory, ".bin");
+    ({ project, keys, controlPlaneFile } = await localProject(cluster, "production"));
+    const bin = join(project.directory, ".bin");
     mkdirSync(bin);
     // In the place of a package that is installed, which test/e2e/package.test.ts tries: the same command, compiled.
     writeFileSync(
@@ -64,15 +47,15 @@ describe("the runbooks, command by command, on a real control plane", function (
   /** The file that the runbooks' `--config kms-etcd.yaml` names, with the versions that there are by now. */
   function declare(...versions: readonly number[]): void {
     const config = {
-      local: { controlPlaneFile: join(cluster.controlPlane.stateDirectory, localControlPlaneFile) },
+      local: { controlPlaneFile },
       keys: versions.map((version) => ({ version, local: { file: join(keys, `key-v${version}`) } })),
     };
     writeFileSync(join(project.directory, "kms-etcd.yaml"), stringify(config));
   }
 
-  /** Runs the blocks of a runbook in order; each must end with 0. `before` is told of each. */
-  async function follow(runbook: string, before: (text: string) => void = () => {}): Promise<string> {
-    const blocks = snippets(join("docs", "runbooks", runbook), "sh");
+  /** Runs the blocks of a document in order; each must end with 0. `before` is told of each. */
+  async function follow(document: string, before: (text: string) => void = () => {}): Promise<string> {
+    const blocks = snippets(join("docs", document), "sh");
     assert.ok(blocks.length > 0);
     let said = "";
     for (const { at, text } of blocks) {
@@ -102,7 +85,7 @@ describe("the runbooks, command by command, on a real control plane", function (
   const providers = async () => Object.entries(await cluster.storedProviders());
 
   it("enable => every Secret under one provider", async () => {
-    const said = await follow("enable.md");
+    const said = await follow("runbooks/enable.md");
     assert.match(said, /Prune/);
     const stored = await providers();
     assert.equal(stored.length, 1);
@@ -110,10 +93,21 @@ describe("the runbooks, command by command, on a real control plane", function (
     assert.equal(stored[0]?.[1], secrets);
   });
 
+  it("a pull request that raises keyVersion => its comment has the plan, and nothing is changed", async () => {
+    await project.configure({ keyVersion: 2 });
+    const before = await providers();
+    const said = await follow("ci.md");
+    for (const stage of ["Plugin", "Read", "Write", "Rewrite", "Verify", "Prune"])
+      assert.match(said, new RegExp(`^\\| ${stage} \\| .* \\| .* \\|$`, "m"));
+    assert.match(said, new RegExp(`\\| ${secrets} objects, `));
+    assert.deepEqual(await providers(), before);
+    await project.configure({ keyVersion: 1 });
+  });
+
   it("rotate => every Secret under another one", async () => {
     const [before] = await providers();
     // The file of version 2 is made by `pulumi up`.
-    const said = await follow("rotate.md", (text) => {
+    const said = await follow("runbooks/rotate.md", (text) => {
       if (text.includes("verify 2")) declare(1, 2);
     });
     assert.match(said, /proven complete/);
@@ -128,7 +122,7 @@ describe("the runbooks, command by command, on a real control plane", function (
     for (const folder of ["stacks", "history", "backups"])
       rmSync(join(backend, folder), { recursive: true, force: true });
     const key = readdirSync(keys).sort();
-    const said = await follow("lost-state.md");
+    const said = await follow("runbooks/lost-state.md");
     assert.doesNotMatch(said, /\[2\/6\]/, "no server's configuration was touched");
     assert.deepEqual(await providers(), before);
     assert.deepEqual(readdirSync(keys).sort(), key);
@@ -136,14 +130,14 @@ describe("the runbooks, command by command, on a real control plane", function (
   });
 
   it("roll back => under the first key again, without a new key", async () => {
-    const said = await follow("roll-back.md");
+    const said = await follow("runbooks/roll-back.md");
     assert.match(said, /proven complete/);
     assert.equal((await project.outputs())["activeKeyVersion"], 1);
     assert.deepEqual(readdirSync(keys).sort(), ["key-v1", "key-v2"]);
   });
 
   it("disable, and destroy => plaintext; the keys stay", async () => {
-    const said = await follow("disable.md");
+    const said = await follow("runbooks/disable.md");
     assert.match(said, /written back in plaintext/);
     assert.deepEqual(await providers(), [["plaintext", secrets]]);
     assert.deepEqual(readdirSync(keys).sort(), ["key-v1", "key-v2"]);

@@ -1,5 +1,5 @@
 /** Etcd snapshots in a directory of the machine that the engine runs on, each with the record of the keys that it needs. */
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { StoredKey } from "../../observation";
@@ -12,6 +12,7 @@ import {
   type TakenSnapshot,
 } from "../../snapshot-record";
 import type { Progress, SnapshotRequest } from "../../stored-objects";
+import { writeWholeFile } from "../whole-file";
 import type { EtcdConnections } from "./etcd-connections";
 import { etcdPosition } from "./etcd-maintenance";
 import { type SavedSnapshot, saveSnapshot, unfinishedName } from "./etcd-snapshot";
@@ -43,7 +44,12 @@ export async function keepSnapshot(
   const saved = await saveSnapshot(
     etcd,
     join(directory, snapshot),
-    (done) => writeWhole(directory, recordName(snapshot), `${JSON.stringify(recordOf(done), undefined, 2)}\n`),
+    (done) =>
+      writeWholeFile(
+        join(directory, recordName(snapshot)),
+        join(directory, unfinishedName(recordName(snapshot))),
+        `${JSON.stringify(recordOf(done), undefined, 2)}\n`,
+      ),
     onProgress,
     signal,
   );
@@ -105,16 +111,4 @@ export async function readSnapshotRecords(directory: string): Promise<readonly S
       }
     }),
   );
-}
-
-async function writeWhole(directory: string, name: string, text: string): Promise<void> {
-  const unfinished = join(directory, unfinishedName(name));
-  const handle = await open(unfinished, "wx", 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(unfinished, join(directory, name));
 }

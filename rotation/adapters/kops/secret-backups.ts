@@ -3,9 +3,10 @@
  * are the owner's alone. Not in the state store: kOps refuses to delete a cluster with files that it does not know.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { KmsEtcdError } from "../../../core/errors";
+import { writeWholeFile } from "../whole-file";
 import { secretHash } from "./secret-text";
 
 export interface SecretBackups {
@@ -24,14 +25,7 @@ export function createSecretBackups(directory: string, secret = "encryptionconfi
       const unfinished = join(directory, `.${name}.${randomBytes(6).toString("hex")}`);
       try {
         await mkdir(directory, { recursive: true, mode: 0o700 });
-        const handle = await open(unfinished, "wx", 0o600);
-        try {
-          await handle.writeFile(text);
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
-        await rename(unfinished, join(directory, name));
+        await writeWholeFile(join(directory, name), unfinished, text);
       } catch (cause) {
         await rm(unfinished, { force: true }).catch(() => undefined);
         const reason = (cause as NodeJS.ErrnoException).code ?? "";

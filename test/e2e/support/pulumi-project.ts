@@ -108,12 +108,14 @@ export async function pulumiProject(options: ProjectOptions): Promise<PulumiProj
   };
 }
 
-/** A Pulumi.yaml for a program in JavaScript. `provider`: the folder of our provider, where it is not found by itself. */
-export function projectFile(main: string, provider?: string): string {
+/** A Pulumi.yaml for a program in JavaScript. `provider`: the folder of ours, where it is not found by itself; `others`: theirs, by name. */
+export function projectFile(main: string, provider?: string, others: Readonly<Record<string, string>> = {}): string {
+  const ours = provider === undefined ? {} : { "kms-etcd": provider };
+  const providers = Object.entries({ ...ours, ...others }).map(([name, path]) => ({ name, path }));
   return JSON.stringify({
     name: "kms-etcd-test",
     main,
     runtime: { name: "nodejs", options: { typescript: false } },
-    ...(provider === undefined ? {} : { plugins: { providers: [{ name: "kms-etcd", path: provider }] } }),
+    ...(providers.length === 0 ? {} : { plugins: { providers } }),
   });
 }

@@ -17,6 +17,8 @@ import type { VaultKeyVersion } from "../../fakes/azure/vault-keys";
 export interface CloudKeys {
   /** How plugins on this machine find both clouds. */
   pluginSettings(): Promise<PluginSettingsByKind>;
+  /** The part of them that the plugin block of a self-managed cluster has for keys in Azure. */
+  azureHosts(): Promise<{ readonly azureConfigFile: string; readonly environment: Readonly<Record<string, string>> }>;
   /** Makes the vault and the key where they are missing. */
   azureKey(vault: string, key: string): AzureKeyReference;
   vaultKey(vault: string, key: string): VaultKeyVersion;
@@ -51,6 +53,12 @@ export async function cloudKeys(): Promise<CloudKeys> {
   const vaultKey = (vault: string, name: string) =>
     vaultOf(vault).keys.find(name, "") ?? vaultOf(vault).keys.add({ name });
 
+  async function azureHosts() {
+    const azureConfigFile = join(directory, "azure.json");
+    await writeFile(azureConfigFile, JSON.stringify({ useManagedIdentityExtension: true, userAssignedIdentityID: "" }));
+    return { azureConfigFile, environment: await azure.processEnvironment(directory) };
+  }
+
   return {
     vaultKey,
     azureKey: (vault, key) => {
@@ -61,14 +69,11 @@ export async function cloudKeys(): Promise<CloudKeys> {
       const key = kms.keys.add({});
       return { key, reference: { kind: "aws", keyArn: key.arn, region, encryptionContext: { cluster: "e2e" } } };
     },
+    azureHosts,
     async pluginSettings() {
-      const azureJson = join(directory, "azure.json");
-      await writeFile(azureJson, JSON.stringify({ useManagedIdentityExtension: true, userAssignedIdentityID: "" }));
+      const { azureConfigFile, environment } = await azureHosts();
       return {
-        azure: {
-          arguments: [`--config-file-path=${azureJson}`, "--probe-interval=2s"],
-          environment: await azure.processEnvironment(directory),
-        },
+        azure: { arguments: [`--config-file-path=${azureConfigFile}`, "--probe-interval=2s"], environment },
         aws: {
           arguments: [`--kms-endpoint=${kms.url}`, "--probe-interval=2s"],
           environment: { AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.url },

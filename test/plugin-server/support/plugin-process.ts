@@ -2,7 +2,6 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
@@ -11,6 +10,7 @@ import { formatLocalKeyFile } from "../../../core/local-key-file";
 import { pluginNodeOptions } from "../../../core/plugin-node-options";
 import { bundleEntry } from "../../../plugin-server/image/bundle";
 import { bundlePlugin } from "../../../plugin-server/image/bundle-plugin";
+import { socketAnswers } from "../../support/socket-answers";
 
 const project = join(__dirname, "..", "..", "..");
 
@@ -121,21 +121,10 @@ export function watchPlugin(
     kill,
     closeLog: () => child.stderr.destroy(),
     served: async (socket) => {
-      while (!(await answers(socket))) {
+      while (!(await socketAnswers(socket))) {
         if (isEnded) throw new Error(`the plugin has ended: ${output.stderr}`);
         await delay(5);
       }
     },
   };
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
