@@ -63,7 +63,10 @@ describe("the report of pulumi up, signed with a given key", function () {
     const args = [command, "verify-report", file, "--public-key", publicKeyFile];
     return promisify(execFile)(process.execPath, args).then(
       ({ stdout }) => ({ code: 0, text: stdout }),
-      (failed: { code: number; stdout: string }) => ({ code: failed.code, text: failed.stdout }),
+      (thrown: unknown) => {
+        const { code, stdout } = thrown as { code: number; stdout: string };
+        return { code, text: stdout };
+      },
     );
   }
 

@@ -16,10 +16,19 @@ import type {
   ServerState,
   StoredProof,
 } from "../../rotation/observation";
-import { keyIdHash } from "../../rotation/rules/key-id-rule";
 import type { Clock } from "../../rotation/run";
 import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
-import { configHash, type SimulatedHost, type SimulatedPlugin, type StoredObject, wellHost } from "./simulated-host";
+import {
+  configHash,
+  fallbackOf,
+  joinedHost,
+  keepRecord,
+  presentHash,
+  type SimulatedHost,
+  type StoredObject,
+  wellHost,
+} from "./simulated-host";
+import { simulateKms } from "./simulated-kms";
 
 export class InvariantBroken extends Error {}
 /** Thrown by the simulator where a test kills the engine. */
@@ -64,8 +73,6 @@ export function simulateCluster(options: SimulationOptions) {
   };
   /** Objects that a restored backup brought: nobody could read them, and the engine is asked to change that. */
   const restored = new Set<string>();
-  /** Keys that the KMS has changed in place: by the key_id they were made with, every one since, the present one last. */
-  const inPlace = new Map<string, readonly string[]>();
   const log: string[] = [];
   let effects = 0;
   let restarts = 0;
@@ -95,6 +102,8 @@ export function simulateCluster(options: SimulationOptions) {
   };
   const answers = (plugin: { broken: boolean; socketMissing: boolean } | undefined) =>
     plugin !== undefined && !plugin.broken && !plugin.socketMissing;
+
+  const kms = simulateKms({ hosts, now: () => now, listFor, pluginOf, answers });
 
   function broken(rule: string): never {
     throw new InvariantBroken(`${rule}\n${log.slice(-25).join("\n")}`);
@@ -164,26 +173,7 @@ export function simulateCluster(options: SimulationOptions) {
   function join(): void {
     const [like] = hosts;
     if (like === undefined) return;
-    const joined = {
-      ...like,
-      name: `cp${hosts.length + 1}`,
-      plugins: new Map<string, SimulatedPlugin>(),
-      heard: new Map(like.heard),
-    };
-    for (const [name, plugin] of like.plugins) joined.plugins.set(name, { ...plugin });
-    hosts.push({
-      ...joined,
-      backups: new Map(),
-      record: undefined,
-      garbage: undefined,
-      loaded: like.config,
-      loadedSince: now,
-      processStartedAt: now,
-      restartRequestedAt: undefined,
-      downUntil: 0,
-      refusesToLoad: false,
-      unseen: false,
-    });
+    hosts.push(joinedHost(like, `cp${hosts.length + 1}`, now));
   }
 
   /** Why /readyz says no: a plugin is away, or informers cannot list what nobody can decrypt. */
@@ -213,47 +203,10 @@ export function simulateCluster(options: SimulationOptions) {
       broken(`invariant 10: ${target.name} lets go before anything was read through ${done[0]?.name ?? ""}`);
   }
 
-  /** With what it has heard of, which may be a minute old. */
-  function keyIdFor(writing: SimulatedHost): string | undefined {
-    return writing.heard.get(writer(writing))?.keyId;
-  }
-
-  /** A server asks its plugins when it loads a configuration, and once a minute. */
-  function askPlugins(target: SimulatedHost): void {
-    target.nextStatus = now + 60_000;
-    for (const item of listFor(target.loaded)) {
-      const provider = writerOf([item]);
-      const plugin = pluginOf(target, provider);
-      const known = target.heard.get(provider);
-      if (plugin === undefined || known?.keyId === plugin.material || (known !== undefined && !answers(plugin)))
-        continue;
-      target.heard.set(provider, { keyId: plugin.material, since: known === undefined ? 0 : now });
-    }
-  }
-
-  /** The KMS puts another key behind the plugins that have `material`; what was encrypted before is still decrypted. */
-  function changeKeyInPlace(keyId: string, next: string): void {
-    const former = [...(inPlace.get(keyId) ?? [keyId])];
-    inPlace.set(keyId, [...former, next]);
-    for (const plugin of hosts.flatMap((target) => [...target.plugins.values()])) {
-      if (plugin.material === former.at(-1)) Object.assign(plugin, { material: next, former });
-    }
-  }
-
-  /** What a plugin reports now for the key that was made with this key_id. */
-  const presentKeyId = (keyId: string) => inPlace.get(keyId)?.at(-1) ?? keyId;
-
-  const presentHash = (target: SimulatedHost) => target.garbage ?? configHash(target.config);
-
-  function lastLoaded({ record }: SimulatedHost, present: string): string | undefined {
-    if (record === undefined) return undefined;
-    return [record.written, record.replaced].includes(present) ? record.loaded : record.written;
-  }
-
   function load(target: SimulatedHost, why: string): void {
     target.loaded = target.config;
     target.loadedSince = now;
-    askPlugins(target);
+    kms.askPlugins(target);
     log.push(
       `${now} ${target.name} loads [${listFor(target.loaded)
         .map((item) => writerOf([item]))
@@ -278,7 +231,7 @@ export function simulateCluster(options: SimulationOptions) {
             load(target, "process start");
           else target.downUntil = now + 5_000;
         }
-        if (up(target) && now >= target.nextStatus) askPlugins(target);
+        if (up(target) && now >= target.nextStatus) kms.askPlugins(target);
         if (up(target) && target.reload === "hot" && now >= target.nextPoll) {
           target.nextPoll = now + 60_000;
           if (target.garbage !== undefined) target.failures += 1;
@@ -321,9 +274,9 @@ export function simulateCluster(options: SimulationOptions) {
         at: now + Math.floor(random() * (requestTimeout - 1_000)),
         name,
         provider: writer(through),
-        keyId: keyIdFor(through),
+        keyId: kms.keyIdFor(through),
       });
-    } else store(name, writer(through), keyIdFor(through), `client through ${through.name}`);
+    } else store(name, writer(through), kms.keyIdFor(through), `client through ${through.name}`);
   }
 
   /** Right after an effect, or right after a look. */
@@ -345,26 +298,6 @@ export function simulateCluster(options: SimulationOptions) {
     if (effects > faults.killAfter) throw new Killed(`killed after ${what}`);
     return result;
   }
-
-  function fallbackOf(target: SimulatedHost) {
-    if (target.unseen && !up(target)) return {};
-    const hash = lastLoaded(target, presentHash(target));
-    const config = hash === undefined ? undefined : target.backups.get(hash);
-    if (hash === undefined || config === undefined || hash === presentHash(target)) return {};
-    return { fallback: { hash, config } };
-  }
-
-  function keepRecord(target: SimulatedHost, written: string, loaded: string | undefined): void {
-    const replaced = presentHash(target);
-    target.record = { written, replaced, loaded: loaded ?? lastLoaded(target, replaced) };
-  }
-
-  const heardBy = ({ heard }: SimulatedHost) =>
-    [...heard].map(([provider, { keyId, since }]) => ({
-      provider: provider.replace(/^kms\/v2\//, ""),
-      keyIdHash: keyIdHash(keyId),
-      since,
-    }));
 
   const fleet: Fleet = {
     async observe(): Promise<FleetObservation> {
@@ -389,7 +322,7 @@ export function simulateCluster(options: SimulationOptions) {
               : { hash: configHash(target.config), config: target.config, writtenAt: target.writtenAt },
           ...(target.garbage !== undefined &&
             !(target.unseen && !up(target)) && { fileProblem: { reason: "not YAML", hash: target.garbage } }),
-          ...fallbackOf(target),
+          ...(target.unseen && !up(target) ? {} : fallbackOf(target)),
           loaded: up(target)
             ? {
                 hash: configHash(target.loaded),
@@ -409,7 +342,7 @@ export function simulateCluster(options: SimulationOptions) {
                 : "starting"
               : "socket does not answer",
           })),
-          ...(up(target) && { heardKeyIds: heardBy(target) }),
+          ...(up(target) && { heardKeyIds: kms.heardBy(target) }),
         })),
       };
     },
@@ -429,11 +362,11 @@ export function simulateCluster(options: SimulationOptions) {
     startPlugin: (server, plugin) =>
       effect(`start ${plugin.name} on ${server}`, () => {
         const [keyId = ""] = possibleKeyIds(plugin.key);
-        const material = faults.wrongKeyOn === server ? `${keyId}-other` : presentKeyId(keyId);
+        const material = faults.wrongKeyOn === server ? `${keyId}-other` : kms.presentKeyId(keyId);
         const started = {
           startedAt: now,
           material,
-          former: inPlace.get(keyId) ?? [],
+          former: kms.formerKeyIds(keyId),
           broken: false,
           socketMissing: false,
         };
@@ -569,8 +502,8 @@ export function simulateCluster(options: SimulationOptions) {
             continue;
           }
           const object = objects.get(name);
-          if (object?.provider === writer(through) && object.keyId === keyIdFor(through)) continue;
-          store(name, writer(through), keyIdFor(through), `rewrite through ${through.name}`);
+          if (object?.provider === writer(through) && object.keyId === kms.keyIdFor(through)) continue;
+          store(name, writer(through), kms.keyIdFor(through), `rewrite through ${through.name}`);
           rewritten += 1;
         }
         return { offered: objects.size, rewritten, failures };
@@ -601,8 +534,8 @@ export function simulateCluster(options: SimulationOptions) {
     advance,
     listFor,
     restore,
-    changeKeyInPlace,
-    presentKeyId,
+    changeKeyInPlace: kms.changeKeyInPlace,
+    presentKeyId: kms.presentKeyId,
     snapshot,
     join,
     restarts: () => restarts,

@@ -89,3 +89,48 @@ export function wellHost(
     failures: 0,
   };
 }
+
+/** One that has just started, with the files and plugins of `like`, and no record of the engine's. */
+export function joinedHost(like: SimulatedHost, name: string, now: number): SimulatedHost {
+  return {
+    ...like,
+    name,
+    plugins: new Map([...like.plugins].map(([plugin, state]) => [plugin, { ...state }])),
+    heard: new Map(like.heard),
+    backups: new Map(),
+    record: undefined,
+    garbage: undefined,
+    loaded: like.config,
+    loadedSince: now,
+    processStartedAt: now,
+    restartRequestedAt: undefined,
+    downUntil: 0,
+    refusesToLoad: false,
+    unseen: false,
+  };
+}
+
+/** Of what is in the file's place now. */
+export function presentHash(target: SimulatedHost): string {
+  return target.garbage ?? configHash(target.config);
+}
+
+function lastLoaded({ record }: SimulatedHost, present: string): string | undefined {
+  if (record === undefined) return undefined;
+  return [record.written, record.replaced].includes(present) ? record.loaded : record.written;
+}
+
+/** What the host's record says that the server can go back to. */
+export function fallbackOf(target: SimulatedHost): {
+  readonly fallback?: { readonly hash: string; readonly config: EncryptionConfiguration };
+} {
+  const hash = lastLoaded(target, presentHash(target));
+  const config = hash === undefined ? undefined : target.backups.get(hash);
+  if (hash === undefined || config === undefined || hash === presentHash(target)) return {};
+  return { fallback: { hash, config } };
+}
+
+export function keepRecord(target: SimulatedHost, written: string, loaded: string | undefined): void {
+  const replaced = presentHash(target);
+  target.record = { written, replaced, loaded: loaded ?? lastLoaded(target, replaced) };
+}

@@ -54,7 +54,7 @@ describe("the report of a rollout, and the key that it is signed with", () => {
     local: { controlPlaneFile },
     ...more,
   });
-  const envelope = () => String(stack.state()?.outputs["report"]);
+  const envelope = () => stack.state()?.outputs["report"] as string;
   function opened(): RotationReport {
     const { payload, problem } = openEnvelope(envelope(), readPublicKey(publicKey, "public"), "the output");
     assert.equal(problem, undefined);
