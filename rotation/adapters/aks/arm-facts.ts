@@ -57,7 +57,8 @@ function permissionsOf(properties: unknown, principalId: string): readonly strin
 export function subnetFacts(subnet: ArmBody | undefined, subnetId: string, cluster: ArmBody): LiveFacts {
   if (subnet === undefined) throw new KmsEtcdError("not-found", "it is not there");
   const properties = at(subnet, "properties");
-  const prefix = textAt(properties, "addressPrefix") ?? String(listAt(properties, "addressPrefixes")[0] ?? "");
+  const [first] = listAt(properties, "addressPrefixes");
+  const prefix = textAt(properties, "addressPrefix") ?? (typeof first === "string" ? first : "");
   const prefixLength = Number(/\/(\d+)$/.exec(prefix)?.[1] ?? Number.NaN);
   if (Number.isNaN(prefixLength)) throw new KmsEtcdError("not-found", "it has no address prefix");
   const nodes = listAt(cluster, "properties", "agentPoolProfiles").map((pool) => textAt(pool, "vnetSubnetID"));

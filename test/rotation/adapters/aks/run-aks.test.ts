@@ -258,7 +258,7 @@ describe("the driver of AKS, on the fake ARM over its REST door", function () {
       const { legs, thrown, events } = await drive(cluster, goal, {
         target: cluster.target(vault, 10_000),
         onEvent: ({ message }) => {
-          if (/waiting until AKS sees/.test(message))
+          if (message.includes("waiting until AKS sees"))
             aks.fake.arm.access.grant(aks.principalId, roles.keyVaultContributor, vault.id);
         },
       });
