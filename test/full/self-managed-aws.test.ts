@@ -5,6 +5,7 @@ import { type SshExample, sshExample, steadyPreview } from "../e2e/support/ssh-e
 import { type KmsFake, startKmsFake } from "../fakes/aws/kms-fake";
 import { type MetadataFake, startMetadataFake } from "../fakes/aws/metadata-fake";
 import { type AwsAccount, createAwsAccount } from "../fakes/pulumi-aws/aws-account";
+import { isAllowed } from "../fakes/pulumi-aws/policy-decision";
 import { serveAws } from "../fakes/pulumi-aws/provider-methods";
 import { whyNoSshServer } from "../support/ssh-server";
 
@@ -17,6 +18,11 @@ const instance = {
   secretAccessKey: "fake/instance/secret",
   sessionToken: "fake-token",
 };
+
+interface KmsBody {
+  readonly KeyId?: string;
+  readonly EncryptionContext?: Readonly<Record<string, string>>;
+}
 
 /** examples/self-managed-aws from the first preview to the end of the stack, by its README. */
 describe("examples/self-managed-aws on real API servers over SSH", function () {
@@ -101,6 +107,11 @@ describe("examples/self-managed-aws on real API servers over SSH", function () {
     assert.deepEqual([...new Set(Statement.flatMap(({ Resource }) => Resource))], [key?.key.arn]);
     const use = Statement.filter(({ Action }) => Action.includes("kms:Decrypt"));
     for (const statement of use) assert.match(JSON.stringify(statement.Condition), /"kms:EncryptionContext:cluster":/);
+    // Every call that was made, by the plugins and by whoever else has asked KMS, against these statements.
+    for (const { action, body } of kms.requests) {
+      const { KeyId: resource = key?.key.arn ?? "", EncryptionContext: context = {} } = body as KmsBody;
+      assert.ok(isAllowed(Statement, { action: `kms:${action}`, resource, context }), `${action} of ${resource}`);
+    }
   });
 
   it("keyVersion 2 => rotated to a second KMS key, which the role may use too", async () => {

@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { endWithTests } from "../../support/end-with-tests";
 
 export interface MotoCloud {
   /** Of a kops process: only this. */
@@ -44,7 +45,8 @@ export async function startMotoCloud(python: string, home: string): Promise<Moto
   const child = spawn(python, [join(__dirname, "moto_kops.py"), "-H", "127.0.0.1", "-p", String(port)], {
     stdio: "ignore",
   });
-  const ended = once(child, "exit");
+  const left = endWithTests(child.pid ?? 0);
+  const ended = once(child, "exit").then(left);
   const sums = createServer((request, response) => {
     response.end(request.url?.endsWith(".sha256") === true ? "0123456789abcdef".repeat(4) : "");
   });

@@ -27,7 +27,8 @@ export interface KopsNodes {
   stop(): Promise<void>;
 }
 
-const tick = 300;
+/** Each look costs moto some CPU, which kops needs more. */
+const tick = 1_000;
 /** Bears a machine that is much slower than this one. */
 const settleWithin = 300_000;
 

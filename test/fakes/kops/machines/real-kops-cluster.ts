@@ -14,6 +14,7 @@ import { pluginNodeOptions } from "../../../../core/plugin-node-options";
 import { bundleEntry } from "../../../../plugin-server/image/bundle";
 import { bundlePlugin } from "../../../../plugin-server/image/bundle-plugin";
 import { findTool } from "../../../../tools/find-tool";
+import { endWithTests } from "../../../support/end-with-tests";
 import { type MotoCloud, startMotoCloud } from "../moto-cloud";
 import { type MachineKind, pluginProgram } from "./kops-machine";
 import { type KopsNodes, startKopsNodes } from "./kops-nodes";
@@ -48,9 +49,8 @@ export interface RealKopsCluster extends UnmadeKopsCluster {
 
 export interface RealKopsOptions {
   readonly python: string;
-  readonly controlPlanes: 1 | 3;
-  /** Further arguments of `kops create cluster`. */
-  readonly createArguments?: readonly string[];
+  /** Each is a group of its own: kOps lets a group of the control plane have one machine. */
+  readonly controlPlanes: ControlPlanes;
   /** After `kops create cluster`, before the first machine is made. */
   readonly beforeFirstUpdate?: (cluster: UnmadeKopsCluster) => Promise<void>;
 }
@@ -60,6 +60,13 @@ export const realKopsName = "e2e.k8s.local";
 const machineImage = "099720109477/ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20170721";
 const project = join(__dirname, "..", "..", "..", "..");
 const zones = ["us-east-1a", "us-east-1b", "us-east-1c"];
+
+export type ControlPlanes = 1 | 3;
+
+/** How many the tests take; with 1 they need a third of the time, and the API is away in each roll. */
+export function controlPlanesOf(variables: Readonly<Record<string, string | undefined>>): ControlPlanes {
+  return variables["KMS_ETCD_KOPS_CONTROL_PLANES"] === "1" ? 1 : 3;
+}
 
 export async function startRealKopsCluster(options: RealKopsOptions): Promise<RealKopsCluster> {
   const name = realKopsName;
@@ -83,7 +90,8 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
     const etcdDirectory = join(directory, "etcd");
     mkdirSync(etcdDirectory);
     const etcd = await startLoneEtcd({ directory: etcdDirectory, tls: pki.etcdServer, client: pki.etcdAdministrator });
-    closing.push(() => etcd.stop());
+    const left = endWithTests(etcd.pid);
+    closing.push(() => etcd.stop().then(left));
     const read = (file: string) => readFileSync(file, "utf8");
     const { administrator } = pki;
     const tls = {
@@ -117,7 +125,6 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
       ...["--control-plane-size=m5.large", "--node-size=m5.large"],
       // Machines have addresses of the loopback: each is one that can be dialled here.
       ...["--network-cidr=127.20.0.0/16", "--set=spec.kubeAPIServer.securePort=8443"],
-      ...(options.createArguments ?? []),
     ]);
     const unmade = { name, directory, cloud, kms, nodes, program, environment, kubeconfigFile, kops };
     await options.beforeFirstUpdate?.(unmade);

@@ -15,7 +15,7 @@ export interface ClusterWatch {
   stop(): Promise<void>;
 }
 
-const pause = 1_000;
+const pause = 2_000;
 
 export function watchCluster({ nodes }: RealKopsCluster): ClusterWatch {
   const violations: string[] = [];
