@@ -102,6 +102,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
       "MaxStartups 100",
       "Subsystem sftp internal-sftp",
       `ForceCommand ${at("session.sh")}`,
+      // Else the user's shell reads this machine's ~/.bashrc before every command, whatever that does and however long it takes.
+      `SetEnv HOME=${directory}`,
       ...settings,
       "",
     ].join("\n"),
