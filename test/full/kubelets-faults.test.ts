@@ -7,7 +7,7 @@ import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits } from "../../rotation/goal";
 import { eventually } from "../e2e/support/eventually";
-import { type AzureKubelets, assertDone, azureKubelets } from "./support/kubelets/azure-kubelets";
+import { type AzureKubelets, assertDone, azureKubelets, inSeconds, type Seen } from "./support/kubelets/azure-kubelets";
 import { imageRepository } from "./support/kubelets/images";
 import { whyNoKubelets } from "./support/kubelets/why-no-kubelets";
 
@@ -45,6 +45,12 @@ resources:
   });
   after(() => closing());
 
+  function sayAbsences(what: string, { seconds, absences, traffic }: Seen<unknown>): void {
+    const longest = Math.max(...absences.map(({ from, to }) => to - from));
+    const away = `${absences.length} times a server was away, ${inSeconds(longest)} at most`;
+    say(`${what} in ${seconds.toFixed(1)} s; ${away}; ${traffic.requests} requests, ${traffic.failures.length} failed`);
+  }
+
   const podOf = async (host: number, start: string) =>
     (await kubelets.pods(host)).find(({ metadata }) => metadata.name.startsWith(start))?.status.containerStatuses?.[0];
 
@@ -76,13 +82,20 @@ resources:
     return stringify({ ...pod, metadata });
   }
 
-  /** The seed's edit of the API server: flag, gate for KMS v1, mounts of the socket's directory and of the configuration. */
+  /**
+   * The seed's edit of the API server: flag, gate for KMS v1, mounts of the socket's directory and of the configuration. Automatic
+   * reload is off, as somebody may have chosen: each change is loaded by a restart, which a kubelet takes its time for.
+   */
   function withSeedSettings(text: string): string {
     const pod = parse(text) as {
       spec: { containers: { command: string[]; volumeMounts: object[] }[]; volumes: object[] };
     };
     const [container] = pod.spec.containers;
-    container?.command.push(`--encryption-provider-config=${theirConfig}`, "--feature-gates=KMSv1=true");
+    container?.command.push(
+      `--encryption-provider-config=${theirConfig}`,
+      "--encryption-provider-config-automatic-reload=false",
+      "--feature-gates=KMSv1=true",
+    );
     container?.volumeMounts.push(
       { name: "sock", mountPath: "/opt" },
       { name: "encryption", mountPath: theirConfig, readOnly: true },
@@ -142,7 +155,7 @@ resources:
   it("then the right image => the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
     const seen = await kubelets.underClients(() => kubelets.rotate(1), { countUnreachable: false });
     await assertDone(kubelets, seen, 1);
-    say(`to KMS v2 in ${seen.seconds.toFixed(1)} s`);
+    sayAbsences("to KMS v2", seen);
     for (const [host, machine] of kubelets.machines.entries()) {
       assert.ok(!existsSync(machine.outside(theirConfig)));
       const backups = kubelets.controlPlane.hosts[host]?.backupDirectory ?? "";
@@ -171,6 +184,7 @@ resources:
     );
     assert.notEqual(reboot, undefined);
     await assertDone(kubelets, seen, 2);
+    sayAbsences("rotated with a reboot", seen);
     assert.deepEqual(
       [...new Set(seen.absences.map(({ host }) => host))],
       ["cp2"],
