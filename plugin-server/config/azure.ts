@@ -2,6 +2,7 @@
 import type { FlagSpecs, Flags } from "./flags";
 import { listenAddress, socketPath } from "./listen-address";
 import {
+  healthzFlags,
   httpPath,
   logFormat,
   operationFlags,
@@ -53,18 +54,7 @@ export const azureFlags = {
     help: 'health: a port, host:port, or "none"',
     default: defaults.health,
   },
-  "healthz-path": {
-    kind: "value",
-    placeholder: "PATH",
-    help: "HTTP path that says whether the key works",
-    default: "/healthz",
-  },
-  "healthz-timeout": {
-    kind: "value",
-    placeholder: "TIME",
-    help: "longest that a health request waits for a probe",
-    default: "20s",
-  },
+  ...healthzFlags,
   "metrics-backend": { kind: "value", placeholder: "prometheus", help: "the only one there is", default: "prometheus" },
   "metrics-addr": {
     kind: "value",

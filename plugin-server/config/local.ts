@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { FlagSpecs, Flags } from "./flags";
 import { listenAddress, socketPath } from "./listen-address";
 import {
+  healthzFlags,
   httpPath,
   logFormat,
   operationFlags,
@@ -32,18 +33,7 @@ export const localFlags = {
     help: "health and metrics: a port or host:port, on 127.0.0.1 unless said",
     default: "none",
   },
-  "healthz-path": {
-    kind: "value",
-    placeholder: "PATH",
-    help: "HTTP path that says whether the key works",
-    default: "/healthz",
-  },
-  "healthz-timeout": {
-    kind: "value",
-    placeholder: "TIME",
-    help: "longest that a health request waits for a probe",
-    default: "20s",
-  },
+  ...healthzFlags,
   "metrics-addr": { kind: "value", placeholder: "PORT", help: "metrics on a port of their own" },
   ...verbosityFlag,
   ...operationFlags,

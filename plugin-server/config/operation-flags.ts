@@ -23,6 +23,22 @@ export const operationFlags = {
   h: { kind: "switch", help: "the same" },
 } satisfies FlagSpecs;
 
+/** Where kubelets ask for the plugin's health, as Azure/kubernetes-kms has it; a plugin with a local key has the same. */
+export const healthzFlags = {
+  "healthz-path": {
+    kind: "value",
+    placeholder: "PATH",
+    help: "HTTP path that says whether the key works",
+    default: "/healthz",
+  },
+  "healthz-timeout": {
+    kind: "value",
+    placeholder: "TIME",
+    help: "longest that a health request waits for a probe",
+    default: "20s",
+  },
+} satisfies FlagSpecs;
+
 /** klog's verbosity as Azure/kubernetes-kms reads it: 2 info, 4 debug, 6 trace. */
 export const verbosityFlag = {
   v: { kind: "value", placeholder: "N", help: "verbosity: 0 warnings, 2 info, 4 debug, 6 trace", default: "0" },

@@ -7,6 +7,7 @@ import { ControlPlaneBootstrap, type ControlPlaneBootstrapArgs, KubeadmApiVersio
 import { kubeadmLayout } from "../../core/self-managed-cluster";
 import { apiServerSetUp } from "../../rotation/adapters/hosts/api-server-setup";
 import { parseManifest } from "../../rotation/adapters/hosts/manifest";
+import { outputValue } from "./support/output-value";
 
 // The SDK keeps its state in a global that it makes when first asked; mocha looks for new globals from the first test on.
 void pulumi.runtime.isDryRun();
@@ -35,14 +36,12 @@ describe("ControlPlaneBootstrap", () => {
     }),
   );
 
-  const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
-    (output as unknown as { promise(): Promise<T> }).promise();
   async function rendered(args: ControlPlaneBootstrapArgs) {
     const { cloudInit, kubeadmInit, kubeadmJoin } = new ControlPlaneBootstrap("first", args);
     return {
-      "cloud-init": await valueOf(cloudInit),
-      "kubeadm-init": await valueOf(kubeadmInit),
-      "kubeadm-join": await valueOf(kubeadmJoin),
+      "cloud-init": await outputValue(cloudInit),
+      "kubeadm-init": await outputValue(kubeadmInit),
+      "kubeadm-join": await outputValue(kubeadmJoin),
     };
   }
 

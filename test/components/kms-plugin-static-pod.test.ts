@@ -8,6 +8,7 @@ import type { KeyReference } from "../../core/key-reference";
 import { pluginInstance } from "../../core/plugin-instance";
 import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { isAsWritten, sealManifest } from "../../rotation/adapters/hosts/sealed-manifest";
+import { outputValue } from "./support/output-value";
 
 // The SDK keeps its state in a global that it makes when first asked; mocha looks for new globals from the first test on.
 void pulumi.runtime.isDryRun();
@@ -31,9 +32,7 @@ describe("KmsPluginStaticPod", () => {
     }),
   );
 
-  const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
-    (output as unknown as { promise(): Promise<T> }).promise();
-  const manifestOf = (args: KmsPluginStaticPodArgs) => valueOf(new KmsPluginStaticPod("pod", args).manifest);
+  const manifestOf = (args: KmsPluginStaticPodArgs) => outputValue(new KmsPluginStaticPod("pod", args).manifest);
 
   it("a key and an image => byte for byte what the engine writes to a host, name, socket and seal included", async () => {
     const made = new KmsPluginStaticPod("pod", { azureKeyId: pulumi.output(azureKeyId), plugin });
@@ -43,11 +42,11 @@ describe("KmsPluginStaticPod", () => {
     const engines = sealManifest(
       stringify(pluginStaticPod({ name, key: azureKey, socketPath, ports }, plugin), { lineWidth: 0 }),
     );
-    assert.equal(await valueOf(made.manifest), engines);
-    assert.ok(isAsWritten(await valueOf(made.manifest)));
-    assert.equal(await valueOf(made.fileName), `${name}.yaml`);
-    assert.equal(await valueOf(made.endpoint), `unix://${socketPath}`);
-    assert.match(await valueOf(made.providerName), /^kms-etcd-[0-9a-f]{12}$/);
+    assert.equal(await outputValue(made.manifest), engines);
+    assert.ok(isAsWritten(await outputValue(made.manifest)));
+    assert.equal(await outputValue(made.fileName), `${name}.yaml`);
+    assert.equal(await outputValue(made.endpoint), `unix://${socketPath}`);
+    assert.match(await outputValue(made.providerName), /^kms-etcd-[0-9a-f]{12}$/);
   });
 
   it("a second instance by hand => the upstream image's own manifest, under the name, socket and ports that were given", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { ImagePlatform, PluginImage, type PluginImageArgs } from "../../components";
 import { typeTokens } from "../../core/type-tokens";
+import { outputValue } from "./support/output-value";
 
 // The SDK keeps its state in a global that it makes when first asked; mocha looks for new globals from the first test on.
 void pulumi.runtime.isDryRun();
@@ -25,7 +26,8 @@ function secret(value: unknown): unknown {
   return wire.value;
 }
 
-describe("PluginImage", () => {
+describe("PluginImage", function () {
+  this.timeout(60_000); // the first one loads another package
   let registered: Registered[];
   beforeEach(async () => {
     registered = [];
@@ -39,13 +41,11 @@ describe("PluginImage", () => {
     });
   });
 
-  const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
-    (output as unknown as { promise(): Promise<T> }).promise();
   const inputsOf = (type: string) => registered.find((resource) => resource.type === type)?.inputs;
 
   it("build => an image that is pushed for both processors, not in previews, and ref by its digest", async () => {
     const image = new PluginImage("plugin", { build: { context, repository } });
-    assert.equal(await valueOf(image.ref), `${repository}@${digest}`);
+    assert.equal(await outputValue(image.ref), `${repository}@${digest}`);
     assert.deepEqual(inputsOf(dockerImage), {
       context: { location: context },
       platforms: ["linux/amd64", "linux/arm64"],
@@ -60,7 +60,7 @@ describe("PluginImage", () => {
     const image = new PluginImage("plugin", {
       build: { context, repository, tag: "v1", platforms: [ImagePlatform.LinuxArm64], registry: login },
     });
-    await valueOf(image.ref);
+    await outputValue(image.ref);
     const { registries, tags, platforms } = inputsOf(dockerImage) ?? assert.fail();
     assert.deepEqual([tags, platforms], [[`${repository}:v1`], ["linux/arm64"]]);
     assert.deepEqual(secret(registries), [{ address: "myregistry.azurecr.io", ...login }]);
@@ -75,14 +75,14 @@ describe("PluginImage", () => {
         registry: pulumi.output({ ...login, address: "other.example" }),
       },
     });
-    assert.equal(await valueOf(image.ref), `${repository}@${digest}`);
+    assert.equal(await outputValue(image.ref), `${repository}@${digest}`);
     assert.deepEqual(secret(inputsOf(dockerImage)?.["registries"]), [{ address: "other.example", ...login }]);
   });
 
   it("existingRef => ref is the same, and nothing is built", async () => {
     for (const existingRef of [`${repository}@${digest}`, `registry.example:5000/p:v1@${digest}`]) {
       const image = new PluginImage("plugin", { existingRef });
-      assert.equal(await valueOf(image.ref), existingRef);
+      assert.equal(await outputValue(image.ref), existingRef);
     }
     assert.equal(inputsOf(dockerImage), undefined);
   });
@@ -141,6 +141,6 @@ describe("PluginImage", () => {
 
   it("a tag that is known only later => refused when it is known", async () => {
     const image = new PluginImage("plugin", { existingRef: pulumi.output(Promise.resolve(`${repository}:v1`)) });
-    await assert.rejects(valueOf(image.ref), /a tag can be moved to other bytes/);
+    await assert.rejects(outputValue(image.ref), /a tag can be moved to other bytes/);
   });
 });
