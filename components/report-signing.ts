@@ -12,9 +12,9 @@ export interface ReportSigningArgs {
   readonly privateKeyFile?: pulumi.Input<string>;
 }
 
-/** The same with its secret marked, wherever it is a plain object; the provider marks the others. */
+/** The same with its secret marked: of an output or a promise all, because a component's own inputs no provider marks. */
 export function withSigningSecret(signing: pulumi.Input<ReportSigningArgs>): pulumi.Input<ReportSigningArgs> {
-  if (pulumi.Output.isInstance(signing) || signing instanceof Promise) return signing;
+  if (pulumi.Output.isInstance(signing) || signing instanceof Promise) return pulumi.secret(signing);
   const { privateKey } = signing;
   return privateKey === undefined ? signing : { ...signing, privateKey: pulumi.secret(privateKey) };
 }

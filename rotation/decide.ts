@@ -7,7 +7,7 @@
  *  3. every file can be used, is loaded, every server is ready 8. READ, WRITE, REWRITE, VERIFY, PRUNE
  *  4. every server reads what data and other servers need      9. unused plugins stop
  *  5. a server that does not start goes back to what it had
- * Before each action of 7-9: nobody else is at work on the control plane (an upgrade, a change of etcd's members, a backup).
+ * Before a set-up and each action of 7-9: nobody else is at work on the control plane (an upgrade, a change of etcd's members, a backup).
  * So repair (1-6) comes before progress (7-9), whatever stage a killed run, a restored backup or another goal has left.
  */
 import { describeError, KmsEtcdError } from "../core/errors";
@@ -25,7 +25,7 @@ import { blocked, type Rule } from "./rules/rule";
 import * as setup from "./rules/setup-rules";
 import { waitingFilesAreHarmless } from "./rules/waiting-file-rule";
 import * as writer from "./rules/writer-rules";
-import { type EndpointOf, situationOf } from "./situation";
+import { type EndpointOf, type Situation, situationOf } from "./situation";
 
 /** Rules that keep or make things readable. They run whatever `advanceTo` says. */
 export const repairRules: readonly Rule[] = [
@@ -93,19 +93,25 @@ export function decideBy(
   }
   for (const rule of repair) {
     const decision = rule(situation);
-    if (decision !== undefined) return decision;
+    if (decision === undefined) continue;
+    // It edits what an upgrade edits, and restarts servers.
+    const isSetUp = decision.kind === "act" && decision.action.kind === "setUp";
+    return (isSetUp ? heldBy(beforeActing, situation, decision.stage) : undefined) ?? decision;
   }
   for (const rule of progress) {
     const decision = rule(situation);
     if (decision === undefined) continue;
     // What lies behind `advanceTo` is not begun: being held there is the goal reached.
     if (isAfter(decision.stage, goal.advanceTo)) break;
-    if (decision.kind !== "act") return decision;
-    for (const precondition of beforeActing) {
-      const held = precondition(situation);
-      if (held !== undefined) return { ...held, stage: decision.stage };
-    }
-    return decision;
+    return (decision.kind === "act" ? heldBy(beforeActing, situation, decision.stage) : undefined) ?? decision;
   }
   return { kind: "done", stage: goal.advanceTo };
+}
+
+function heldBy(rules: readonly Rule[], situation: Situation, stage: RotationStage): Decision | undefined {
+  for (const rule of rules) {
+    const held = rule(situation);
+    if (held !== undefined) return { ...held, stage };
+  }
+  return undefined;
 }

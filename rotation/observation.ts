@@ -26,6 +26,8 @@ export interface Observation {
   readonly etcdMembers?: readonly EtcdMember[];
   /** Since when, in this run, every look has met a member at work for somebody; absent while none is. */
   readonly etcdBusySince?: number;
+  /** Since when, in this run, servers or members of etcd have been of more than one version; absent while they are of one. */
+  readonly versionsDifferSince?: number;
   /** Since when, in this run, a server has used another key_id than its plugin reports; absent while none does. */
   readonly keyIdBehindSince?: number;
   /** Proofs measured in this run, if any; each counts only while what it was measured on is unchanged. */

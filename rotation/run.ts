@@ -23,6 +23,7 @@ import type {
   Setback,
   StoredProof,
 } from "./observation";
+import { otherWorkSince } from "./other-work-since";
 import { countRepetitions, mayPass, sameActions, transientRetries } from "./patience";
 import { serverState, serverStates } from "./proofs";
 import { serversBehind } from "./rules/key-id-rule";
@@ -165,7 +166,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let compacted: Compaction | undefined;
   let settledAt: number | undefined;
   let discoveryProblemSince: number | undefined;
-  let etcdBusySince: number | undefined;
+  const othersSince = otherWorkSince();
   let keyIdBehindSince: number | undefined;
   let observation: Observation | undefined;
   let current: { stage: RotationStage; since: number; waiting: number } | undefined;
@@ -221,8 +222,6 @@ function createRun(options: RotationOptions, clock: Clock) {
       };
     });
     discoveryProblemSince = seen.discoveryProblem === undefined ? undefined : (discoveryProblemSince ?? now);
-    const isBusy = members?.some(({ underWay }) => underWay.length > 0) === true;
-    etcdBusySince = isBusy ? (etcdBusySince ?? now) : undefined;
     const without: Observation = {
       now,
       runStartedAt: startedAt,
@@ -233,7 +232,7 @@ function createRun(options: RotationOptions, clock: Clock) {
       discovery: seen.discovery,
       ...(etcd && { etcd }),
       ...(members && { etcdMembers: members }),
-      ...(etcdBusySince !== undefined && { etcdBusySince }),
+      ...othersSince(now, servers, members ?? []),
       crosswise,
       stored: storedProof,
       readThrough,

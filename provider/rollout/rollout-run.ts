@@ -14,8 +14,8 @@ import type { RolloutGoal, RotationEngine } from "./rotation-engine";
 import { createStageViews } from "./stage-views";
 
 /**
- * The outputs after the run; `seen` is what the look before it has found. Whatever ends it early throws `InitFailed`, so that a state is left behind: the cluster may have
- * been changed, and the next `up` goes on.
+ * The outputs after the run; `seen` is what the look before it has found. Whatever ends it early throws `InitFailed`, so that
+ * a state is left behind: the cluster may have been changed, and the next `up` goes on.
  */
 export async function runRollout(
   engine: RotationEngine,
@@ -29,6 +29,7 @@ export async function runRollout(
   if (wanted === undefined) throw new KmsEtcdError("internal", "the inputs of an update are not all known");
   const views = createStageViews(operation.views, wanted.target);
   let report: ReturnType<typeof rolloutReport> | undefined;
+  let hasBegun = false;
   const show = throttledProgress(operation.progress);
   const warnings: Promise<void>[] = [];
   const plan: PropertyValue = inputs["plan"] ?? before["plan"] ?? [];
@@ -41,6 +42,7 @@ export async function runRollout(
   try {
     // Before the cluster is touched: a key that cannot be used must not be found out at the end.
     report = rolloutReport(wanted, seen, await signingKeyOf(inputs));
+    hasBegun = true;
     const run = await engine.run(wanted.platform, afterAnEarlierRun(wanted.goal, before), onEvent, operation.signal);
     const { outcome, servers } = run;
     const outputs = rolloutOutputs({
@@ -58,12 +60,14 @@ export async function runRollout(
     throw new InitFailed(id, outputs, [whyItStopped(outcome)]);
   } catch (thrown) {
     if (thrown instanceof InitFailed) throw thrown;
+    const activeBefore = before["activeKeyVersion"];
     const outputs = rolloutOutputs({
-      activeKeyVersion: undefined,
+      // What the cluster is like after a run that broke off, nobody has seen, and the last report is not about it.
+      activeKeyVersion: hasBegun || typeof activeBefore !== "number" ? undefined : activeBefore,
       atGoal: false,
       plan,
       evidence: before["evidence"],
-      report: before["report"],
+      report: hasBegun ? undefined : before["report"],
     });
     throw new InitFailed(id, outputs, [`${describeError(thrown)}; run pulumi up again to go on`]);
   } finally {

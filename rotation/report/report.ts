@@ -15,7 +15,7 @@ import { canonicalJson, type Json } from "./canonical-json";
 /** Persisted and signed: never change the meaning of a property; a new meaning needs a new `formatVersion`. */
 export interface RotationReport {
   readonly formatVersion: 1;
-  /** What was run: `rotate`, `rewrite` or `verify`. */
+  /** What was run: `rotate`, `rewrite` or `verify` of the command line, or `pulumi up`. */
   readonly command: string;
   /** Which cluster, as the person who ran it named it. */
   readonly cluster: string;

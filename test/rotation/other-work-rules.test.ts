@@ -62,6 +62,38 @@ describe("somebody else at work on the control plane", function () {
     assert.equal((await run(cluster, 2)).kind, "done");
   });
 
+  it("servers or members of two patch levels => it waits, and goes on when they stay so", async () => {
+    for (const mix of ["servers", "members"] as const) {
+      const cluster = await encrypted();
+      const [first] = cluster.hosts;
+      assert.ok(first);
+      if (mix === "servers") first.version = "v1.36.4";
+      else cluster.faults.etcdMembers = [member, { ...member, version: "3.6.6" }];
+      const waits: string[] = [];
+      const before = cluster.clock.now();
+      const outcome = await run(cluster, 2, (message) => waits.push(message));
+      assert.equal(outcome.kind, "done", outcome.reason);
+      assert.match(waits[0] ?? "", /an upgrade/);
+      assert.ok(cluster.clock.now() - before >= 600_000);
+    }
+  });
+
+  it("a backup that takes a quarter of an hour is waited for, one that never ends is not", async () => {
+    for (const [minutes, kind] of [
+      [15, "done"],
+      [1_000, "blocked"],
+    ] as const) {
+      const cluster = await encrypted();
+      const until = cluster.clock.now() + minutes * 60_000;
+      const stored = {
+        ...cluster.stored,
+        members: async () => [{ ...member, underWay: cluster.clock.now() < until ? (["snapshot"] as const) : [] }],
+      };
+      const outcome = await run({ ...cluster, stored }, 2);
+      assert.equal(outcome.kind, kind, outcome.reason);
+    }
+  });
+
   it("a cluster that is at its goal => no upgrade is in anybody's way", async () => {
     const cluster = await encrypted();
     const [first] = cluster.hosts;

@@ -38,6 +38,12 @@ describe("servers that the engine may set up", () => {
     assert.equal(next.kind === "act" && next.action.kind, "startPlugin");
   });
 
+  it("none is set up in the middle of an upgrade, which edits the same manifests", async () => {
+    const upgraded = { version: "v9.0.0" };
+    const decision = decided(await observed({ ...upgraded, setUp: need }, { setUp: need }));
+    assert.match(decision.kind === "blocked" ? decision.reason : decision.kind, /an upgrade of the API servers/);
+  });
+
   it("the plan => one restart for each, and then the same stages as ever", async () => {
     const plan = foretell(await observed({ setUp: need }, { setUp: need }, { setUp: need }), goal, endpointOf);
     assert.equal(plan.blocked, undefined);

@@ -47,7 +47,8 @@ async function memberAt(etcd: EtcdConnections, endpoint: string, signal: AbortSi
     version: status?.version,
     state: status?.isLearner === true ? "joining" : "voting",
     problems: [
-      ...(status?.errors ?? []),
+      // A member says so for a second when it starts, and the others go on meanwhile.
+      ...(status?.errors ?? []).filter((text) => text !== "etcdserver: no leader"),
       ...(status?.downgradesTo === undefined ? [] : [`a downgrade to ${status.downgradesTo} has begun`]),
     ],
     underWay: callsUnderWay(metrics),
@@ -56,11 +57,9 @@ async function memberAt(etcd: EtcdConnections, endpoint: string, signal: AbortSi
 
 /** Of members without an endpoint here, too: who adds one tells the engine last. */
 async function joining(etcd: EtcdConnections, signal: AbortSignal): Promise<readonly EtcdMember[]> {
-  const [first] = etcd.endpoints;
-  if (first === undefined) return [];
-  const members = await etcd
-    .callAt(first, memberListMethod, undefined, signal, listTimeout)
-    .catch((): readonly ListedMember[] => []);
+  const members = await Promise.any(
+    etcd.endpoints.map((endpoint) => etcd.callAt(endpoint, memberListMethod, undefined, signal, listTimeout)),
+  ).catch((): readonly ListedMember[] => []);
   return members.flatMap(({ name, peerUrls, isLearner }): readonly EtcdMember[] => {
     // A member that was added and has not started yet has no name (etcdserverpb Member).
     if (!isLearner && name !== "") return [];

@@ -52,14 +52,25 @@ export function etcdMeasurement(access: EtcdAccess) {
       etcdPosition(clientAt(access.endpoints).connections, limited),
     ).catch(() => undefined);
   /** Of the main etcd. A look that goes on, or ended a moment ago, serves for all who ask meanwhile. */
-  let looked: { readonly at: number; readonly members: ReturnType<typeof etcdMembers> } | undefined;
+  let looked: { until: number; readonly members: ReturnType<typeof etcdMembers> } | undefined;
   const members = (signal: AbortSignal) => {
-    if (looked === undefined || Date.now() - looked.at > membersStayFor) {
-      const seen = etcdMembers(clientAt(access.endpoints).connections, signal);
-      looked = { at: Date.now(), members: seen };
+    if (looked === undefined || Date.now() > looked.until) {
+      const look = { until: Number.POSITIVE_INFINITY, members: membersNow(signal) };
+      looked = look;
+      void look.members.finally(() => {
+        look.until = Date.now() + membersStayFor;
+      });
     }
     return looked.members;
   };
+  /** Undefined also where this client can't even connect: what needs etcd says so itself, and repairs don't. */
+  async function membersNow(signal: AbortSignal) {
+    try {
+      return await etcdMembers(clientAt(access.endpoints).connections, signal);
+    } catch {
+      return undefined;
+    }
+  }
   /**
    * Before the first value is read: whatever is restored from then on voids the proof. Without an answer nobody could tell, so
    * there is no proof; undefined where this client is not allowed to ask.

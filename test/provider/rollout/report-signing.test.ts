@@ -22,6 +22,7 @@ describe("the report of a rollout, and the key that it is signed with", () => {
   let side: EngineSide;
   let stack: ReturnType<typeof rolloutStack>;
   let directory: string;
+  let cluster: ReturnType<typeof simulateCluster>;
   const { privateKey, publicKey } = generateKeyPairSync("ed25519", {
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
     publicKeyEncoding: { type: "spki", format: "pem" },
@@ -29,7 +30,7 @@ describe("the report of a rollout, and the key that it is signed with", () => {
   const material = privateKey.split("\n")[1] ?? "";
 
   beforeEach(async () => {
-    const cluster = simulateCluster({ hosts: 3, reload: "hot", objects: 5, clients: false, random: randomFrom(3) });
+    cluster = simulateCluster({ hosts: 3, reload: "hot", objects: 5, clients: false, random: randomFrom(3) });
     side = await engineSide((engineAddress) =>
       startProvider({
         engineAddress,
@@ -89,6 +90,25 @@ describe("the report of a rollout, and the key that it is signed with", () => {
     assert.equal((await stack.up(wanted(1, { reportSigning: { privateKeyFile } }))).failure, undefined);
     assert.equal(opened().outcome.kind, "done");
     assert.equal(JSON.stringify(stack.state()?.inputs).includes(material), false);
+    cluster.faults.etcdMembers = [
+      { name: "m1", version: "3.6.5", state: "voting", problems: ["alarm:NOSPACE"], underWay: [] },
+    ];
+    assert.match((await stack.up(wanted(2, { reportSigning: { privateKeyFile } }))).failure ?? "", /NOSPACE/);
+    const refused = opened();
+    assert.equal(refused.outcome.kind, "blocked");
+    assert.match(refused.outcome.reason ?? "", /NOSPACE/);
+  });
+
+  it("a run that breaks off leaves no report: the last one's signature would stand for a cluster that nobody has seen", async () => {
+    assert.equal((await stack.up(wanted(1))).failure, undefined);
+    assert.ok(envelope());
+    const { startPlugin } = cluster.fleet;
+    Object.assign(cluster.fleet, { startPlugin: () => Promise.reject(new Error("a defect")) });
+    assert.match((await stack.up(wanted(2))).failure ?? "", /run pulumi up again/);
+    assert.equal(envelope(), undefined);
+    Object.assign(cluster.fleet, { startPlugin });
+    assert.equal((await stack.up(wanted(2))).failure, undefined);
+    assert.ok(envelope());
   });
 
   it("a file that others can read, or that is not there => nothing is changed, and the message says what to do", async () => {
