@@ -14,6 +14,10 @@ export interface Exchange {
 }
 
 export interface KeptConnection {
+  /** When the request was written that has had no byte of an answer; undefined while there is none. */
+  readonly silentSince: number | undefined;
+  /** When it was last seen to work. */
+  readonly heardAt: number;
   carry(exchange: Exchange): void;
   destroy(reason: Error): void;
 }
@@ -40,6 +44,10 @@ export function connectionError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
+/** A service that ends a connection after a while must not do so while a request is on its way to it. */
+const onItsWayMs = 1_000;
+
+/** `socket` has just been opened, and nothing else uses it. */
 export function keepConnection(
   socket: Socket,
   { answerTimeoutMs, idleMs, longestAnswer }: KeptConnectionLimits,
@@ -50,6 +58,13 @@ export function keepConnection(
   let isNew = true;
   let isGone = false;
   let received: Buffer | undefined;
+  let silentSince: number | undefined;
+  let heardAt = performance.now();
+
+  const idle = (ms: number): void => {
+    socket.setTimeout(ms);
+    socket.unref();
+  };
 
   const end = (outcome: Error | undefined): void => {
     if (isGone) return;
@@ -62,24 +77,28 @@ export function keepConnection(
   };
 
   const connection: KeptConnection = {
+    get silentSince() {
+      return silentSince;
+    },
+    get heardAt() {
+      return heardAt;
+    },
     carry(exchange) {
       carried = exchange;
       exchange.carrier = connection;
       isWritten = false;
-      received = undefined;
+      socket.ref();
       const write = (): void => {
         if (carried !== exchange) return;
         isWritten = true;
+        silentSince = performance.now();
         socket.setTimeout(answerTimeoutMs);
         socket.write(exchange.text);
       };
+      // First what has come in meanwhile is seen, an end or an answer that nobody asked for (as undici does since
+      // GHSA-35p6-xmwp-9g52).
       if (isNew) write();
-      else {
-        // First what has come in meanwhile is seen, an end or an answer that nobody asked for (as undici does since
-        // GHSA-35p6-xmwp-9g52).
-        socket.ref();
-        setImmediate(write);
-      }
+      else setImmediate(write);
       isNew = false;
     },
     destroy: end,
@@ -91,6 +110,7 @@ export function keepConnection(
         end(connectionError("EBADMSG", "an answer that nobody asked for"));
         return;
       }
+      silentSince = undefined;
       received = received === undefined ? chunk : Buffer.concat([received, chunk]);
       const seen = readAnswer(received, longestAnswer);
       if (seen.kind === "incomplete") return;
@@ -101,15 +121,21 @@ export function keepConnection(
       }
       const exchange = carried;
       carried = undefined;
-      if (seen.staysOpen) {
-        socket.setTimeout(idleMs);
-        socket.unref();
+      // It may hold a secret.
+      received = undefined;
+      heardAt = performance.now();
+      const openFor = Math.min(idleMs, seen.openForMs - onItsWayMs);
+      if (openFor > 0) {
+        idle(openFor);
         events.free(connection);
       } else end(undefined);
       exchange.end(seen.answer);
     })
+    // Before it is closed there is a moment in which nothing can be written any more.
+    .on("end", () => end(connectionError("ECONNRESET", "the service has ended the connection")))
     .on("timeout", () => end(connectionError("ETIMEDOUT", "no answer in time")))
     .on("error", end)
-    .on("close", () => end(connectionError("ECONNRESET", "the service has closed the connection")));
+    .on("close", () => end(connectionError("ECONNRESET", "the connection was closed")));
+  idle(idleMs);
   return connection;
 }

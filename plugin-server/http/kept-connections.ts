@@ -38,27 +38,50 @@ export interface KeptConnectionsOptions extends KeptConnectionLimits {
   readonly connect: buildConnector.connector;
   /** More requests at once than that wait for each other. */
   readonly connections: number;
+  /**
+   * A connection without a byte of an answer for so long may be dead, and with it all that were open before: of a way
+   * through the network that is gone nobody is told. Idle ones of that age are then closed and not tried one by one.
+   */
+  readonly silenceMs: number;
 }
 
-/** What a header may not hold (RFC 9110 section 5.5): a line end in a value would begin another header. */
-const notInHeaders = /[^\t\x20-\x7e\x80-\xff]/;
+/** What a header may not hold (RFC 9110 section 5.5): a line end would begin another one. Nor what isn't ASCII. */
+const notInHeaders = /[^\t\x20-\x7e]/;
+const notInPaths = /[^\x21-\x7e]/;
 
 export function createKeptConnections(options: KeptConnectionsOptions): KeptConnections {
   const { origin, connect } = options;
   const open = new Set<KeptConnection>();
   const idle: KeptConnection[] = [];
   const waiting: Exchange[] = [];
-  let opening = 0;
+  /** Whose connections are being opened. */
+  const opening = new Set<Exchange>();
   let isReadable = true;
+  /** What was not seen to work since then may be dead. */
+  let doubtedBefore = Number.NEGATIVE_INFINITY;
   let isClosed = false;
 
   const closed = (): Error => connectionError("ECONNABORTED", "the connections are closed");
 
   function start(exchange: Exchange): void {
-    const connection = idle.pop();
+    const connection = nextIdle();
     if (connection !== undefined) connection.carry(exchange);
-    else if (open.size + opening < options.connections) openFor(exchange);
+    else if (open.size + opening.size < options.connections) openFor(exchange);
     else waiting.push(exchange);
+  }
+
+  function nextIdle(): KeptConnection | undefined {
+    if (idle.length > 0) for (const connection of open) doubt(connection);
+    for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
+      if (connection.heardAt >= doubtedBefore) return connection;
+      connection.destroy(connectionError("ECONNRESET", "the connection may be dead"));
+    }
+    return undefined;
+  }
+
+  function doubt({ silentSince }: KeptConnection): void {
+    if (silentSince !== undefined && performance.now() - silentSince >= options.silenceMs)
+      doubtedBefore = Math.max(doubtedBefore, silentSince);
   }
 
   function nextWaiting(): Exchange | undefined {
@@ -79,10 +102,12 @@ export function createKeptConnections(options: KeptConnectionsOptions): KeptConn
   }
 
   function openFor(exchange: Exchange): void {
-    opening += 1;
-    const { host, hostname, protocol, port } = origin;
+    opening.add(exchange);
+    const { host, protocol, port } = origin;
+    // As undici asks for it: an IPv6 address has its brackets in URLs only.
+    const hostname = origin.hostname.replace(/^\[|\]$/g, "");
     connect({ host, hostname, protocol, port }, (...[error, socket]) => {
-      opening -= 1;
+      opening.delete(exchange);
       if (error !== null) {
         exchange.end(error);
         startNext();
@@ -90,12 +115,12 @@ export function createKeptConnections(options: KeptConnectionsOptions): KeptConn
       }
       if (isClosed) {
         socket.destroy();
-        exchange.end(closed());
         return;
       }
       const connection = keepConnection(socket, options, {
         free,
         gone(gone, unsent) {
+          doubt(gone);
           open.delete(gone);
           const place = idle.indexOf(gone);
           if (place >= 0) idle.splice(place, 1);
@@ -105,6 +130,7 @@ export function createKeptConnections(options: KeptConnectionsOptions): KeptConn
         },
         otherForm() {
           isReadable = false;
+          for (const exchange of waiting.splice(0)) exchange.end(undefined);
         },
       });
       open.add(connection);
@@ -146,18 +172,20 @@ export function createKeptConnections(options: KeptConnectionsOptions): KeptConn
     },
     close() {
       isClosed = true;
-      for (const exchange of waiting.splice(0)) exchange.end(closed());
+      for (const exchange of [...waiting.splice(0), ...opening]) exchange.end(closed());
       for (const connection of [...open]) connection.destroy(closed());
     },
   };
 }
 
 function requestText(host: string, path: string, headers: Readonly<Record<string, string>>, body: string): string {
+  const refuse = (what: string): Error => connectionError("ERR_INVALID_CHAR", `${what} can't be sent`);
+  if (notInPaths.test(path)) throw refuse("the path");
+  if (notInHeaders.test(host)) throw refuse("the value of host");
   let head = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: keep-alive\r\n`;
   for (const name in headers) {
     const value = headers[name] ?? "";
-    if (notInHeaders.test(value))
-      throw connectionError("ERR_INVALID_CHAR", `header ${name} has a value that can't be sent`);
+    if (notInHeaders.test(value)) throw refuse(`the value of ${name}`);
     head += `${name}: ${value}\r\n`;
   }
   return `${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;

@@ -11,7 +11,12 @@ export type AnswerSoFar =
   | { readonly kind: "incomplete" }
   /** Not what this reads, be it allowed by HTTP or not: nothing of it may be used. */
   | { readonly kind: "other form" }
-  | { readonly kind: "complete"; readonly answer: PostAnswer; readonly staysOpen: boolean };
+  | {
+      readonly kind: "complete";
+      readonly answer: PostAnswer;
+      /** Milliseconds that the connection stays open: 0 when it ends here, infinite when the answer doesn't say. */
+      readonly openForMs: number;
+    };
 
 /** Real heads have some 800 bytes. */
 const longestHead = 16 * 1024;
@@ -35,8 +40,13 @@ export function readAnswer(received: Buffer, longestBody: number): AnswerSoFar {
   const rest = received.subarray(headEnd + 4);
   const body = readBody(rest, headers, longestBody);
   if (!Buffer.isBuffer(body)) return body;
-  const staysOpen = !/\bclose\b/i.test(headers["connection"] ?? "");
-  return { kind: "complete", answer: { status, headers, body }, staysOpen };
+  return { kind: "complete", answer: { status, headers, body }, openForMs: openForMs(headers) };
+}
+
+function openForMs(headers: Readonly<Record<string, string>>): number {
+  if (/\bclose\b/i.test(headers["connection"] ?? "")) return 0;
+  const seconds = /\btimeout=(\d{1,6})\b/i.exec(headers["keep-alive"] ?? "")?.[1];
+  return seconds === undefined ? Number.POSITIVE_INFINITY : Number(seconds) * 1_000;
 }
 
 /** RFC 9112 section 6.3: an answer with both headers may be two answers to whoever stands between. */

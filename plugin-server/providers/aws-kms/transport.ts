@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type * as Undici from "undici";
 import { KmsEtcdError } from "../../../core/errors";
-import { createKeptConnections, type KeptConnections } from "../../http/kept-connections";
+import { createKeptOrigins } from "../../http/kept-origins";
 import type { AwsEnvironment, ProxySettings } from "./environment";
 
 /** The parts of the SDK's HttpRequest that are used. */
@@ -93,34 +93,31 @@ export function createTransport(options: TransportOptions): Transport {
     );
   // With the first request, not with the start.
   let dispatchers: Dispatchers | undefined;
-  const kept = new Map<string, KeptConnections>();
+  const kept = createKeptOrigins({
+    connections: connectionsPerOrigin,
+    answerTimeoutMs: attemptTimeoutMs,
+    idleMs: idleConnectionMs,
+    longestAnswer,
+    // Before the next attempt of a call: it is not to try another dead connection.
+    silenceMs: 0.7 * attemptTimeoutMs,
+  });
   const signals = new WeakMap<object, AbortSignal>();
 
   /** undici asks for a pool when it needs an origin first: then it is known how to connect there, through a proxy or not. */
-  function pool(origin: string | URL, poolOptions: Undici.Pool.Options): Undici.Dispatcher {
+  function pool(origin: string | URL, { connect: connection, ...poolOptions }: Undici.Pool.Options): Undici.Dispatcher {
     /* eslint-disable @typescript-eslint/no-require-imports */
     const Pool = require("undici/lib/dispatcher/pool") as typeof Undici.Pool;
     const buildConnector = require("undici/lib/core/connect") as typeof Undici.buildConnector;
     /* eslint-enable @typescript-eslint/no-require-imports */
-    const { connect } = poolOptions;
-    kept.set(
-      String(origin),
-      createKeptConnections({
-        origin: new URL(origin),
-        connect: typeof connect === "function" ? connect : buildConnector(connect),
-        connections: connectionsPerOrigin,
-        answerTimeoutMs: attemptTimeoutMs,
-        idleMs: idleConnectionMs,
-        longestAnswer,
-      }),
-    );
-    return new Pool(origin, poolOptions);
+    const connect = typeof connection === "function" ? connection : buildConnector(connection);
+    kept.reached(origin, connect);
+    return new Pool(origin, { ...poolOptions, connect });
   }
 
   async function post(request: OutgoingRequest, signal: AbortSignal): Promise<IncomingResponse | undefined> {
     if (typeof request.body !== "string") return undefined;
     const { "content-length": _length, host, ...headers } = request.headers;
-    const answer = await kept.get(originOf(request))?.post({
+    const answer = await kept.post(originOf(request), {
       path: request.path,
       host,
       headers: { "user-agent": userAgent, ...headers },
@@ -192,7 +189,7 @@ export function createTransport(options: TransportOptions): Transport {
       signals.set(request, signal);
     },
     async close() {
-      for (const connections of kept.values()) connections.close();
+      kept.close();
       await Promise.all([...new Set(Object.values(dispatchers ?? {}))].map((dispatcher) => dispatcher.destroy()));
     },
   };
@@ -201,19 +198,27 @@ export function createTransport(options: TransportOptions): Transport {
 type Dispatchers = Readonly<Record<"http" | "https", Undici.Dispatcher>>;
 
 /** As Go does it: each scheme has a proxy of its own, and https does not fall back to the one for http. */
-function createDispatchers(agentOptions: Undici.Agent.Options, proxy: ProxySettings | undefined): Dispatchers {
+function createDispatchers(
+  agentOptions: Undici.Agent.Options & { readonly headersTimeout: number },
+  proxy: ProxySettings | undefined,
+): Dispatchers {
   // The whole of undici takes 90 ms to load, mostly for fetch, and only a proxy needs it; the agent alone takes 25 (Node 20).
   /* eslint-disable @typescript-eslint/no-require-imports */
   const Agent = require("undici/lib/dispatcher/agent") as typeof Undici.Agent;
   const direct = new Agent(agentOptions);
   if (proxy === undefined) return { http: direct, https: direct };
-  const { EnvHttpProxyAgent } = require("undici") as typeof Undici;
+  const { EnvHttpProxyAgent, Pool } = require("undici") as typeof Undici;
   const through = (httpProxy: string, httpsProxy: string): Undici.Dispatcher =>
     httpProxy === "" && httpsProxy === ""
       ? direct
       : new EnvHttpProxyAgent({
           ...agentOptions,
-          ...(typeof agentOptions.connect === "object" ? { requestTls: agentOptions.connect } : {}),
+          ...(typeof agentOptions.connect === "object"
+            ? { requestTls: agentOptions.connect, proxyTls: agentOptions.connect }
+            : {}),
+          // Those requests are CONNECT: a proxy that is silent must not hold all connections for undici's five minutes.
+          clientFactory: (origin, options) =>
+            new Pool(origin, { ...options, headersTimeout: agentOptions.headersTimeout }),
           httpProxy,
           httpsProxy,
           noProxy: proxy.noProxy,

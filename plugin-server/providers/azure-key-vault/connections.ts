@@ -6,7 +6,7 @@
 import { createSecureContext } from "node:tls";
 import type { HttpClient, PipelineRequest, PipelineResponse } from "@azure/core-rest-pipeline";
 import type { Agent as AgentOptions, buildConnector, Dispatcher, Pool } from "undici";
-import { createKeptConnections, type KeptConnections } from "../../http/kept-connections";
+import { createKeptOrigins } from "../../http/kept-origins";
 import { loadLibraries } from "./load-libraries";
 
 /** Opens the TCP and TLS connection; tests lead it to a fake of Azure. */
@@ -50,6 +50,8 @@ const mostConnections = 128;
 const connectTimeoutMs = 2_000;
 /** For answers that nobody waits for any more: the connection must not stay occupied. */
 const answerTimeoutMs = 10_000;
+/** Before the second attempt of a call: it is not to try another dead connection. */
+const silenceMs = 700;
 /** Longer than the time between two probes. Azure's front ends keep idle connections for minutes. */
 const idleMs = 90_000;
 /** Real answers have less than 2 kB. */
@@ -70,6 +72,7 @@ export function createConnections(settings: {
       ? {}
       : { secureContext: createSecureContext({ ca: [...settings.authorities] }) }),
   };
+  const kept = createKeptOrigins({ connections: mostConnections, answerTimeoutMs, idleMs, longestAnswer, silenceMs });
   const options: AgentOptions.Options = {
     connect: settings.connect ?? connectOptions,
     connections: mostConnections,
@@ -77,24 +80,12 @@ export function createConnections(settings: {
     headersTimeout: answerTimeoutMs,
     bodyTimeout: answerTimeoutMs,
     maxResponseSize: longestAnswer,
-    // undici asks for a pool when it needs an origin first: then it is known how to connect there, through a proxy or not.
-    factory: (origin, poolOptions) => {
-      const { connect } = poolOptions as Pool.Options;
-      kept.set(
-        String(origin),
-        createKeptConnections({
-          origin: new URL(origin),
-          connect: typeof connect === "function" ? connect : buildConnector(connect),
-          connections: mostConnections,
-          answerTimeoutMs,
-          idleMs,
-          longestAnswer,
-        }),
-      );
-      return new Pool(origin, poolOptions);
+    factory: (origin, { connect: connection, ...poolOptions }: Pool.Options) => {
+      const connect = typeof connection === "function" ? connection : buildConnector(connection);
+      kept.reached(origin, connect);
+      return new Pool(origin, { ...poolOptions, connect });
     },
   };
-  const kept = new Map<string, KeptConnections>();
   const { environment } = settings;
   // Plain HTTP goes to this host's metadata service and to proxy mode's proxy: never through another proxy.
   const direct = new Agent(options);
@@ -106,6 +97,10 @@ export function createConnections(settings: {
       : new EnvHttpProxyAgent({
           ...options,
           requestTls: connectOptions,
+          proxyTls: connectOptions,
+          // Those requests are CONNECT: a proxy that is silent must not hold all connections for undici's five minutes.
+          clientFactory: (origin, poolOptions) =>
+            new Pool(origin, { ...poolOptions, headersTimeout: connectTimeoutMs }),
           httpProxy: "",
           httpsProxy,
           noProxy: environment["NO_PROXY"] ?? environment["no_proxy"] ?? "",
@@ -188,7 +183,7 @@ export function createConnections(settings: {
     }),
     async post(url, headers, body, signal) {
       const path = url.pathname + url.search;
-      const answer = await kept.get(url.origin)?.post({ path, headers, body, signal });
+      const answer = await kept.post(url.origin, { path, headers, body, signal });
       if (answer !== undefined) {
         const received = new Map(Object.entries(answer.headers));
         return { status: answer.status, headers: received, bodyAsText: answer.body.toString("utf8") };
@@ -209,7 +204,7 @@ export function createConnections(settings: {
       );
     },
     close: async () => {
-      for (const connections of kept.values()) connections.close();
+      kept.close();
       await Promise.all([...new Set<Dispatcher>([secure, direct])].map((dispatcher) => dispatcher.destroy()));
     },
   };

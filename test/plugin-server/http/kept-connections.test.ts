@@ -3,7 +3,11 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildConnector } from "undici";
-import { createKeptConnections, type KeptConnections } from "../../../plugin-server/http/kept-connections";
+import {
+  createKeptConnections,
+  type KeptConnections,
+  type KeptConnectionsOptions,
+} from "../../../plugin-server/http/kept-connections";
 
 /** What the service does with a request: the bytes that it sends, or something else. */
 type Behaviour = (socket: Socket, request: string) => void;
@@ -49,13 +53,12 @@ describe("kept connections", () => {
     await once(server, "close");
   });
 
-  function open(
-    limits: { readonly connections?: number; readonly answerTimeoutMs?: number; readonly idleMs?: number } = {},
-  ) {
+  function open(limits: Partial<KeptConnectionsOptions> = {}) {
     const { port } = server.address() as AddressInfo;
     return createKeptConnections({
       origin: new URL(`http://127.0.0.1:${port}`),
       connect: buildConnector({}),
+      silenceMs: 10_000,
       connections: 4,
       answerTimeoutMs: 10_000,
       idleMs: 10_000,
@@ -100,10 +103,31 @@ describe("kept connections", () => {
     assert.equal(sockets.length, 0);
   });
 
+  for (const [what, request] of [
+    ["path", { path: "/ HTTP/1.1\r\nx-evil: c\r\n" }],
+    ["host", { path: "/", host: "a\r\nx-evil: c" }],
+    ["header that can't be sent in one way only", { path: "/", headers: { "x-a": "\u00e4" } }],
+  ] as const) {
+    it(`refuse a ${what}, too`, async () => {
+      await assert.rejects(connections.post({ headers: {}, body: "", ...request }), { code: "ERR_INVALID_CHAR" });
+      assert.equal(sockets.length, 0);
+    });
+  }
+
+  it("reach a service at an IPv6 address", async () => {
+    server.close();
+    server.listen(0, "::1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    connections = open({ origin: new URL(`http://[::1]:${port}`) });
+    assert.equal(await post("/1"), "/1");
+    assert.match(requests[0] ?? "", new RegExp(`\r\nhost: \\[::1\\]:${port}\r\n`));
+  });
+
   it("are opened anew when the service has closed one that idled", async () => {
     assert.equal(await post("/1"), "/1");
     sockets[0]?.end();
-    await once(sockets[0] as Socket, "close");
+    await closed(sockets[0]);
     assert.equal(await post("/2"), "/2");
     assert.equal(sockets.length, 2);
   });
@@ -115,6 +139,30 @@ describe("kept connections", () => {
     sockets[0]?.resetAndDestroy();
     assert.equal(await post("/2"), "/2");
     assert.equal(requests.length, 2);
+  });
+
+  it("are given up as soon as the service ends its side, not when both have", async () => {
+    const ours: Socket[] = [];
+    connections = open({ connect: seen(ours) });
+    assert.equal(await post("/1"), "/1");
+    const second = new Promise<string | undefined>((resolve, reject) => {
+      ours[0]?.once("end", () => post("/2").then(resolve, reject));
+    });
+    sockets[0]?.end();
+    assert.equal(await second, "/2");
+    assert.equal(sockets.length, 2);
+  });
+
+  it("are closed before the service does so, where it says when", async () => {
+    behave = (socket) =>
+      socket.write("HTTP/1.1 200 OK\r\ncontent-length: 1\r\nkeep-alive: timeout=2, max=100\r\n\r\na");
+    assert.equal(await post("/1"), "a");
+    const started = performance.now();
+    await closed(sockets[0]);
+    assert.ok(performance.now() - started < 2_000);
+    behave = (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 1\r\nKeep-Alive: timeout=1\r\n\r\na");
+    assert.equal(await post("/2"), "a");
+    await closed(sockets[1]);
   });
 
   it("are closed when the service says so", async () => {
@@ -130,7 +178,7 @@ describe("kept connections", () => {
     sockets[0]?.write(ok("poison"));
     assert.equal(await post("/2"), "/2");
     sockets[1]?.write(ok("poison"));
-    await once(sockets[1] as Socket, "close");
+    await closed(sockets[1]);
     assert.equal(await post("/3"), "/3");
   });
 
@@ -146,6 +194,13 @@ describe("kept connections", () => {
       assert.equal(requests.length, 1);
     });
   }
+
+  it("do not try the requests that wait when an answer has another form", async () => {
+    connections = open({ connections: 1 });
+    behave = (socket) => socket.write("HTTP/1.1 200 OK\r\n\r\nuntil the end");
+    assert.deepEqual(await Promise.all([post("/1"), post("/2"), post("/3")]), [undefined, undefined, undefined]);
+    assert.deepEqual(requests.map(pathOf), ["/1"]);
+  });
 
   it("tell a request whose connection breaks", async () => {
     behave = (socket) => void socket.resetAndDestroy();
@@ -167,8 +222,58 @@ describe("kept connections", () => {
   it("are closed when nothing has used them for a while", async () => {
     connections = open({ idleMs: 50 });
     assert.equal(await post("/1"), "/1");
-    await once(sockets[0] as Socket, "close");
+    await closed(sockets[0]);
     assert.equal(await post("/2"), "/2");
+  });
+
+  it("are closed when nothing has used them at all, because their first call was given up", async () => {
+    const connect = buildConnector({});
+    const giveUp = new AbortController();
+    connections = open({
+      idleMs: 50,
+      connect: (options, callback) =>
+        connect(options, (...result) => {
+          giveUp.abort();
+          callback(...result);
+        }),
+    });
+    await assert.rejects(post("/1", { signal: giveUp.signal }), { code: "ABORT_ERR" });
+    while (sockets.length === 0) await delay(1);
+    await closed(sockets[0]);
+    assert.equal(requests.length, 0);
+  });
+
+  it("that were open before one fell silent are not trusted: the path through the network may be gone", async () => {
+    connections = open({ silenceMs: 50 });
+    await Promise.all(["/1", "/2", "/3"].map((path) => post(path)));
+    assert.equal(sockets.length, 3);
+    const lost = new Set(sockets);
+    behave = (socket, request) => void (lost.has(socket) || echo(socket, request));
+    const silent = post("/silent");
+    silent.catch(() => undefined);
+    await delay(60);
+    assert.equal(await post("/4"), "/4");
+    assert.equal(await post("/5"), "/5");
+    assert.equal(sockets.length, 4);
+    assert.deepEqual(requests.slice(3).map(pathOf), ["/silent", "/4", "/5"]);
+  });
+
+  it("that were open before one was given up in silence are not trusted", async () => {
+    connections = open({ silenceMs: 50, answerTimeoutMs: 100 });
+    await Promise.all(["/1", "/2", "/3"].map((path) => post(path)));
+    const lost = new Set(sockets);
+    behave = (socket, request) => void (lost.has(socket) || echo(socket, request));
+    await assert.rejects(post("/silent"), { code: "ETIMEDOUT" });
+    assert.equal(await post("/4"), "/4");
+  });
+
+  it("are trusted while another is slow for less", async () => {
+    await Promise.all(["/1", "/2"].map((path) => post(path)));
+    behave = (socket, request) => void (pathOf(request) === "/slow" || echo(socket, request));
+    const slow = post("/slow");
+    slow.catch(() => undefined);
+    assert.equal(await post("/3"), "/3");
+    assert.equal(sockets.length, 2);
   });
 
   it("end with a call that is given up: its answer can't become another one's", async () => {
@@ -180,7 +285,7 @@ describe("kept connections", () => {
     await begun;
     giveUp.abort();
     await assert.rejects(call, { code: "ABORT_ERR" });
-    await once(sockets[0] as Socket, "close");
+    await closed(sockets[0]);
     behave = echo;
     assert.equal(await post("/2"), "/2");
     await assert.rejects(post("/3", { signal: AbortSignal.abort() }), { code: "ABORT_ERR" });
@@ -213,6 +318,22 @@ describe("kept connections", () => {
     assert.equal(await post("/2"), "/2");
   });
 
+  it("end with a request whose connection is being opened when they are closed", async () => {
+    const callbacks: Parameters<KeptConnectionsOptions["connect"]>[1][] = [];
+    const connect = buildConnector({});
+    connections = open({ connect: (_options, callback) => void callbacks.push(callback) });
+    const call = post("/1");
+    connections.close();
+    await assert.rejects(call, { code: "ECONNABORTED" });
+    // It is opened nevertheless: nobody may keep it.
+    const { port } = server.address() as AddressInfo;
+    const options = { hostname: "127.0.0.1", protocol: "http:", port: String(port) };
+    connect(options, (...result) => callbacks[0]?.(...result));
+    while (sockets.length === 0) await delay(1);
+    await closed(sockets[0]);
+    assert.equal(requests.length, 0);
+  });
+
   it("end with all their requests when they are closed, also those that wait", async () => {
     connections = open({ connections: 1 });
     behave = () => undefined;
@@ -223,6 +344,21 @@ describe("kept connections", () => {
     await assert.rejects(post("/3"), { code: "ECONNABORTED" });
   });
 });
+
+async function closed(socket: Socket | undefined): Promise<void> {
+  if (socket !== undefined && !socket.closed) await once(socket, "close");
+}
+
+/** Opens connections, and remembers them. */
+function seen(ours: Socket[]): KeptConnectionsOptions["connect"] {
+  const connect = buildConnector({});
+  return (options, callback) =>
+    connect(options, (...result) => {
+      const [, socket] = result;
+      if (socket !== null) ours.push(socket);
+      callback(...result);
+    });
+}
 
 function pathOf(request: string): string {
   return request.split(" ", 2)[1] ?? "";

@@ -32,7 +32,7 @@ describe("an answer to a POST", () => {
         assert.equal(seen.answer.status, status);
         assert.equal(seen.answer.headers["x-id"], "one, two");
         assert.ok(seen.answer.body.equals(bytes));
-        assert.ok(seen.staysOpen);
+        assert.equal(seen.openForMs, Number.POSITIVE_INFINITY);
         assert.equal(readAnswer(Buffer.concat([sent, Buffer.from("H")]), limit).kind, "other form");
       }),
     );
@@ -40,8 +40,23 @@ describe("an answer to a POST", () => {
 
   it("says that the connection ends", () => {
     const seen = read(answer("content-length: 0\r\nConnection: Close", ""));
-    assert.ok(seen.kind === "complete" && !seen.staysOpen);
+    assert.ok(seen.kind === "complete");
+    assert.equal(seen.openForMs, 0);
   });
+
+  for (const [value, ms] of [
+    ["timeout=5", 5_000],
+    ["max=7, Timeout=60", 60_000],
+    ["300", Number.POSITIVE_INFINITY],
+    ["timeout=-1", Number.POSITIVE_INFINITY],
+    ["timeout=0", 0],
+  ] as const) {
+    it(`says how long the connection stays open: ${value}`, () => {
+      const seen = read(answer(`content-length: 0\r\nKeep-Alive: ${value}`, ""));
+      assert.ok(seen.kind === "complete");
+      assert.equal(seen.openForMs, ms);
+    });
+  }
 
   const others: Readonly<Record<string, string>> = {
     "of HTTP/1.0": "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createCertificateAuthority } from "../../../../control-plane/pki/certificate-authority";
 import { type ConnectProxy, startConnectProxy } from "../../../fakes/aws/connect-proxy";
 import { type KmsFake, startKmsFake } from "../../../fakes/aws/kms-fake";
-import { type AwsRig, awsProviders, environmentCredentials, inCall, startRig } from "./rig";
+import { type AwsRig, awsProviders, environmentCredentials, inCall, type RigOptions, startRig } from "./rig";
 
 const plaintext = Buffer.alloc(32, 7);
 
@@ -16,7 +16,8 @@ describe("connections to AWS KMS", () => {
     rig = undefined;
   });
 
-  it("are kept: one call after another needs two, many at once one each", async () => {
+  it("are kept: one call after another needs two, many at once one each", async function () {
+    this.timeout(20_000);
     rig = await startRig();
     const { provider, kms } = rig;
     for (let call = 0; call < 50; call += 1) await provider.encrypt(plaintext, inCall());
@@ -52,6 +53,7 @@ describe("TLS to AWS KMS", () => {
   let kms: KmsFake;
   let proxy: ConnectProxy;
   let caBundle: string;
+  let credentials: { readonly key: string; readonly cert: string };
   let rig: AwsRig | undefined;
 
   before(async () => {
@@ -60,7 +62,8 @@ describe("TLS to AWS KMS", () => {
     directory = await mkdtemp(join(tmpdir(), "kms-etcd-aws-"));
     caBundle = join(directory, "ca.pem");
     await writeFile(caBundle, authority.certificate);
-    kms = await startKmsFake({ tls: { key: pair.privateKey, cert: pair.certificate } });
+    credentials = { key: pair.privateKey, cert: pair.certificate };
+    kms = await startKmsFake({ tls: credentials });
     proxy = await startConnectProxy();
   });
   afterEach(async () => {
@@ -74,8 +77,11 @@ describe("TLS to AWS KMS", () => {
     await rm(directory, { recursive: true });
   });
 
-  const startWith = async (variables: Readonly<Record<string, string>>): Promise<AwsRig> => {
-    rig = await startRig({ kms, environment: { ...environmentCredentials, ...variables } });
+  const startWith = async (
+    variables: Readonly<Record<string, string>>,
+    options: Pick<RigOptions, "callTimeoutMs"> = {},
+  ): Promise<AwsRig> => {
+    rig = await startRig({ kms, environment: { ...environmentCredentials, ...variables }, ...options });
     return rig;
   };
 
@@ -109,6 +115,41 @@ describe("TLS to AWS KMS", () => {
     const opened = proxy.tunnels.slice(before);
     assert.ok(opened.length >= 1 && opened.length <= 2, `${opened.length} tunnels`);
     assert.deepEqual([...new Set(opened)], [kms.url.replace("https://", "")]);
+  });
+
+  it("goes through a proxy that speaks TLS itself, with the same authorities", async () => {
+    const { key, cert } = credentials;
+    const secure = await startConnectProxy({ tls: { key, cert } });
+    try {
+      const { provider } = await startWith({ AWS_CA_BUNDLE: caBundle, HTTPS_PROXY: secure.url });
+      for (let call = 0; call < 3; call += 1) await provider.encrypt(plaintext, inCall());
+      assert.ok(secure.tunnels.length >= 1);
+    } finally {
+      await rig?.provider.close();
+      await secure.close();
+    }
+  });
+
+  it("works again soon after a proxy that was silent, however many calls have waited for it", async function () {
+    this.timeout(30_000);
+    const calls = { callTimeoutMs: 500 };
+    const { provider } = await startWith({ AWS_CA_BUNDLE: caBundle, HTTPS_PROXY: proxy.url }, calls);
+    proxy.isSilent = true;
+    try {
+      const failed = (): Promise<void> =>
+        assert.rejects(provider.encrypt(plaintext, inCall("v2", 500)), { code: "timeout" });
+      // More than there may be connections.
+      await Promise.all(Array.from({ length: 100 }, failed));
+    } finally {
+      proxy.isSilent = false;
+    }
+    const started = performance.now();
+    const works = (): Promise<boolean> =>
+      provider.encrypt(plaintext, inCall("v2", 500)).then(
+        () => true,
+        () => false,
+      );
+    while (!(await works())) assert.ok(performance.now() - started < 20_000, "no call goes through any more");
   });
 
   it("passes the proxy by for hosts in NO_PROXY, and when only HTTP_PROXY is set", async () => {
