@@ -198,11 +198,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const args = ["validate", "cluster", ...where, ...api, "--wait", validateFor, "--count", "2", "-o", "json"];
       const result = await run({ args, timeoutMs: limits.validate, signal });
       if (result.code === 0) return validationFailure(result.stdout);
-      const json =
-        result.stdout.lastIndexOf('{"failures"') >= 0
-          ? result.stdout.slice(result.stdout.lastIndexOf('{"failures"'))
-          : undefined;
-      const named = json === undefined ? undefined : safely(() => validationFailure(json));
+      const named = safely(() => validationFailure(result.stdout));
       return named ?? describeError(kopsFailure("kops validate cluster", result));
     },
   };

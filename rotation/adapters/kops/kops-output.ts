@@ -64,13 +64,27 @@ export function isPending(tasks: readonly string[], group: string): boolean {
   );
 }
 
-/** The failures that `kops validate cluster -o json` names; undefined where there are none. */
+/**
+ * The failures that `kops validate cluster -o json` has named last; undefined where there were none. With --wait it prints a document for each
+ * look, one behind the other.
+ */
 export function validationFailure(stdout: string): string | undefined {
-  const { failures } = parseJson(stdout, "kops validate cluster") as {
+  const { failures } = parseJson(lastDocument(stdout), "kops validate cluster") as {
     readonly failures?: readonly { readonly name?: string; readonly message?: string }[] | null;
   };
   if (failures === undefined || failures === null || failures.length === 0) return undefined;
   return failures.map(({ name, message }) => message ?? name ?? "").join("; ");
+}
+
+/** The last object of a text that is nothing but objects. */
+function lastDocument(text: string): string {
+  let start = 0;
+  let depth = 0;
+  for (const { 0: sign, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}]/g)) {
+    if (sign === "{" && (depth += 1) === 1) start = index;
+    if (sign === "}") depth -= 1;
+  }
+  return text.slice(start);
 }
 
 function parseJson(stdout: string, what: string): unknown {

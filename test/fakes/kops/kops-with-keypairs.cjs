@@ -152,7 +152,7 @@ const commands = {
     });
     write(state);
   },
-  "validate cluster": () => say(JSON.stringify({ failures: null })),
+  "validate cluster": () => say(JSON.stringify({ nodes: [{ name: "i-0" }] }).repeat(2)),
   "export kubeconfig": (state) => {
     const all = state.keysets["kubernetes-ca"];
     const trusted = all.filter(({ distrustTimestamp }) => distrustTimestamp === undefined).map((each) => each.id);

@@ -90,8 +90,10 @@ export function fakeKops(cluster: KopsCluster): FakeKops {
       case "rolling-update cluster":
         return said("");
       case "validate cluster":
-        if (state.failures.length === 0) return said(JSON.stringify({ failures: null }));
-        return { code: 2, stdout: JSON.stringify({ failures: state.failures }), stderr: "" };
+        // One document for each look, with nothing between them; a cluster that is well names its nodes alone.
+        if (state.failures.length === 0)
+          return said(JSON.stringify({ nodes: [{ name: "i-1" }] }).repeat(Number(given.get("--count") ?? 1)));
+        return { code: 2, stdout: JSON.stringify({ failures: state.failures, nodes: [] }).repeat(3), stderr: "" };
       default:
         return refused(`unknown command "${command}"`);
     }

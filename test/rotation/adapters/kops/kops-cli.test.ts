@@ -176,7 +176,25 @@ describe("what kops prints", () => {
 
   it("a validation without failures => none", () => {
     assert.equal(validationFailure('{"failures":[]}'), undefined);
+    assert.equal(validationFailure('{"nodes":[{"name":"i-1"}]}'), undefined);
     assert.throws(() => validationFailure("oops"), /printed no JSON/);
+  });
+});
+
+describe("what kops prints while it waits for a cluster", () => {
+  const failed = (message: string) =>
+    JSON.stringify({ failures: [{ name: "i-1", message }], nodes: [{ name: "i-1" }] });
+  const well = JSON.stringify({ nodes: [{ name: "i-1" }] });
+
+  it("a document for each look, with nothing between them => the last one counts", () => {
+    assert.equal(validationFailure(`${well}${well}`), undefined);
+    assert.equal(validationFailure(`${failed("not yet joined")}${well}${well}`), undefined);
+    assert.equal(validationFailure(`${well}${failed("first")}${failed("second")}`), "second");
+  });
+
+  it("braces and quotes inside of a message => part of it", () => {
+    const message = 'pod "x" says {"a": "}{"} \\';
+    assert.equal(validationFailure(`${failed("first")}${failed(message)}`), message);
   });
 });
 
