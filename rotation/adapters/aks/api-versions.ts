@@ -11,7 +11,10 @@ const providersApiVersion = "2021-04-01";
 
 type Versions = Pick<ArmClient, "get">;
 
-/** The first one that shows everything of the cluster that any of them shows; `pinned` where it does, or where nothing else can be asked. */
+/**
+ * The first one that shows everything of the cluster that any of them shows; `pinned` where it does, or where nothing else can
+ * be asked. Throws `blocked` where none does: a PUT with any of them would lose something.
+ */
 export async function versionThatShowsAll(
   client: Versions,
   id: string,
@@ -20,6 +23,49 @@ export async function versionThatShowsAll(
   onProgress: (message: string) => void,
 ): Promise<string> {
   const candidates = await candidatesFor(client, id, pinned, signal, onProgress);
+  const look = () => shownBy(client, id, pinned, candidates, signal);
+  let shown = await look();
+  // The cluster may have changed between two reads.
+  if (completeOf(shown) === undefined) shown = await look();
+  const chosen = completeOf(shown);
+  const all = allOf(shown);
+  if (chosen === undefined) {
+    const missing = [...shown].map(([version, paths]) => {
+      const [first = ""] = [...all].filter((path) => !paths.has(path));
+      return `${version} does not show ${first}`;
+    });
+    throw new KmsEtcdError("blocked", `no version of Azure's API shows all of the cluster: ${missing.join(", ")}`, {
+      remedy:
+        "a PUT would lose what is not shown: use a newer version of this package, or take those settings off the cluster",
+    });
+  }
+  const [more] = [...all].filter((path) => shown.get(pinned)?.has(path) !== true);
+  if (chosen !== pinned && more !== undefined) {
+    onProgress(
+      `version ${pinned} of Azure's API does not show ${more}, so ${chosen} is used: nothing of the cluster is lost`,
+    );
+  }
+  return chosen;
+}
+
+type Shown = ReadonlyMap<string, ReadonlySet<string>>;
+
+function allOf(shown: Shown): ReadonlySet<string> {
+  return new Set([...shown.values()].flatMap((paths) => [...paths]));
+}
+
+function completeOf(shown: Shown): string | undefined {
+  const { size } = allOf(shown);
+  return [...shown].find(([, paths]) => paths.size === size)?.[0];
+}
+
+async function shownBy(
+  client: Versions,
+  id: string,
+  pinned: string,
+  candidates: readonly string[],
+  signal: AbortSignal,
+): Promise<Shown> {
   const shown = new Map<string, ReadonlySet<string>>();
   for (const version of candidates) {
     const paths = await client.get(id, version, signal).then(pathsOf, (thrown: unknown) => {
@@ -28,15 +74,7 @@ export async function versionThatShowsAll(
     });
     if (paths !== undefined) shown.set(version, paths);
   }
-  const all = new Set([...shown.values()].flatMap((paths) => [...paths]));
-  const [chosen = pinned] = [...shown].find(([, paths]) => paths.size === all.size) ?? [];
-  const [more] = [...all].filter((path) => shown.get(pinned)?.has(path) !== true);
-  if (chosen !== pinned && more !== undefined) {
-    onProgress(
-      `version ${pinned} of Azure's API does not show ${more}, so ${chosen} is used: nothing of the cluster is lost`,
-    );
-  }
-  return chosen;
+  return shown;
 }
 
 /** In the order in which they are preferred: what was tried with this package, then what is stable, then the newest. */

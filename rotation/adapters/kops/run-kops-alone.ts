@@ -31,7 +31,13 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
   if (first.isNew === true) {
     // There is no API server to keep a Lease; the store's own checks are all there is.
     await keys.reinstate(signal);
-    return runKops(options);
+    return runKops({ ...options, kops: { ...kops, observe: whileNew } });
+  }
+  /** Once it is made, it is for an engine that holds the Lease. */
+  async function whileNew(stop: AbortSignal) {
+    const seen = await kops.observe(stop);
+    if (seen.isNew === true) return seen;
+    throw new KmsEtcdError("blocked", "kOps has made the cluster in the middle of this run", { remedy: "run again" });
   }
   const run = { hasBegun: false, stage: RotationStage.Plugin as RotationStage };
   const onEvent = (event: RotationEvent) => {

@@ -6,7 +6,7 @@ import {
   writerOf,
 } from "../../../../core/encryption-configuration";
 import type { PluginInstance } from "../../../../core/plugin-instance";
-import { RotationStage } from "../../../../core/rotation-stage";
+import { isAfter, RotationStage } from "../../../../core/rotation-stage";
 import { addReaders, promote, sameList, slotProviders, withSlotProviders } from "../../../slots";
 import { appliedAsset, assetPath } from "../cluster-spec";
 import type { KopsDecision } from "../kops-decision";
@@ -46,7 +46,8 @@ export const thereAreMachines: KopsRule = (situation) => {
   return blocked(
     stageOf(situation),
     "no machine that runs an API server was seen",
-    "see what `kops get instances` prints: a cluster that stands still has data, and what that needs can't be seen",
+    "see what `kops get instances` prints: a cluster that stands still has data, and what that needs can't be seen; " +
+      "if kOps has made keypairs and no machine yet, let it: kops update cluster --yes, and encryption is turned on by rolls",
   );
 };
 
@@ -89,6 +90,13 @@ export const aNewClusterBeginsWithTheKey: KopsRule = (situation) => {
   if (observed.isNew !== true) return undefined;
   const done: KopsDecision = { kind: "done", stage: goal.advanceTo };
   if (goal.writer === "identity" && observed.cluster.spec.encryptionConfig !== true) return done;
+  if (goal.writer !== "identity" && isAfter(RotationStage.Write, goal.advanceTo)) {
+    return blocked(
+      RotationStage.Plugin,
+      `advanceTo is ${goal.advanceTo}, but kOps has yet to make the cluster, and it can only begin with the key`,
+      "leave advanceTo out until the cluster is there",
+    );
+  }
   const plugins = goal.writer === "identity" ? [] : [goal.writer];
   const others = pluginsOf(observed.cluster).filter(
     ({ asset }) => isOurAsset(asset) && !plugins.some((plugin) => isAssetOf(plugin, asset)),

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readersOf } from "../../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../../core/errors";
+import { RotationStage } from "../../../../core/rotation-stage";
 import { createKopsCli } from "../../../../rotation/adapters/kops/kops-cli";
 import type { KopsGoal } from "../../../../rotation/adapters/kops/kops-decision";
 import { freshRun } from "../../../../rotation/adapters/kops/kops-observation";
@@ -53,6 +54,28 @@ describe("a cluster that kOps has yet to make", () => {
 
   const providers = () => readSecretText(fake.state.secret ?? "").blocks[0]?.providers ?? [];
   const assets = () => (fake.state.cluster.spec.fileAssets ?? []).map(({ name }) => name);
+
+  it("advanceTo stops before the key writes => refused: nothing can begin half encrypted", async () => {
+    const outcome = await run({ ...kopsGoal(1), advanceTo: RotationStage.Read });
+    assert.equal(outcome.kind, "blocked");
+    assert.match(outcome.reason ?? "", /^advanceTo is Read, but kOps has yet to make the cluster/);
+    assert.deepEqual(outcome.actions, []);
+  });
+
+  it("kOps makes it in the middle of the run => the run ends, because it holds no Lease", async () => {
+    const { run: kopsRun } = fake;
+    const made: FakeKops = {
+      ...fake,
+      async run(...call) {
+        const answer = await kopsRun(...call);
+        if (fake.state.cluster.spec.encryptionConfig === true) fake.state.hasKeypairs = true;
+        return answer;
+      },
+    };
+    fake = made;
+    await assert.rejects(run(kopsGoal(1)), { code: "blocked", message: /kOps has made the cluster in the middle/ });
+    assert.equal(fake.state.secret, undefined);
+  });
 
   it("the key => the plugin in the spec, then a secret with that key alone; kOps is left to make the cluster", async () => {
     const goal = kopsGoal(1);
