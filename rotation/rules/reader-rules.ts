@@ -247,7 +247,7 @@ function pluginDecision(
       return blocked(
         RotationStage.Plugin,
         problem,
-        `look at the log of ${plugin.name} on ${server.name}, mend the cause, then run again`,
+        `look at the log of ${plugin.name} on ${server.name}, or, where it has none, for what keeps it from starting (an image that the host cannot get); where its settings were wrong, correct them and remove its manifest from each host, to have it written anew; then run again`,
       );
     }
     waiting.push(problem);
