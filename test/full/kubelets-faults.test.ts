@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { PluginFlavour } from "../../core/plugin-flavour";
@@ -136,13 +136,14 @@ resources:
       assert.equal((await podOf(host, "azure-kms-provider"))?.restartCount, 0);
   });
 
-  it("an image that no host has => the kubelets cannot run the plugin: it is said, and nothing names it; with the image it goes on", async () => {
+  it("an image that no host has => the kubelets cannot run the plugin: it is said where, and no configuration names it", async () => {
     const image = `${imageRepository}/kms-etcd-plugin@sha256:${"0".repeat(64)}`;
     const before = kubelets.machines.map((machine) => readFileSync(machine.outside(theirConfig), "utf8"));
     const outcome = await kubelets.rotate(1, { image, goal: { limits: { ...defaultLimits, plugin: 30_000 } } });
     assert.equal(outcome.kind, "blocked", kubelets.log.join("\n"));
     say(`${outcome.reason}; ${outcome.remedy}`);
-    assert.match(outcome.reason ?? "", /cp1/);
+    assert.match(outcome.reason ?? "", /kms-etcd-[0-9a-f]{12} on cp1: /);
+    assert.match(outcome.remedy ?? "", /an image that the host cannot get/);
     assert.deepEqual(Object.keys(await kubelets.stored()), ["k8s:enc:kms:v1:azurekmsprovider"]);
     for (const [host, machine] of kubelets.machines.entries()) {
       const inUse = /--encryption-provider-config=(\S+)/.exec(
@@ -152,7 +153,10 @@ resources:
     }
   });
 
-  it("then the right image => the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
+  it("the right image, and the manifests with the wrong one removed => the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
+    for (const machine of kubelets.machines) {
+      rmSync(machine.outside(`${directory}/${kubelets.plugin(1).name}.yaml`), { force: true });
+    }
     const seen = await kubelets.underClients(() => kubelets.rotate(1), { countUnreachable: false });
     await assertDone(kubelets, seen, 1);
     sayAbsences("to KMS v2", seen);
