@@ -3,7 +3,7 @@ import { accessViolations, aksLimitDefaults, choiceViolations, clusterIdViolatio
 import type { AksCredential } from "../../core/aks-credential";
 import { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import type { AksReach } from "../../core/aks-reach";
-import { parseAzureKeyId } from "../../core/azure-key-id";
+import { parseAzureKeyId, parseVaultId } from "../../core/azure-key-id";
 import { azureRules } from "../../core/azure-rules/azure-rules";
 import type { AksKmsMode } from "../../core/azure-rules/facts";
 import { checkRules, type FactPaths, type GivenFacts, notYetKnown, violationOf } from "../../core/azure-rules/rule";
@@ -116,8 +116,9 @@ export function aksFacts(inputs: Properties): GivenFacts {
   const identityId = text(inputs["identityId"]);
   facts["clusterIdentityIds"] = typeof identityId === "string" ? [identityId] : identityId;
   const { authorization } = inputs;
-  if (usesVault && !isAbsent(authorization))
+  if (usesVault && !isAbsent(authorization) && isInVault(inputs["keyId"], inputs["vaultId"])) {
     facts["rbacAuthorization"] = authorization === unknown ? notYetKnown : authorization === "Rbac";
+  }
   if (mode === "pmk") facts["keyVaultResourceId"] = text(inputs["vaultId"]);
   if (network === unknown && mode === "legacy") facts["keyVaultResourceId"] = notYetKnown;
   const known = Object.entries(facts).filter(([, value]) => value !== undefined && value !== null);
@@ -187,6 +188,12 @@ function cmkForm<Value>(mode: AksKmsMode | undefined, keyId: Value): Value | str
   if (mode !== "cmk" || typeof keyId !== "string") return keyId;
   const version = parseAzureKeyId(keyId)?.keyVersion;
   return version === undefined ? keyId : keyId.slice(0, -version.length - 1);
+}
+
+/** Whether the key is in the vault that is named: a key that is given may be in another one, about which the inputs say nothing. */
+function isInVault(keyId: PropertyValue | undefined, vaultId: PropertyValue | undefined): boolean {
+  if (typeof keyId !== "string" || typeof vaultId !== "string") return true;
+  return parseAzureKeyId(keyId)?.vaultName.toLowerCase() === parseVaultId(vaultId)?.vaultName.toLowerCase();
 }
 
 function flagProblems(path: string, value: PropertyValue | undefined): readonly CheckProblem[] {

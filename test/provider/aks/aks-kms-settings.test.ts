@@ -323,6 +323,9 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
         stack.preview({ ...inputs, authorization: "AccessPolicies" }),
         /authorization: changes how the vault grants access while a cluster uses it.*rule H5/,
       );
+      // The key is in another vault than the one that is named, about which the inputs say nothing.
+      const named = (await aks.vault()).id;
+      assert.equal((await stack.preview({ ...inputs, vaultId: named, authorization: "AccessPolicies" })).op, "update");
     });
 
     it("what may be right all the same => said: a role at a key, no way to the API servers, KMS v1, the older feature on a new version", async () => {
