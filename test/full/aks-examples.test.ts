@@ -67,10 +67,13 @@ for (const name of ["aks-public", "aks-private"]) {
 
     if (name === "aks-private") {
       it("the vault becomes public, and private again => six steps each, in one update", async () => {
-        for (const [index, access] of ["Public", "Private"].entries()) {
+        for (const access of ["Public", "Private"]) {
           await example.project.configure({ vaultNetworkAccess: access });
-          const text = await example.succeed("preview");
-          if (index === 0) assert.deepEqual(previewTable(text), previewInReadme(name, 3));
+          const steps = previewTable(await example.succeed("preview")).filter((line) => line.includes("RotationPhase"));
+          assert.deepEqual(
+            steps.map((line) => line.split(" ").at(2)),
+            ["1-rewrite", "2-set", "3-rewrite", "4-vault", "5-set", "6-rewrite"],
+          );
           await example.up();
           assert.deepEqual(await cluster.storedUnder(), { [keyOf(1)]: secrets });
           await example.up("--expect-no-changes");
