@@ -135,6 +135,12 @@ const staleCredentialNames: ReadonlySet<string> = new Set([
   "InvalidClientTokenId",
 ]);
 
+const refusedSignatureNames: ReadonlySet<string> = new Set([
+  "InvalidSignatureException",
+  "SignatureDoesNotMatch",
+  "RequestExpired",
+]);
+
 /** The parts of an SDK, undici or Node error that are looked at. */
 interface ErrorParts {
   readonly name?: unknown;
@@ -195,6 +201,11 @@ export function isTimeout(thrown: unknown): boolean {
 /** Whether AWS no longer accepts credentials that were thought to be good, so that new ones are worth asking for. */
 export function hasStaleCredentials(thrown: unknown): boolean {
   return staleCredentialNames.has(String(partsOf(thrown).name));
+}
+
+/** Whether AWS refused a signature, or its age. */
+export function hasRefusedSignature(thrown: unknown): boolean {
+  return refusedSignatureNames.has(String(partsOf(thrown).name));
 }
 
 /**

@@ -19,7 +19,7 @@ import {
   type KmsOperation,
   resultOf,
 } from "./direct-requests";
-import { hasStaleCredentials, kmsFailure } from "./failure";
+import { hasRefusedSignature, hasStaleCredentials, kmsFailure } from "./failure";
 import type { KmsClient } from "./kms-client";
 import { createRetryStrategy, maxAttempts } from "./retry-strategy";
 import { sourceArnHeaders } from "./source-arn";
@@ -44,6 +44,9 @@ interface Sdk {
 
 /** Credentials that AWS refuses are replaced at most this often, so that a revoked role does not flood the metadata service. */
 const renewalIntervalMs = 10_000;
+
+/** AWS takes signatures that are minutes old; a smaller step of the clock is none of their refusals' reason. */
+const leastClockStepMs = 60_000;
 
 /** The SDK's own search for a region in the profile; undefined where it finds none. */
 export async function profileRegion(): Promise<string | undefined> {
@@ -120,12 +123,18 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     return { client, direct };
   }
 
-  /** Runs `send`, and once more with fresh credentials when AWS says that the ones in use are no good any more. */
-  async function withCredentials<Output>(send: (sdk: Sdk) => Promise<Output>): Promise<Output> {
+  /**
+   * Runs `send`, and once more when what AWS refused it for has been put right since: credentials that are no good any more,
+   * or the clock. The SDK itself signs again when it sees that this host's clock is wrong, and not when it has become right.
+   */
+  async function withRepairs<Output>(send: (sdk: Sdk) => Promise<Output>): Promise<Output> {
     const used = sdk;
+    const clockOffset = used.client.config.systemClockOffset;
     try {
       return await send(used);
     } catch (thrown) {
+      const clockStep = Math.abs(used.client.config.systemClockOffset - clockOffset);
+      if (hasRefusedSignature(thrown) && clockStep >= leastClockStepMs) return await send(used);
       if (!hasStaleCredentials(thrown)) throw thrown;
       if (sdk === used && now() - renewedAt >= renewalIntervalMs) {
         renewedAt = now();
@@ -169,7 +178,7 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
       const text = JSON.stringify(body);
       // The SDK does not stop a search for credentials when the signal aborts, hence the race.
       const bytes = await raceSignal(
-        withCredentials((used) => ask(operation, used, input, text, signal)),
+        withRepairs((used) => ask(operation, used, input, text, signal)),
         signal,
       );
       return present(bytes, operation, keyId);

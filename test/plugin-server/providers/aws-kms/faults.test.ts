@@ -26,6 +26,8 @@ describe("a key in AWS KMS under faults", () => {
 
   beforeEach(async () => {
     rig = await startRig();
+    // The first call loads and warms up much, which takes seconds where all of the machine is in use.
+    await rig.provider.encrypt(plaintext, inCall()).catch(() => undefined);
     ({ ciphertext } = await rig.provider.encrypt(plaintext, inCall()));
     warmUp = rig.kms.requests.length;
   });
@@ -163,9 +165,13 @@ describe("a key in AWS KMS under faults", () => {
     ];
     for (const [name, fault, times] of passing) {
       it(name, async () => {
-        rig.kms.order({ fault, times });
-        assert.deepEqual(Buffer.from(await decrypt()), plaintext);
-        assert.equal(attempts(), fault.kind === "slow" ? 1 : times + 1);
+        const expected = fault.kind === "slow" ? 1 : times + 1;
+        // The first request for an operation is the SDK's, and the later ones are the plugin's own.
+        for (const once of [1, 2]) {
+          rig.kms.order({ fault, times });
+          assert.deepEqual(Buffer.from(await decrypt()), plaintext);
+          assert.equal(attempts(), once * expected);
+        }
       });
     }
 
@@ -280,6 +286,11 @@ describe("a key in AWS KMS under faults", () => {
         assert.equal(attempts(), 2);
         await decrypt();
         assert.equal(attempts(), 3);
+        // And when the host's clock is set right meanwhile.
+        rig.kms.setClockAhead(0);
+        await decrypt();
+        await decrypt();
+        assert.equal(attempts(), 6);
       });
     }
   });
