@@ -2,7 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { pluginPodInstance, pluginPodViolations } from "../core/plugin-pod-inputs";
-import { pluginStaticPod } from "../core/plugin-static-pod";
+import { type PluginPodSettings, pluginStaticPod } from "../core/plugin-static-pod";
 import { sealedPod } from "../core/pod-seal";
 import { providerName } from "../core/provider-name";
 import { typeTokens } from "../core/type-tokens";
@@ -64,7 +64,7 @@ export class KmsPluginStaticPod extends pulumi.ComponentResource {
       const violations = pluginPodViolations(inputs);
       if (violations.length > 0) throw inputError("KmsPluginStaticPod", violations);
       const instance = pluginPodInstance(inputs);
-      const document = sealedPod(pluginStaticPod(instance, given.plugin));
+      const document = sealedPod(pluginStaticPod(instance, given.plugin as PluginPodSettings));
       return {
         manifest: stringify(document, { lineWidth: 0 }),
         fileName: `${instance.name}.yaml`,

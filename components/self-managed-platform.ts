@@ -5,6 +5,12 @@ import type { PluginFlavour } from "../core/plugin-flavour";
 /** Where things lie on the control-plane hosts. What is left out lies where kubeadm puts it. */
 export interface SelfManagedLayoutArgs {
   /**
+   * The systemd unit that runs kube-apiserver, for example kube-apiserver.service, on hosts where it is no static pod. The KMS plugins are
+   * units then too, and run `plugin.program`.
+   * @default none: a kubelet runs it as a static pod
+   */
+  readonly apiServerUnit?: pulumi.Input<string>;
+  /**
    * The kubelet's folder for static pods.
    * @default "/etc/kubernetes/manifests"
    */
@@ -116,10 +122,15 @@ export interface SelfManagedKubernetesArgs {
   readonly tlsServerName?: pulumi.Input<string>;
 }
 
-/** The KMS plugin that runs on every host as a static pod. It finds its cloud by what the host offers, or by these settings. */
+/** The KMS plugin that runs on every host, as a static pod or as a unit of systemd. It finds its cloud by what the host offers, or by these settings. */
 export interface SelfManagedPluginArgs {
-  /** Its image by digest, for example of a PluginImage: repository@sha256:... */
-  readonly image: pulumi.Input<string>;
+  /** Its image by digest, for example of a PluginImage: repository@sha256:... Required for static pods. */
+  readonly image?: pulumi.Input<string>;
+  /**
+   * Command and first arguments that run the plugin on hosts with an apiServerUnit, before the flags: an absolute path of a program on the
+   * host, which may be a container runtime.
+   */
+  readonly program?: pulumi.Input<pulumi.Input<string>[]>;
   /**
    * Which program is in the image.
    * @default "KmsEtcd"
@@ -149,8 +160,8 @@ export interface SelfManagedPluginArgs {
 }
 
 /**
- * A cluster whose control-plane hosts run kube-apiserver as a static pod and are reached over SSH: kubeadm, cluster-api, plain
- * machines. List every control-plane host: a live API server that is not listed blocks a rollout.
+ * A cluster whose control-plane hosts run kube-apiserver as a static pod, or as a unit of systemd, and are reached over SSH: kubeadm,
+ * cluster-api, plain machines. List every control-plane host: a live API server that is not listed blocks a rollout.
  */
 export interface SelfManagedPlatformArgs {
   /** The control-plane hosts. A host that is gone for good is taken out of the list. */
@@ -165,7 +176,7 @@ export interface SelfManagedPlatformArgs {
   readonly plugin: pulumi.Input<SelfManagedPluginArgs>;
 }
 
-/** The same block with its secrets marked, wherever its parts are plain objects; the provider marks the others. */
+/** The same block with its secrets marked: of an output or a promise all, because a component's own inputs no provider marks. */
 export function withSecrets(block: SelfManagedPlatformArgs): SelfManagedPlatformArgs {
   const { ssh, kubernetes } = block;
   return {
@@ -179,7 +190,8 @@ function marked<Args extends object>(
   block: pulumi.Input<Args>,
   names: readonly (keyof Args & string)[],
 ): pulumi.Input<Args> {
-  if (pulumi.Output.isInstance(block) || block instanceof Promise) return block;
+  if (pulumi.Output.isInstance(block) || block instanceof Promise)
+    return pulumi.secret(block) as pulumi.Input<unknown> as pulumi.Input<Args>;
   const plain: Args = block;
   const secrets = names.flatMap((name) => {
     const value: unknown = plain[name];

@@ -28,7 +28,12 @@ export function bootstrapViolations(inputs: Inputs): readonly InputViolation[] {
     ...(layout === undefined
       ? []
       : isObject(layout)
-        ? layoutViolations(layout, "layout")
+        ? [
+            ...layoutViolations(layout, "layout"),
+            ...(layout["apiServerUnit"] == null
+              ? []
+              : [{ path: "layout.apiServerUnit", reason: "is not for a first boot with kubeadm; leave it out" }]),
+          ]
         : [{ path: "layout", reason: "is not an object" }]),
     ...(version === undefined || versions.includes(version)
       ? []

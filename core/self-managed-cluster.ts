@@ -14,6 +14,8 @@ export interface SelfManagedHost {
 
 /** Absolute paths. */
 export interface SelfManagedLayout {
+  /** The unit of systemd that runs the API server, where no kubelet does. The plugins are units then too. */
+  readonly apiServerUnit?: string;
   readonly manifestDirectory: string;
   /** File name in `manifestDirectory`. */
   readonly apiServerManifest: string;
@@ -21,6 +23,13 @@ export interface SelfManagedLayout {
   readonly pluginSocketDirectory: string;
   /** What is replaced is kept here, root's alone. */
   readonly backupDirectory: string;
+}
+
+/** `image` is given where a host has static pods, `program` where one has units. */
+export interface SelfManagedPlugin extends Omit<PluginPodSettings, "image"> {
+  readonly image?: string;
+  /** Command and first arguments, before the flags. */
+  readonly program?: readonly string[];
 }
 
 /** Texts of keys are held in memory only. */
@@ -46,7 +55,7 @@ export interface SelfManagedCluster {
   readonly hosts: readonly SelfManagedHost[];
   readonly ssh: SelfManagedSsh;
   readonly kubernetes: SelfManagedKubernetes;
-  readonly plugin: PluginPodSettings;
+  readonly plugin: SelfManagedPlugin;
 }
 
 /** As kubeadm lays hosts out, with directories of our own beside it. */
@@ -57,6 +66,9 @@ export const kubeadmLayout: SelfManagedLayout = {
   pluginSocketDirectory: "/run/kms-etcd",
   backupDirectory: "/var/lib/kms-etcd",
 };
+
+/** Where an administrator's units lie; those of packages lie elsewhere. */
+export const unitDirectory = "/etc/systemd/system";
 
 /** A directory of the host that the API server's container has to see, at the same path inside. */
 export interface ApiServerVolume {

@@ -5,7 +5,19 @@
 import { isAbsolute } from "node:path";
 import { pinnedReferenceProblem } from "./image-reference";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
-import { below, booleanViolations, type InputBlock, isAbsent, isBlock, isUnknown, withoutAbsent } from "./input-values";
+import {
+  below,
+  booleanViolations,
+  type InputBlock,
+  isAbsent,
+  isBlock,
+  isUnknown,
+  optionalBlock,
+  optionalTextViolations,
+  textsViolations,
+  textViolations,
+  withoutAbsent,
+} from "./input-values";
 import { type PluginFlavour, pluginFlavours } from "./plugin-flavour";
 import {
   adminConfFile,
@@ -16,14 +28,27 @@ import {
   type SelfManagedSsh,
 } from "./self-managed-cluster";
 
+/** Nothing that a shell, systemctl or sudoers takes for more than a name. */
+export const serviceName = /^[A-Za-z0-9][\w.@:-]{0,200}\.service$/;
+
 const names = {
   block: ["hosts", "ssh", "kubernetes", "layout", "plugin"],
   host: ["name", "address", "port", "layout"],
   ssh: ["user", "privateKey", "passphrase", "agentSocket", "knownHosts", "jumpHost", "sudo", "sudoSftpServer"],
   jumpHost: ["address", "port", "user"],
   kubernetes: ["kubeconfig", "adminConfFile", "tlsServerName"],
-  layout: Object.keys(kubeadmLayout),
-  plugin: ["image", "flavour", "command", "arguments", "environment", "files", "azureConfigFile", "awsEndpoint"],
+  layout: ["apiServerUnit", ...Object.keys(kubeadmLayout)],
+  plugin: [
+    "image",
+    "program",
+    "flavour",
+    "command",
+    "arguments",
+    "environment",
+    "files",
+    "azureConfigFile",
+    "awsEndpoint",
+  ],
 };
 
 /** Paths begin with `path`, the name of the block. */
@@ -33,10 +58,32 @@ export function selfManagedViolations(value: unknown, path: string): readonly In
     ...below(path, unknownInputViolations(value, names.block)),
     ...hostsViolations(value["hosts"], `${path}.hosts`),
     ...sshViolations(value["ssh"], `${path}.ssh`),
-    ...optional(value["kubernetes"], `${path}.kubernetes`, kubernetesViolations),
-    ...optional(value["layout"], `${path}.layout`, layoutViolations),
-    ...pluginViolations(value["plugin"], `${path}.plugin`),
+    ...optionalBlock(value["kubernetes"], `${path}.kubernetes`, kubernetesViolations),
+    ...optionalBlock(value["layout"], `${path}.layout`, layoutViolations),
+    ...pluginViolations(value["plugin"], `${path}.plugin`, ways(value)),
   ];
+}
+
+/** How the hosts run the plugin. One whose layout is not known yet may do it in either way. */
+interface PluginWays {
+  readonly asPods: boolean;
+  readonly asUnits: boolean;
+  readonly isSure: boolean;
+}
+
+function ways({ hosts, layout }: InputBlock): PluginWays {
+  const listed: readonly unknown[] = Array.isArray(hosts) ? hosts : [];
+  const blocks = listed.map((host) => ({
+    ...(isBlock(layout) ? layout : {}),
+    ...(isBlock(host) && isBlock(host["layout"]) ? withoutAbsent(host["layout"]) : {}),
+  })) as readonly InputBlock[];
+  const unknown = [hosts, layout, ...listed, ...listed.map((host) => (isBlock(host) ? host["layout"] : undefined))];
+  const units = blocks.filter(({ apiServerUnit }) => !isAbsent(apiServerUnit));
+  return {
+    asPods: units.length < blocks.length,
+    asUnits: units.length > 0,
+    isSure: !unknown.some(isUnknown) && blocks.length > 0,
+  };
 }
 
 /** What a block without violations, in which everything is known, means. */
@@ -99,7 +146,7 @@ function hostsViolations(hosts: unknown, path: string): readonly InputViolation[
         ? [{ path: `${at}.address`, reason: "repeats another host's address; list each host once" }]
         : []),
       ...portViolations(host["port"], `${at}.port`),
-      ...optional(host["layout"], `${at}.layout`, layoutViolations),
+      ...optionalBlock(host["layout"], `${at}.layout`, layoutViolations),
     ];
   });
 }
@@ -121,40 +168,61 @@ function sshViolations(ssh: unknown, path: string): readonly InputViolation[] {
     ...(noKey
       ? [{ path: `${path}.privateKey`, reason: "is missing; give a private key, or an agent's socket in agentSocket" }]
       : []),
-    ...["privateKey", "passphrase", "agentSocket", "sudoSftpServer"].flatMap((name) => optionalText(ssh, name, path)),
+    ...["privateKey", "passphrase", "agentSocket", "sudoSftpServer"].flatMap((name) =>
+      optionalTextViolations(ssh, name, path),
+    ),
     ...booleanViolations(ssh["sudo"], `${path}.sudo`),
     ...pathViolations(ssh["sudoSftpServer"], `${path}.sudoSftpServer`),
-    ...optional(ssh["jumpHost"], `${path}.jumpHost`, (jump, at) => [
+    ...optionalBlock(ssh["jumpHost"], `${path}.jumpHost`, (jump, at) => [
       ...below(at, unknownInputViolations(jump, names.jumpHost)),
       ...textViolations(jump, "address", at, "the jump host's name or IP address"),
-      ...optionalText(jump, "user", at),
+      ...optionalTextViolations(jump, "user", at),
       ...portViolations(jump["port"], `${at}.port`),
     ]),
+  ];
+}
+
+/** The command that a unit runs; systemd wants an absolute path. */
+function programViolations(program: unknown, path: string, { asUnits, isSure }: PluginWays): readonly InputViolation[] {
+  if (isUnknown(program)) return [];
+  if (isAbsent(program)) {
+    return asUnits && isSure
+      ? [{ path, reason: 'is missing; say what runs the plugin on hosts with an apiServerUnit: ["/usr/bin/...", ...]' }]
+      : [];
+  }
+  if (!asUnits && isSure) return [{ path, reason: "is for hosts with an apiServerUnit; leave it out" }];
+  const first: unknown = Array.isArray(program) ? program[0] : undefined;
+  return [
+    ...textsViolations(program, path),
+    ...(isUnknown(first) || (typeof first === "string" && isAbsolute(first))
+      ? []
+      : [{ path: `${path}[0]`, reason: "is no absolute path of a program" }]),
   ];
 }
 
 function kubernetesViolations(kubernetes: InputBlock, path: string): readonly InputViolation[] {
   return [
     ...below(path, unknownInputViolations(kubernetes, names.kubernetes)),
-    ...["kubeconfig", "tlsServerName"].flatMap((name) => optionalText(kubernetes, name, path)),
+    ...["kubeconfig", "tlsServerName"].flatMap((name) => optionalTextViolations(kubernetes, name, path)),
     ...pathViolations(kubernetes["adminConfFile"], `${path}.adminConfFile`),
   ];
 }
 
 /** Of the block `layout`, which stands alone too. */
 export function layoutViolations(layout: InputBlock, path: string): readonly InputViolation[] {
-  const { apiServerManifest: file, manifestDirectory, encryptionConfigFile: config } = layout;
+  const { apiServerManifest: file, manifestDirectory, encryptionConfigFile: config, apiServerUnit: unit } = layout;
   const folder = typeof manifestDirectory === "string" ? manifestDirectory : kubeadmLayout.manifestDirectory;
   return [
     ...below(path, unknownInputViolations(layout, names.layout)),
     ...["manifestDirectory", "encryptionConfigFile", "pluginSocketDirectory", "backupDirectory"].flatMap((name) =>
       pathViolations(layout[name], `${path}.${name}`),
     ),
-    ...optionalText(layout, "apiServerManifest", path),
+    ...optionalTextViolations(layout, "apiServerManifest", path),
+    ...unitViolations(layout, path),
     ...(typeof file === "string" && file.includes("/")
       ? [{ path: `${path}.apiServerManifest`, reason: "is a path; write the file's name in manifestDirectory" }]
       : []),
-    ...(typeof config === "string" && config.startsWith(`${folder}/`)
+    ...(typeof config === "string" && isAbsent(unit) && config.startsWith(`${folder}/`)
       ? [
           {
             path: `${path}.encryptionConfigFile`,
@@ -165,18 +233,62 @@ export function layoutViolations(layout: InputBlock, path: string): readonly Inp
   ];
 }
 
-/** Of the block `plugin`, which stands alone too. Paths begin with `path`. */
-export function pluginViolations(plugin: unknown, path: string): readonly InputViolation[] {
+/** Where systemd runs the API server there is no kubelet's folder, and paths stand in a unit file. */
+function unitViolations(layout: InputBlock, path: string): readonly InputViolation[] {
+  const { apiServerUnit: unit } = layout;
+  if (isAbsent(unit) || isUnknown(unit)) return [];
+  const named = typeof unit === "string" && serviceName.test(unit);
+  return [
+    ...(named
+      ? []
+      : [
+          {
+            path: `${path}.apiServerUnit`,
+            reason: `is ${JSON.stringify(unit)}; write the name of a service with its ending, kube-apiserver.service`,
+          },
+        ]),
+    ...["manifestDirectory", "apiServerManifest"].flatMap((name) =>
+      isAbsent(layout[name])
+        ? []
+        : [{ path: `${path}.${name}`, reason: "is for static pods; leave it out beside apiServerUnit" }],
+    ),
+    ...["encryptionConfigFile", "pluginSocketDirectory"].flatMap((name) => {
+      const value = layout[name];
+      return typeof value !== "string" || /^[\w./@+-]+$/.test(value)
+        ? []
+        : [
+            {
+              path: `${path}.${name}`,
+              reason: "has characters that mean something in a unit file; choose another path",
+            },
+          ];
+    }),
+  ];
+}
+
+/** Of the block `plugin`, which stands alone too, and is for a static pod then. Paths begin with `path`. */
+export function pluginViolations(
+  plugin: unknown,
+  path: string,
+  { asPods, asUnits, isSure }: PluginWays = { asPods: true, asUnits: false, isSure: true },
+): readonly InputViolation[] {
   if (isUnknown(plugin)) return [];
   if (!isBlock(plugin)) return [{ path, reason: "is missing; say which image the KMS plugin is: { image }" }];
-  const { image, flavour, awsEndpoint } = plugin;
+  const { image, flavour, awsEndpoint, program } = plugin;
   const pinned = typeof image === "string" ? pinnedReferenceProblem(image) : undefined;
-  const missing = textViolations(plugin, "image", path, "the plugin's image by digest, for example of a PluginImage");
+  const needsImage = asPods && isSure;
+  const missing = needsImage
+    ? textViolations(plugin, "image", path, "the plugin's image by digest, for example of a PluginImage")
+    : optionalTextViolations(plugin, "image", path);
   const known = isAbsent(flavour) || isUnknown(flavour) || pluginFlavours.includes(flavour as PluginFlavour);
   return [
     ...below(path, unknownInputViolations(plugin, names.plugin)),
     ...missing,
     ...(missing.length === 0 && pinned !== undefined ? [{ path: `${path}.image`, reason: pinned }] : []),
+    ...(!asPods && isSure && !isAbsent(image)
+      ? [{ path: `${path}.image`, reason: "is for static pods, and every host has an apiServerUnit; leave it out" }]
+      : []),
+    ...programViolations(program, `${path}.program`, { asPods, asUnits, isSure }),
     ...(known
       ? []
       : [
@@ -189,42 +301,14 @@ export function pluginViolations(plugin: unknown, path: string): readonly InputV
     ...(Array.isArray(plugin["files"]) ? plugin["files"] : []).flatMap((file: unknown, index) =>
       pathViolations(file, `${path}.files[${index}]`),
     ),
-    ...optional(plugin["environment"], `${path}.environment`, (environment, at) =>
-      Object.keys(environment).flatMap((name) => optionalText(environment, name, at)),
+    ...optionalBlock(plugin["environment"], `${path}.environment`, (environment, at) =>
+      Object.keys(environment).flatMap((name) => optionalTextViolations(environment, name, at)),
     ),
     ...pathViolations(plugin["azureConfigFile"], `${path}.azureConfigFile`),
     ...(typeof awsEndpoint === "string" && !/^https?:\/\/[^/]/.test(awsEndpoint)
       ? [{ path: `${path}.awsEndpoint`, reason: `is "${awsEndpoint}"; write an http or https URL` }]
       : []),
   ];
-}
-
-function optional(
-  value: unknown,
-  path: string,
-  violations: (block: InputBlock, path: string) => readonly InputViolation[],
-): readonly InputViolation[] {
-  if (isAbsent(value) || isUnknown(value)) return [];
-  return isBlock(value) ? violations(value, path) : [{ path, reason: "is not an object" }];
-}
-
-function textViolations(block: InputBlock, name: string, path: string, what: string): readonly InputViolation[] {
-  const value = block[name];
-  if (isUnknown(value) || (typeof value === "string" && value.trim() !== "")) return [];
-  return [{ path: `${path}.${name}`, reason: `is missing; give ${what}` }];
-}
-
-/** The value is not shown: it may be a secret. */
-function optionalText(block: InputBlock, name: string, path: string): readonly InputViolation[] {
-  const value = block[name];
-  if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && value !== "")) return [];
-  return [{ path: `${path}.${name}`, reason: "is no text; write one, or leave it out" }];
-}
-
-function textsViolations(value: unknown, path: string): readonly InputViolation[] {
-  if (isAbsent(value) || isUnknown(value)) return [];
-  if (Array.isArray(value) && value.every((entry) => isUnknown(entry) || typeof entry === "string")) return [];
-  return [{ path, reason: "is no list of texts" }];
 }
 
 function pathViolations(value: unknown, path: string): readonly InputViolation[] {

@@ -10,6 +10,8 @@ export const staticPodAnnotations = {
   contentHash: "kms-etcd.io/content-hash",
   /** On an API server's manifest: the encryption configuration that the engine has set it up for. */
   setUp: "kms-etcd.io/set-up",
+  /** In the drop-in of an API server's unit: the hash of the command line that it was made from. */
+  baseHash: "kms-etcd.io/base",
   /** On an API server's manifest: the hash of the encryption configuration that the last restart was asked for. */
   encryptionConfigHash: "kms-etcd.io/encryption-config-hash",
   /** On an API server's manifest: the start of the process that the restart shall end, in milliseconds since the epoch. */

@@ -46,6 +46,12 @@ export async function bootstrapText(request: BootstrapRequest): Promise<string> 
   const plugins = pluginsOf(config, keys, (plugin) => cluster.fleet.endpoint(plugin));
   const layout = described.hosts[0]?.layout;
   if (layout === undefined) throw new KmsEtcdError("invalid-input", "selfManaged.hosts is empty");
+  if (layout.apiServerUnit !== undefined) {
+    throw new KmsEtcdError("unsupported", "kubeadm and cloud-init set no API server up that is a unit of systemd", {
+      remedy:
+        "copy the encryption configuration, the plugins' units and the drop-in of the API server's unit from a host that has them, safely, before the new one starts",
+    });
+  }
   const manifests: string[] = [];
   for (const plugin of plugins) {
     const present = manifests.flatMap((text) => parseManifest(text) ?? []);

@@ -32,6 +32,40 @@ describe("the block selfManaged", () => {
     assert.deepEqual(cluster.kubernetes, { adminConfFile: "/etc/kubernetes/admin.conf" });
   });
 
+  it("hosts with a unit of systemd want a program, hosts with static pods an image, and each only its own", () => {
+    const layout = { apiServerUnit: "kube-apiserver.service" };
+    const program = ["/usr/local/bin/kms-etcd-plugin"];
+    const [first] = good.hosts;
+    const units = { ...good, hosts: [first], layout, plugin: { program } };
+    assert.deepEqual(problems(units), []);
+    assert.equal(selfManagedCluster(units).hosts[0]?.layout.apiServerUnit, layout.apiServerUnit);
+    const mixed = { ...good, hosts: [{ ...first, layout }, good.hosts[1]], plugin: { program, image } };
+    assert.deepEqual(problems(mixed), []);
+    assert.match(
+      problems({ ...units, plugin: { image } }).join("; "),
+      /plugin\.image is for static pods.*plugin\.program is missing/,
+    );
+    assert.match(problems({ ...mixed, plugin: { program } }).join("; "), /plugin\.image is missing/);
+    assert.match(
+      problems({ ...good, plugin: { program, image } }).join("; "),
+      /plugin\.program is for hosts with an apiServerUnit/,
+    );
+    assert.match(
+      problems({ ...units, plugin: { program: ["kms"] } }).join("; "),
+      /plugin\.program\[0\] is no absolute path/,
+    );
+    for (const apiServerUnit of ["kube-apiserver", "-x.service", "a b.service", "a;b.service", "../a.service", 7]) {
+      assert.match(
+        problems({ ...units, layout: { apiServerUnit } }).join("; "),
+        /layout\.apiServerUnit is .*write the name of a service/,
+      );
+    }
+    const folder = { ...layout, manifestDirectory: "/etc/kubernetes/manifests", encryptionConfigFile: "/etc/50%/c" };
+    const said = problems({ ...units, layout: folder }).join("; ");
+    assert.match(said, /layout\.manifestDirectory is for static pods/);
+    assert.match(said, /layout\.encryptionConfigFile has characters that mean something in a unit file/);
+  });
+
   it("what Pulumi does not know yet is taken to be right, wherever it stands", () => {
     const unknown = Symbol("unknown");
     assert.deepEqual(problems({ ...good, hosts: unknown, ssh: unknown, plugin: unknown, kubernetes: unknown }), []);

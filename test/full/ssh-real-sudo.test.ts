@@ -75,7 +75,7 @@ describe("a host over SSH as a user with the real sudo", function () {
       appendFileSync(join(etc, "shadow"), `${user}:*:19000:0:99999:7:::\n`);
     }
     const lines = readFileSync(join(repository, "docs", "self-managed.md"), "utf8").match(/^kms-etcd ALL=.*$/gm) ?? [];
-    assert.equal(lines.length, 2, "the document's lines");
+    assert.equal(lines.length, 3, "the document's lines");
     writeFileSync(join(etc, "sudoers.d", "kms-etcd"), `${lines.join("\n")}\n`, { mode: 0o440 });
     for (const folder of ["run/sshd", "run/kms-etcd", "run/elsewhere"]) {
       mkdirSync(join(directory, folder), { recursive: true, mode: 0o755 });
@@ -150,6 +150,35 @@ describe("a host over SSH as a user with the real sudo", function () {
       );
       assert.notEqual(said, "answered");
     });
+  });
+
+  it("with the document's line for systemctl => exactly what the engine asks of systemd is allowed", async () => {
+    const { port, user, privateKey, knownHosts } = server;
+    const session = sshSession({ name: "cp1", address: "127.0.0.1", port, user, privateKey, knownHosts }, {});
+    try {
+      const allowed = async (command: string) => (await session.run(`-l ${command}`)).code === 0;
+      const unit = "kms-etcd-0123456789ab.service";
+      for (const command of [
+        "systemctl show --property=Id,Job -- kube-apiserver.service",
+        "systemctl daemon-reload",
+        "systemctl reset-failed -- kube-apiserver.service",
+        "systemctl restart --no-block -- kube-apiserver.service",
+        `systemctl enable --now -- ${unit}`,
+        `systemctl disable --now -- ${unit}`,
+      ]) {
+        assert.ok(await allowed(command), command);
+      }
+      for (const command of [
+        "systemctl restart --no-block -- sshd.service",
+        "systemctl stop -- kube-apiserver.service",
+        "systemctl enable --now -- other.service",
+        "systemctl poweroff",
+      ]) {
+        assert.ok(!(await allowed(command)), command);
+      }
+    } finally {
+      session.close();
+    }
   });
 
   it("a user without a line => refused in sudo's own words, with the line to write", async () => {

@@ -25,8 +25,8 @@ export interface ApiServerSetUp {
   readonly edited: string | undefined;
 }
 
-const configFlag = "encryption-provider-config";
-const reloadFlag = "encryption-provider-config-automatic-reload";
+export const configFlag = "encryption-provider-config";
+export const reloadFlag = "encryption-provider-config-automatic-reload";
 
 /** `reloads`: whether this version of kube-apiserver has automatic reload. */
 export function apiServerSetUp(manifest: Manifest, paths: SetUpPaths, reloads: boolean): ApiServerSetUp {
@@ -52,6 +52,8 @@ export function apiServerSetUp(manifest: Manifest, paths: SetUpPaths, reloads: b
 }
 
 function seesDirectory(manifest: Manifest, directory: string): boolean {
+  // A process without a container sees the host's files as they are.
+  if (!manifest.isContainer) return true;
   const mount = mountOf(manifest, directory);
   return mount !== undefined && !mount.isFile && hostPathOf(manifest, directory) === directory;
 }

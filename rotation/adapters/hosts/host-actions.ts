@@ -2,20 +2,21 @@
  * What the engine changes on one host. Each action looks first and does nothing where the host is already as it should be, so
  * that it can be repeated after it was cut off anywhere. Needs the host's lock.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
-import { isPending, restartRequest, withRestartRequest } from "./api-server-manifest";
+import { isUnitAsWritten, unitDifferences } from "../systemd/sealed-unit";
+import { isPending, restartRequest } from "./api-server-manifest";
 import { keepBackup, readBackup } from "./config-backups";
 import { parseEncryptionConfig, renderEncryptionConfig } from "./encryption-config-file";
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
 import type { Host } from "./host";
-import { hostManifests } from "./host-manifests";
-import { parseManifest } from "./manifest";
+import { definitionFiles } from "./host-manifests";
 import { isOurPlugin } from "./plugin-manifest";
+import { apiServerDefinition, applyDefinition, noDefinition } from "./read-api-server";
 import { removeExpected, replaceFile } from "./replace-file";
 import { isAsWritten, manifestDifferences, sealManifest } from "./sealed-manifest";
 import { keepWrittenRecord, nextRecord, readWrittenRecord } from "./written-record";
@@ -93,24 +94,47 @@ export async function restoreHostConfig(
  */
 export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Promise<void> {
   const { host, manifestDirectory, pluginSocketDirectory } = at;
-  const wanted = sealManifest(at.pluginManifest(plugin, await hostManifests(host, manifestDirectory)));
+  const form = at.systemd === undefined ? podForm : unitForm;
+  const files = await definitionFiles(at);
+  const manifests = files.map(({ manifest }) => manifest);
+  const wanted = form.seal(at.pluginManifest(plugin, manifests));
   await host.makeDirectory(pluginSocketDirectory);
-  const path = join(manifestDirectory, `${plugin.name}.yaml`);
+  const path = join(manifestDirectory, `${plugin.name}${form.ending}`);
   const present = (await host.readFile(path))?.bytes;
   const text = present?.toString("utf8");
-  if (text === wanted) return;
-  const differing = text === undefined ? [] : manifestDifferences(text, wanted);
-  if (text !== undefined && differing.length === 0) return;
-  if (text !== undefined && !isAsWritten(text)) {
-    throw new KmsEtcdError(
-      "blocked",
-      `${host.name}: ${path} is not the manifest that the engine writes; it differs in ${differing.join(", ")}`,
-      { remedy: "take the edit back, or move the file away and let the engine write it, then run again" },
-    );
+  const differing = text === undefined || text === wanted ? [] : form.differences(text, wanted);
+  if (text === undefined || differing.length > 0) {
+    if (text !== undefined && !form.isAsWritten(text)) {
+      throw new KmsEtcdError(
+        "blocked",
+        `${host.name}: ${path} is not the ${form.what} that the engine writes; it differs in ${differing.join(", ")}`,
+        { remedy: "take the edit back, or move the file away and let the engine write it, then run again" },
+      );
+    }
+    const expectedHash = present && fileHash(present);
+    await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });
   }
-  const expectedHash = present && fileHash(present);
-  await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });
+  if (at.systemd === undefined) return;
+  const { control } = at.systemd;
+  await control.reload();
+  await control.enable(`${plugin.name}.service`);
 }
+
+/** The two ways in which a plugin is written down. */
+const podForm = {
+  what: "manifest",
+  ending: ".yaml",
+  seal: sealManifest,
+  isAsWritten,
+  differences: manifestDifferences,
+};
+const unitForm: typeof podForm = {
+  what: "unit",
+  ending: ".service",
+  seal: (text) => text,
+  isAsWritten: isUnitAsWritten,
+  differences: unitDifferences,
+};
 
 /**
  * Takes away the manifest with our label and this name, whatever its file is called. Throws `conflict` where the configuration
@@ -122,30 +146,38 @@ export async function stopHostPlugin(at: FleetHost, plugin: string): Promise<voi
   if (config.includes(`/${plugin}.socket`)) {
     throw new KmsEtcdError("conflict", `${host.name}: the encryption configuration names ${plugin} again, so it stays`);
   }
-  for (const name of await host.listFiles(manifestDirectory)) {
-    if (name.startsWith(".")) continue;
-    const path = join(manifestDirectory, name);
-    const bytes = (await host.readFile(path))?.bytes;
-    const manifest = bytes && parseManifest(bytes.toString("utf8"));
-    if (bytes === undefined || manifest?.name !== plugin || !isOurPlugin(manifest)) continue;
+  const form = at.systemd === undefined ? podForm : unitForm;
+  for (const { fileName, text, manifest } of await definitionFiles(at)) {
+    if (manifest.name !== plugin || !isOurPlugin(manifest)) continue;
+    const bytes = Buffer.from(text);
     // What somebody has edited in it is kept.
-    if (!isAsWritten(bytes.toString("utf8"))) await keepBackup(host, at.backupDirectory, bytes);
-    await removeExpected(host, path, fileHash(bytes));
+    if (!form.isAsWritten(text)) await keepBackup(host, at.backupDirectory, bytes);
+    // With its file gone systemd could not take it out of what starts at boot.
+    await at.systemd?.control.disable(fileName);
+    await removeExpected(host, join(manifestDirectory, fileName), fileHash(bytes));
+    await at.systemd?.control.reload();
   }
 }
 
 /** `runningSince` is undefined where the API server does not answer. */
 export async function requestRestart(at: FleetHost, runningSince: number | undefined): Promise<void> {
-  const { host, manifestDirectory, apiServerManifest, encryptionConfigFile } = at;
-  const path = join(manifestDirectory, apiServerManifest);
-  const manifestFile = await required(host, path, "the API server's manifest");
+  const { host, encryptionConfigFile } = at;
+  const definition = await apiServerDefinition(at);
+  if (definition === undefined) throw new KmsEtcdError("not-found", `${host.name}: ${noDefinition(at)}`);
+  const { path, bytes: present, manifest, restarting, refusal } = definition;
   const hash = fileHash(await required(host, encryptionConfigFile, "the encryption configuration"));
-  const text = manifestFile.toString("utf8");
-  const manifest = parseManifest(text);
-  const request = manifest && restartRequest(manifest);
-  if (request !== undefined && isPending(request, hash, runningSince)) return;
-  const bytes = Buffer.from(withRestartRequest(text, { hash, restartOf: runningSince }));
-  await replaceFile(host, { path, expectedHash: fileHash(manifestFile), bytes, mode: manifestMode });
+  const request = restartRequest(manifest);
+  const isAsked = request !== undefined && isPending(request, hash, runningSince);
+  if (isAsked && restarting !== false) return;
+  if (refusal !== undefined) {
+    throw new KmsEtcdError("blocked", `${host.name}: ${refusal.reason}`, { remedy: refusal.refused });
+  }
+  if (!isAsked) {
+    const bytes = Buffer.from(definition.edited({ hash, restartOf: runningSince }));
+    if (present === undefined) await host.makeDirectory(dirname(path));
+    await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: manifestMode });
+  }
+  await applyDefinition(at);
 }
 
 async function required(host: Host, path: string, what: string): Promise<Buffer> {

@@ -9,14 +9,16 @@ import type { EncryptionConfiguration } from "../../../core/encryption-configura
 import { KmsEtcdError } from "../../../core/errors";
 import { staticPodAnnotations } from "../../../core/static-pod";
 import type { SetUpNeed } from "../../observation";
-import { withRestartRequest } from "./api-server-manifest";
-import { type ApiServerSetUp, apiServerSetUp, withApiServerSetUp } from "./api-server-setup";
+import type { ApiServerDefinition } from "./api-server-definition";
+import { isSameProcess, restartRequest } from "./api-server-manifest";
+import { type ApiServerSetUp, apiServerSetUp } from "./api-server-setup";
 import { keepBackup } from "./config-backups";
 import { parseEncryptionConfig, renderEncryptionConfig } from "./encryption-config-file";
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
 import { reloadsVisibly } from "./loaded-config";
-import { booleanFlag, flagValue, type Manifest, parseManifest } from "./manifest";
+import { booleanFlag, flagValue, type Manifest } from "./manifest";
+import { apiServerDefinition, applyDefinition, noDefinition } from "./read-api-server";
 import { removeExpected, replaceFile } from "./replace-file";
 import { readWrittenRecord } from "./written-record";
 
@@ -33,18 +35,24 @@ export const plaintextConfigText = renderEncryptionConfig(
   undefined,
 );
 
-/** Undefined where nothing is lacking. `version` is what the API server says; empty while it does not answer. */
+/**
+ * Undefined where nothing is lacking. `version` is what the API server says, empty while it does not answer; `runningSince` is the
+ * start of its process.
+ */
 export async function hostSetUpNeed(
   at: FleetHost,
-  manifest: Manifest,
+  definition: ApiServerDefinition,
   version: string,
+  runningSince?: number,
 ): Promise<SetUpNeed | undefined> {
-  const setUp = apiServerSetUp(manifest, at, reloads(version));
+  const { manifest, label, refusal } = definition;
+  const setUp = definition.setUp(at, reloads(version));
   const stray = await strayConfigs(at, setUp);
   const reasons = [
     ...setUp.missing,
     ...stray.map((name) => `the kubelet's folder has the encryption configuration ${name}`),
   ];
+  if (isLost(definition, runningSince)) reasons.push("the restart that it was to make has not come");
   const reloadAfter = reloadsVisibly(version, reloadAfterSetUp(manifest)) ? ("hot" as const) : ("restart" as const);
   if (setUp.edited !== undefined) {
     return {
@@ -54,14 +62,17 @@ export async function hostSetUpNeed(
     };
   }
   if (reasons.length === 0) return undefined;
-  const reason = `${at.apiServerManifest}: ${reasons.join(", ")}`;
+  const reason = `${label}: ${reasons.join(", ")}`;
+  if (refusal !== undefined) {
+    return { reloadAfter, reason: `${reason}; ${refusal.reason}`, refused: refusal.refused };
+  }
   if (manifest.runsAsRoot) return { reason, reloadAfter };
   // It would not start: the configuration and the sockets are root's alone.
   return {
     reloadAfter,
-    reason: `${reason}; its container does not run as root, and could not read what is set up`,
+    reason: `${reason}; its process does not run as root, and could not read what is set up`,
     refused:
-      "let it run as root (no runAsUser, no runAsNonRoot), or put the flags, the mounts and a configuration that it can read there yourself; then run again",
+      "let it run as root (no runAsUser, runAsNonRoot or User=), or put the flags, the mounts and a configuration that it can read there yourself; then run again",
   };
 }
 
@@ -82,7 +93,7 @@ export function missingKmsV1Gate(manifest: Manifest, config: EncryptionConfigura
   if (!usesV1 || gates.some((gate) => /^(KMSv1|AllAlpha|AllBeta)=true$/.test(gate.trim()))) return undefined;
   return {
     reason: `its configuration uses KMS v1, which Kubernetes 1.${firstMinorWithoutKmsV1} and later refuse`,
-    refused: "add --feature-gates=KMSv1=true to its manifest until the move to KMS v2 is through, then run again",
+    refused: "add --feature-gates=KMSv1=true to its flags until the move to KMS v2 is through, then run again",
   };
 }
 
@@ -90,8 +101,10 @@ type Refusal = Pick<SetUpNeed, "reason" | "refused">;
 
 /** What `setUpHost` replaced, so that it can be put back. */
 export interface DoneSetUp {
+  readonly path: string;
   readonly writtenHash: string;
-  readonly before: Buffer;
+  /** Undefined where there was no file. */
+  readonly before: Buffer | undefined;
 }
 
 /**
@@ -103,14 +116,13 @@ export async function setUpHost(
   version: string,
   runningSince: number | undefined,
 ): Promise<DoneSetUp | undefined> {
-  const { host, manifestDirectory, apiServerManifest, backupDirectory } = at;
-  const path = join(manifestDirectory, apiServerManifest);
-  const present = (await host.readFile(path))?.bytes;
-  const manifest = present && parseManifest(present.toString("utf8"));
-  if (present === undefined || manifest === undefined) {
-    throw new KmsEtcdError("not-found", `${host.name}: the API server's manifest ${path} is not there, or no Pod`);
-  }
-  const setUp = apiServerSetUp(manifest, at, reloads(version));
+  const { host, manifestDirectory, backupDirectory } = at;
+  // What somebody has written and not yet put into force counts from now on.
+  await at.systemd?.control.reload();
+  const definition = await apiServerDefinition(at);
+  if (definition === undefined) throw new KmsEtcdError("not-found", `${host.name}: ${noDefinition(at)}`);
+  const { path, bytes: present, refusal } = definition;
+  const setUp = definition.setUp(at, reloads(version));
   if (setUp.edited !== undefined) throw new KmsEtcdError("conflict", `${host.name}: ${setUp.edited}`);
   if (setUp.missing.length === 0) {
     for (const name of await strayConfigs(at, setUp)) {
@@ -120,22 +132,35 @@ export async function setUpHost(
       await keepBackup(host, backupDirectory, bytes);
       await removeExpected(host, stray, fileHash(bytes));
     }
+    if (isLost(definition, runningSince)) await applyDefinition(at);
     return undefined;
+  }
+  if (refusal !== undefined) {
+    throw new KmsEtcdError("blocked", `${host.name}: ${refusal.reason}`, { remedy: refusal.refused });
   }
   const config = await placeConfig(at, setUp);
   await host.makeDirectory(at.pluginSocketDirectory);
-  await keepBackup(host, backupDirectory, present);
-  const edited = withApiServerSetUp(present.toString("utf8"), at, reloads(version));
-  const text = withRestartRequest(edited, { hash: fileHash(config), restartOf: runningSince });
-  const bytes = Buffer.from(text);
-  await replaceFile(host, { path, expectedHash: fileHash(present), bytes, mode: configMode });
-  return { writtenHash: fileHash(bytes), before: present };
+  if (present === undefined) await host.makeDirectory(dirname(path));
+  else await keepBackup(host, backupDirectory, present);
+  const request = { hash: fileHash(config), restartOf: runningSince };
+  const bytes = Buffer.from(definition.edited(request, { paths: at, reloads: reloads(version) }));
+  await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: configMode });
+  await applyDefinition(at);
+  return { path, writtenHash: fileHash(bytes), before: present };
 }
 
-/** Puts the manifest from before `setUpHost` back, where nobody has changed it since. */
-export async function undoSetUp(at: FleetHost, { writtenHash, before }: DoneSetUp): Promise<void> {
-  const path = join(at.manifestDirectory, at.apiServerManifest);
-  await replaceFile(at.host, { path, expectedHash: writtenHash, bytes: before, mode: configMode });
+/** The engine was cut off between its file and the restart, which nobody makes by himself here. */
+function isLost({ manifest, restarting }: ApiServerDefinition, runningSince: number | undefined): boolean {
+  const ends = restartRequest(manifest)?.restartOf;
+  if (restarting !== false || ends === undefined || runningSince === undefined) return false;
+  return isSameProcess(ends, runningSince);
+}
+
+/** Puts the file from before `setUpHost` back, where nobody has changed it since. */
+export async function undoSetUp(at: FleetHost, { path, writtenHash, before }: DoneSetUp): Promise<void> {
+  if (before === undefined) await removeExpected(at.host, path, writtenHash);
+  else await replaceFile(at.host, { path, expectedHash: writtenHash, bytes: before, mode: configMode });
+  await applyDefinition(at);
 }
 
 /** The configuration's bytes, which are at the engine's place when this returns. */
@@ -168,6 +193,8 @@ async function placeConfig(at: FleetHost, { readsFrom }: ApiServerSetUp): Promis
 /** Encryption configurations in the kubelet's folder, which takes them for broken manifests; not the one that is still in use. */
 async function strayConfigs(at: FleetHost, { readsFrom }: ApiServerSetUp): Promise<readonly string[]> {
   const { host, manifestDirectory } = at;
+  // Only a kubelet takes every file for one of its own.
+  if (at.systemd !== undefined) return [];
   const names = await host.listFiles(manifestDirectory);
   const found = await Promise.all(
     names.map(async (name) => {

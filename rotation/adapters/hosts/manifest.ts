@@ -9,6 +9,8 @@ export interface Manifest {
   readonly arguments: readonly string[];
   /** Ports that the containers say they have, and those that their probes ask. */
   readonly ports: readonly number[];
+  /** Whether its processes have a file system of their own. */
+  readonly isContainer: boolean;
   /** What the containers see of the host's files. */
   readonly mounts: readonly HostMount[];
   /** Whether nothing in it says that a container runs as another user than root. */
@@ -48,6 +50,7 @@ export function readManifest(content: unknown): Manifest | undefined {
       [...list(container["command"]), ...list(container["args"])].map(String),
     ),
     ports: containers.flatMap(portsOf),
+    isContainer: true,
     mounts: containers.flatMap((container) =>
       list(container["volumeMounts"])
         .map(record)

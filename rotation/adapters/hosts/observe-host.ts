@@ -1,10 +1,10 @@
 /** One control-plane host as it is now: its API server, its files and its plugins. */
-import { join } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { FleetObservation } from "../../fleet";
 import type { ConfigFile, KeptConfig } from "../../observation";
 import type { ApiClient } from "../kubernetes/api-client";
+import type { ApiServerDefinition } from "./api-server-definition";
 import { apiServerFlags, isPending, restartRequest } from "./api-server-manifest";
 import { askApiServer } from "./api-server-status";
 import { readBackup } from "./config-backups";
@@ -12,11 +12,10 @@ import { parseEncryptionConfig } from "./encryption-config-file";
 import type { EndpointMap } from "./endpoint-map";
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
-import type { HostFile } from "./host";
 import { configInUse, hostSetUpNeed, missingKmsV1Gate, plaintextConfigText } from "./host-setup";
 import { loadedEvidence, namesLoadedHash, reloadsVisibly } from "./loaded-config";
-import { parseManifest } from "./manifest";
 import { observePlugins } from "./observe-plugins";
+import { apiServerDefinition, noDefinition } from "./read-api-server";
 import { fallbackHash, readWrittenRecord } from "./written-record";
 
 export type HostObservation = FleetObservation["servers"][number];
@@ -58,24 +57,24 @@ async function look(
   signal: AbortSignal,
 ): Promise<HostObservation> {
   const { host } = at;
-  const [status, manifestFile, written, ahead] = await Promise.all([
+  const [status, definition, written, ahead] = await Promise.all([
     askApiServer(client, signal),
-    host.readFile(join(at.manifestDirectory, at.apiServerManifest)),
+    apiServerDefinition(at),
     readWrittenRecord(host, at.backupDirectory),
     host.clockAhead?.() ?? 0,
   ]);
-  const manifest = manifestFile && parseManifest(manifestFile.bytes.toString("utf8"));
-  const mayBeSetUp = at.mayBeSetUp === true && manifest !== undefined;
+  const manifest = definition?.manifest;
+  const mayBeSetUp = at.mayBeSetUp === true && definition !== undefined;
   const version = status.unreachable === undefined ? status.version : "";
-  const setUp = mayBeSetUp ? await hostSetUpNeed(at, manifest, version) : undefined;
-  const inUse = mayBeSetUp ? configInUse(at, manifest) : at.encryptionConfigFile;
-  const found = inUse === undefined ? withoutEncryption(manifestFile) : await readConfigFile(at, inUse);
+  const since = status.unreachable === undefined ? status.processStartedAt : undefined;
+  const setUp = mayBeSetUp ? await hostSetUpNeed(at, definition, version, since) : undefined;
+  const inUse = mayBeSetUp ? configInUse(at, definition.manifest) : at.encryptionConfigFile;
+  const found = inUse === undefined ? withoutEncryption(definition) : await readConfigFile(at, inUse);
   // Only servers that name no hash are judged by it; their file has been read before, so it can only seem too young.
   const asksTime = inUse !== undefined && found?.config !== undefined && version !== "" && !namesLoadedHash(version);
   const changedAt = asksTime ? await host.changedAt?.(inUse) : undefined;
   // Without a manifest no API server will run for long, but the host's files and plugins are still there to be seen.
-  const stopped =
-    manifest === undefined ? `${at.manifestDirectory}/${at.apiServerManifest} is not there, or no Pod` : undefined;
+  const stopped = definition === undefined ? noDefinition(at) : undefined;
   const flags = manifest && apiServerFlags(manifest);
   // A server that reads another file, or none, would seem to have loaded ours: nothing is known of it.
   const reads = flags?.encryptionConfigFile;
@@ -94,11 +93,13 @@ async function look(
   const runningSince =
     status.unreachable === undefined ? memory.steadyStart(host.name, status.processStartedAt) : undefined;
   const request = manifest && restartRequest(manifest);
-  const askedAt = manifestFile?.modifiedAt ?? 0;
+  const askedAt = definition?.writtenAt ?? 0;
   const pending =
     request !== undefined &&
     isPending(request, found?.hash, runningSince) &&
-    (runningSince !== undefined || Date.now() + ahead - askedAt < restartsAreFreshFor);
+    (runningSince !== undefined
+      ? definition?.restarting !== false
+      : Date.now() + ahead - askedAt < restartsAreFreshFor);
   const common = {
     ...unseen(host.name),
     file,
@@ -116,7 +117,9 @@ async function look(
   ) {
     const plugins = await pluginsOf(at, hostConfig, undefined, ahead, signal);
     const gate = manifest && hostConfig && missingKmsV1Gate(manifest, hostConfig);
-    const away = [status.unreachable, gate?.reason].filter((reason) => reason !== undefined).join("; ");
+    const away = [status.unreachable, definition?.trouble, gate?.reason]
+      .filter((reason) => reason !== undefined)
+      .join("; ");
     // Setting it up would not make it start.
     const need = setUp && gate && { setUp: { ...setUp, ...gate } };
     return { ...common, ...need, plugins, unreachable: stopped ?? elsewhere ?? away };
@@ -173,9 +176,9 @@ type FoundFile =
  * A server that is told of no configuration does what one does that has plaintext alone, which is the file that it gets when it
  * is set up.
  */
-function withoutEncryption(manifestFile: HostFile | undefined): FoundFile {
+function withoutEncryption(definition: ApiServerDefinition | undefined): FoundFile {
   const config = parseEncryptionConfig(plaintextConfigText);
-  return { hash: fileHash(Buffer.from(plaintextConfigText)), config, writtenAt: manifestFile?.modifiedAt ?? 0 };
+  return { hash: fileHash(Buffer.from(plaintextConfigText)), config, writtenAt: definition?.modifiedAt ?? 0 };
 }
 
 /** The same for what it has loaded: a server that says nothing of a file, in a process from after the manifest, has none. */
@@ -231,9 +234,9 @@ function pluginsOf(
   clockAhead: number,
   signal: AbortSignal,
 ) {
-  const { host, manifestDirectory, pluginSocketDirectory: socketDirectory } = at;
+  const { pluginSocketDirectory: socketDirectory } = at;
   const configs = [file, loaded].filter((config) => config !== undefined);
-  return observePlugins({ host, manifestDirectory, socketDirectory, configs, clockAhead }, signal);
+  return observePlugins({ ...at, socketDirectory, configs, clockAhead }, signal);
 }
 
 function unseen(name: string): HostObservation {

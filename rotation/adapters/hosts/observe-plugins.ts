@@ -1,17 +1,15 @@
 /** The KMS plugins of one host: ours by their manifests, others by the sockets that a configuration names. */
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { describeError } from "../../../core/errors";
 import type { PluginObservation } from "../../observation";
 import { withDeadline } from "../deadline";
-import type { Host } from "./host";
+import type { FleetHost } from "./fleet-host";
+import { type DefinitionFile, definitionFiles } from "./host-manifests";
 import { askPlugin } from "./kms-socket";
-import { parseManifest } from "./manifest";
 import { isOurPlugin, socketOf } from "./plugin-manifest";
 
-export interface PluginSearch {
-  readonly host: Host;
-  readonly manifestDirectory: string;
+export interface PluginSearch extends Pick<FleetHost, "host" | "manifestDirectory" | "systemd"> {
   /** Sockets of our plugins are here. */
   readonly socketDirectory: string;
   /** What the host's API server has on disk or has loaded, with the endpoints of this host. */
@@ -52,22 +50,13 @@ export async function observePlugins(search: PluginSearch, signal: AbortSignal):
   );
 }
 
-async function findPlugins({
-  host,
-  manifestDirectory,
-  socketDirectory,
-  configs,
-}: PluginSearch): Promise<readonly Found[]> {
+async function findPlugins(search: PluginSearch): Promise<readonly Found[]> {
+  const { socketDirectory, configs } = search;
   const ours: Found[] = [];
   const others: { readonly name: string; readonly modifiedAt: number; readonly text: string }[] = [];
-  const names = (await host.listFiles(manifestDirectory)).filter((name) => !name.startsWith("."));
-  for (const file of await Promise.all(names.map((name) => host.readFile(join(manifestDirectory, name))))) {
-    const text = file?.bytes.toString("utf8") ?? "";
-    const manifest = parseManifest(text);
-    if (file === undefined || manifest === undefined) continue;
-    if (!isOurPlugin(manifest)) others.push({ name: manifest.name, modifiedAt: file.modifiedAt, text });
-    else
-      ours.push({ name: manifest.name, startedAt: file.modifiedAt, socketPath: socketOf(manifest), apiVersion: "v2" });
+  for (const { text, modifiedAt, manifest } of await startedDefinitions(search)) {
+    if (!isOurPlugin(manifest)) others.push({ name: manifest.name, modifiedAt, text });
+    else ours.push({ name: manifest.name, startedAt: modifiedAt, socketPath: socketOf(manifest), apiVersion: "v2" });
   }
   const foreign = new Map<string, Found>();
   for (const item of configs.flatMap((config) => config.blocks.flatMap((block) => block.providers))) {
@@ -86,4 +75,18 @@ async function findPlugins({
     });
   }
   return [...ours, ...foreign.values()];
+}
+
+/**
+ * A kubelet starts whatever lies there. A unit of ours that was written and not started is not there yet: the engine was cut off
+ * in between, and starts it again.
+ */
+async function startedDefinitions(search: PluginSearch): Promise<readonly DefinitionFile[]> {
+  const files = await definitionFiles(search);
+  if (search.systemd === undefined) return files;
+  const ours = files.filter(({ manifest }) => isOurPlugin(manifest)).map(({ fileName }) => fileName);
+  const states = await search.systemd.control.states(ours);
+  const isIdle = (fileName: string) =>
+    states.some(({ unit, activeState, hasJob }) => unit === fileName && activeState === "inactive" && !hasJob);
+  return files.filter(({ fileName }) => !isIdle(fileName));
 }

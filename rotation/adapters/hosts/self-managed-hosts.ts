@@ -1,27 +1,36 @@
 /** The hosts of a self-managed cluster, over SSH, as a fleet takes them. */
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { stringify } from "yaml";
 import { KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
-import { firstPluginPorts, type PluginPodSettings, pluginStaticPod } from "../../../core/plugin-static-pod";
-import type { SelfManagedCluster, SelfManagedHost, SelfManagedLayout } from "../../../core/self-managed-cluster";
+import { firstPluginPorts, pluginStaticPod } from "../../../core/plugin-static-pod";
+import {
+  type SelfManagedCluster,
+  type SelfManagedHost,
+  type SelfManagedLayout,
+  type SelfManagedPlugin,
+  unitDirectory,
+} from "../../../core/self-managed-cluster";
 import type { ApiServerAddress } from "../kubernetes/api-client";
 import type { KubeconfigCredentials } from "../kubernetes/kubeconfig";
 import { type SshSession, sshSession } from "../ssh/ssh-session";
 import type { SshTarget } from "../ssh/ssh-target";
 import type { FleetHost } from "./fleet-host";
 import type { Host } from "./host";
-import { flagValue, type Manifest, parseManifest } from "./manifest";
+import { flagValue, type Manifest } from "./manifest";
 import { pluginPorts } from "./plugin-ports";
+import { pluginUnit } from "./plugin-unit";
+import { apiServerDefinition, type DefinedAt, noDefinition } from "./read-api-server";
 import { sshHost } from "./ssh-host";
+import { sshUnits } from "./ssh-units";
 
 /** A host that can be reached, before it is known how its API server is. */
 export interface ReachedHost {
   readonly described: SelfManagedHost;
   readonly host: Host;
   readonly session: SshSession;
-  /** The API server's manifest as it is now; undefined where there is none. */
+  readonly definedAt: DefinedAt;
+  /** The API server's manifest, or unit, as it is now; undefined where there is none. */
   manifest(): Promise<Manifest | undefined>;
 }
 
@@ -34,13 +43,24 @@ export function reachHost(described: SelfManagedHost, { ssh }: Pick<SelfManagedC
     sudo ? { ...(sudoSftpServer !== undefined && { sftpServer: sudoSftpServer }) } : undefined,
   );
   const host = sshHost(session);
+  const { apiServerUnit } = layout;
+  const definedAt: DefinedAt = {
+    host,
+    ...(apiServerUnit === undefined
+      ? layout
+      : {
+          manifestDirectory: unitDirectory,
+          apiServerManifest: apiServerUnit,
+          systemd: { control: sshUnits(session), apiServerUnit },
+        }),
+  };
   return {
+    definedAt,
     described,
     host,
     session,
     manifest: async () => {
-      const file = await host.readFile(join(layout.manifestDirectory, layout.apiServerManifest));
-      return file && parseManifest(file.bytes.toString("utf8"));
+      return (await apiServerDefinition(definedAt))?.manifest;
     },
   };
 }
@@ -64,7 +84,7 @@ export function fleetHostOf(
   cluster: SelfManagedCluster,
   { tls, token, serverNames }: KubeconfigCredentials,
 ): FleetHost {
-  const { described, host } = reached;
+  const { described } = reached;
   const { layout, name, address } = described;
   const { tlsServerName } = cluster.kubernetes;
   const known = ["kubernetes.default.svc", "kubernetes", ...serverNames, address, name, "127.0.0.1"];
@@ -76,26 +96,34 @@ export function fleetHostOf(
     way: { dial: apiServerDialler(reached), serverNames: tlsServerName === undefined ? known : [tlsServerName] },
   };
   return {
-    host,
     apiServer,
     ...layout,
+    ...reached.definedAt,
     mayBeSetUp: true,
     pluginManifest: (plugin, present) => selfManagedPluginManifest(plugin, present, layout, cluster.plugin),
   };
 }
 
-/** The text of a plugin's manifest; `present` are the manifests that the host has, its own among them. */
+/** The text of a plugin's manifest, or unit; `present` are those that the host has, its own among them. */
 export function selfManagedPluginManifest(
   { name, key, socketFile }: PluginInstance,
   present: readonly Manifest[],
-  { pluginSocketDirectory }: SelfManagedLayout,
-  settings: PluginPodSettings,
+  { pluginSocketDirectory, apiServerUnit }: SelfManagedLayout,
+  settings: SelfManagedPlugin,
 ): string {
   const own = present.find((manifest) => manifest.name === name);
   const others = present.filter((manifest) => manifest !== own);
   const ports = pluginPorts(firstPluginPorts(key), others, own);
   const socketPath = `${pluginSocketDirectory}/${socketFile}`;
-  return stringify(pluginStaticPod({ name, key, socketPath, ports }, settings), { lineWidth: 0 });
+  const instance = { name, key, socketPath, ports };
+  if (apiServerUnit !== undefined) return pluginUnit(instance, settings, { apiServerUnit });
+  const { image } = settings;
+  if (image === undefined) {
+    throw new KmsEtcdError("invalid-input", "plugin.image is missing", {
+      remedy: "say which image the KMS plugin is on hosts with static pods",
+    });
+  }
+  return stringify(pluginStaticPod(instance, { ...settings, image }), { lineWidth: 0 });
 }
 
 /** To the host's own API server, wherever its flags say that it listens, and to no other behind a load balancer. */
@@ -117,14 +145,10 @@ function apiServerDialler(reached: ReachedHost): () => Promise<Duplex> {
 /** kubeadm's, and Kubernetes' own. */
 const defaultSecurePort = 6443;
 
-async function placeOf({ described, manifest }: ReachedHost) {
+async function placeOf({ described, definedAt, manifest }: ReachedHost) {
   const found = await manifest();
   if (found === undefined) {
-    const { manifestDirectory, apiServerManifest } = described.layout;
-    throw new KmsEtcdError(
-      "not-found",
-      `${described.name}: ${manifestDirectory}/${apiServerManifest} is not there, or no Pod`,
-    );
+    throw new KmsEtcdError("not-found", `${described.name}: ${noDefinition(definedAt)}`);
   }
   const bind = flagValue(found, "bind-address");
   const isEverywhere = bind === undefined || bind === "" || bind === "0.0.0.0" || bind === "::";

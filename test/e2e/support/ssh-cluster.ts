@@ -1,13 +1,12 @@
 /** The hosts of a real control plane behind real OpenSSH servers, one a host, and the engine that knows them over SSH alone. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { reservePorts } from "../../../control-plane/ports/port-reservations";
 import { stateLayout } from "../../../control-plane/state-layout";
 import type { PluginInstance } from "../../../core/plugin-instance";
-import type { PluginPodSettings } from "../../../core/plugin-static-pod";
-import type { SelfManagedCluster } from "../../../core/self-managed-cluster";
+import { kubeadmLayout, type SelfManagedCluster, type SelfManagedPlugin } from "../../../core/self-managed-cluster";
 import { openSelfManagedCluster } from "../../../rotation/adapters/hosts/open-self-managed-cluster";
 import { type Cluster, closeCluster } from "../../../rotation/cluster";
 import type { Goal } from "../../../rotation/goal";
@@ -39,8 +38,10 @@ export interface SshCluster {
 }
 
 export interface SshClusterOptions {
-  readonly plugin?: Partial<PluginPodSettings>;
+  readonly plugin?: Partial<SelfManagedPlugin>;
   readonly sudo?: boolean;
+  /** Machines in which systemd runs the API servers, in the hosts' order: what to put in front of a command that shall run there. */
+  readonly units?: { readonly apiServerUnit: string; readonly behind: readonly (() => readonly string[])[] };
   /** Flags that keep plugins from taking ports, which these hosts share. @default those for keys in Azure */
   readonly noPorts?: readonly string[];
 }
@@ -69,13 +70,19 @@ export async function withoutEncryption(cluster: RealCluster, onlyConfig = false
 export async function sshCluster(cluster: RealCluster, options: SshClusterOptions = {}): Promise<SshCluster> {
   const directory = mkdtempSync(join(tmpdir(), "ks-"));
   const { hosts, pluginCommand, stateDirectory } = cluster.controlPlane;
+  const { units } = options;
   const ports = await reservePorts(
     directory,
     hosts.map(() => undefined),
   );
   const servers: SshServer[] = [];
   for (const [index, host] of hosts.entries()) {
-    const at = { directory: join(directory, host.name), port: ports[index] ?? 0 };
+    const behind = units?.behind[index]?.();
+    const at = {
+      directory: join(directory, host.name),
+      port: ports[index] ?? 0,
+      ...(behind && { as: { user: userInfo().username, behind } }),
+    };
     servers.push(await startSshServer({ ...at, ...(options.sudo && { sudo: "works" as const }) }));
   }
   const ways = await Promise.all(servers.map((server) => cuttableWay(server.port)));
@@ -98,8 +105,9 @@ export async function sshCluster(cluster: RealCluster, options: SshClusterOption
         manifestDirectory: host.manifestDirectory,
         apiServerManifest: host.apiServerManifest,
         encryptionConfigFile: configFile(index),
-        pluginSocketDirectory: host.pluginSocketDirectory,
+        pluginSocketDirectory: units === undefined ? host.pluginSocketDirectory : kubeadmLayout.pluginSocketDirectory,
         backupDirectory: host.backupDirectory,
+        ...(units && { apiServerUnit: units.apiServerUnit }),
       },
     })),
     ssh: {
@@ -112,8 +120,9 @@ export async function sshCluster(cluster: RealCluster, options: SshClusterOption
     },
     kubernetes: { adminConfFile: stateLayout(stateDirectory).kubeconfigFile },
     plugin: {
-      image: `registry.example/kms-etcd-plugin@sha256:${"0".repeat(64)}`,
-      command: pluginCommand,
+      ...(units === undefined
+        ? { image: `registry.example/kms-etcd-plugin@sha256:${"0".repeat(64)}`, command: pluginCommand }
+        : { program: pluginCommand }),
       ...options.plugin,
       // These hosts share one network, which control-plane hosts do not.
       arguments: [

@@ -13,6 +13,7 @@ import {
   undoSetUp,
 } from "../../../../rotation/adapters/hosts/host-setup";
 import { parseManifest } from "../../../../rotation/adapters/hosts/manifest";
+import { apiServerDefinition } from "../../../../rotation/adapters/hosts/read-api-server";
 import { fleetHost } from "./fleet-host";
 import { kubeadmManifest } from "./kubeadm-manifest";
 import { Killed, type MemoryDisk, memoryDisk, memoryHost, put, textOf } from "./memory-host";
@@ -49,9 +50,13 @@ function at(disk: MemoryDisk, kill?: Parameters<typeof memoryHost>[1]): FleetHos
   return { ...fleetHost(memoryHost(disk, kill)), ...layout, mayBeSetUp: true };
 }
 
+async function setUpNeed(disk: MemoryDisk) {
+  const definition = (await apiServerDefinition(at(disk))) ?? assert.fail("no manifest");
+  return hostSetUpNeed(at(disk), definition, version);
+}
+
 async function needOf(disk: MemoryDisk): Promise<string | undefined> {
-  const manifest = parseManifest(textOf(disk, manifestFile) ?? "") ?? assert.fail("no manifest");
-  return (await hostSetUpNeed(at(disk), manifest, version))?.reason;
+  return (await setUpNeed(disk))?.reason;
 }
 
 const backups = (disk: MemoryDisk) =>
@@ -144,7 +149,7 @@ describe("setting a host up", () => {
       "config=/mine.yaml",
     );
     const other = memoryDisk({ [manifestFile]: edited });
-    const need = await hostSetUpNeed(at(other), parseManifest(edited) ?? assert.fail(), version);
+    const need = await setUpNeed(other);
     assert.match(need?.reason ?? "", /somebody has changed/);
     assert.match(need?.refused ?? "", /put it back/);
   });
@@ -155,8 +160,7 @@ describe("setting a host up", () => {
   ] as const) {
     it(`${where} says that the API server does not run as root => refused before it is restarted, with what to do`, async () => {
       assert.notEqual(text, kubeadmManifest);
-      const manifest = parseManifest(text) ?? assert.fail("no manifest");
-      const need = await hostSetUpNeed(at(memoryDisk({ [manifestFile]: text })), manifest, version);
+      const need = await setUpNeed(memoryDisk({ [manifestFile]: text }));
       assert.match(need?.reason ?? "", /does not run as root, and could not read what is set up/);
       assert.match(need?.refused ?? "", /let it run as root/);
     });
