@@ -148,7 +148,10 @@ export async function azureKubelets(options: {
         assert.deepEqual(observer.violations, [], seen.said);
         assert.deepEqual(seen.traffic.failures.filter(isLoss), [], seen.said);
         assert.ok(seen.traffic.requests > 100 && observer.looks() >= 3, `${seen.traffic.requests} requests`);
-        await compareSecrets(cluster, options.secrets);
+        await compareSecrets(cluster, options.secrets).catch((thrown: unknown) => {
+          const why = thrown instanceof Error ? thrown.message : String(thrown);
+          throw new Error(`${why}\n${JSON.stringify(result)}\n${seen.said}`, { cause: thrown });
+        });
         return { ...seen, result, seconds };
       },
       close,
