@@ -106,7 +106,7 @@ export interface AksProgramOutputs {
 }
 
 export async function aksProject(): Promise<AksProject> {
-  const cloud = await startRealAks();
+  const cloud = await startRealAks({ patienceSeconds: 600 });
   const directory = mkdtempSync(join(tmpdir(), "kms-etcd-aks-"));
   const environment = await azureNativeEnvironment(cloud, directory);
   const azureNative = await buildAzureNative(directory);
