@@ -12,7 +12,7 @@ const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 
 /** cp3 is taken away before each rotation, and joins in its middle with the configuration that its host happens to have. */
 describe("a server added in the middle of a rotation", function () {
-  this.timeout(15 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   let version = 1;
   const host = (index: number) => cluster.controlPlane.hosts[index] as LocalControlPlaneHost;

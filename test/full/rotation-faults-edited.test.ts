@@ -7,7 +7,7 @@ import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
 for (const automaticReload of [false, true]) {
   describe(`a configuration edited by hand on one of two servers that ${automaticReload ? "reload" : "restart"}`, function () {
-    this.timeout(20 * 60_000);
+    this.timeout(30 * 60_000);
     let cluster: RealCluster;
     let version = 1;
     const next = () => (version = version === 1 ? 2 : 1);

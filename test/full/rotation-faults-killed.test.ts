@@ -6,7 +6,7 @@ import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
 /** Restarting servers, because their rotation takes a minute and meets more on its way. */
 describe("SIGKILL in the middle of a rotation", function () {
-  this.timeout(10 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   let version = 1;
   const next = () => (version = version === 1 ? 2 : 1);

@@ -33,7 +33,7 @@ function behind(link: NetworkLink, host: Host): Host {
 }
 
 describe("the network between the engine and one server is cut in the middle of a rotation", function () {
-  this.timeout(10 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   let link: NetworkLink;
   let version = 1;

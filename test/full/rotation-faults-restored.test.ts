@@ -26,7 +26,7 @@ const bumped = ["--bump-revision=1000000000", "--mark-compacted"];
 
 /** The snapshot is the engine's own, and is restored by etcd's own program. */
 describe("an etcd snapshot from before the rotation is restored with etcdutl", function () {
-  this.timeout(15 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   let etcdutl: string;
   const layout = () => stateLayout(cluster.controlPlane.stateDirectory);

@@ -5,7 +5,7 @@ import { faultPointOf, faultPoints } from "../e2e/support/fault-points";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
 describe("a second engine started in the middle of a rotation", function () {
-  this.timeout(10 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
 
   before(async () => {
