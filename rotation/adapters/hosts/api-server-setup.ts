@@ -3,6 +3,7 @@
  * for loading it again by itself, and mounts of the two directories. Mounts of directories, because a file that is mounted by
  * itself stays the old one when it is replaced. Everything else in the manifest, comments too, belongs to somebody else. Pure.
  */
+import { dirname } from "node:path";
 import { isMap, isScalar, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from "yaml";
 import { KmsEtcdError } from "../../../core/errors";
 import { apiServerVolumes } from "../../../core/self-managed-cluster";
@@ -14,6 +15,8 @@ export interface SetUpPaths {
   /** On the host, and the same inside the API server's container. */
   readonly encryptionConfigFile: string;
   readonly pluginSocketDirectory: string;
+  /** The kubelet's folder: a configuration that lies there leaves it. */
+  readonly manifestDirectory?: string;
 }
 
 export interface ApiServerSetUp {
@@ -68,6 +71,9 @@ export function withApiServerSetUp(text: string, paths: SetUpPaths, reloads: boo
       remedy: "mend it, or name the right file in layout.apiServerManifest",
     });
   }
+  const present = readManifest(document.toJS());
+  const { readsFrom } = present === undefined ? {} : apiServerSetUp(present, paths, reloads);
+  if (readsFrom !== undefined && dirname(readsFrom) === paths.manifestDirectory) dropVolumeOf(readsFrom);
   setFlag(flags, configFlag, paths.encryptionConfigFile);
   if (reloads && !hasFlag(flags, reloadFlag)) setFlag(flags, reloadFlag, "true");
   document.setIn(["metadata", "annotations", staticPodAnnotations.setUp], paths.encryptionConfigFile);
@@ -82,6 +88,21 @@ export function withApiServerSetUp(text: string, paths: SetUpPaths, reloads: boo
   };
   for (const { name, path, readOnly } of apiServerVolumes(paths)) if (!seen(path)) mount(name, path, readOnly);
   return manifestText(document, text);
+
+  /** Of that very file: a kubelet does not start a pod with a volume whose file is gone. */
+  function dropVolumeOf(file: string): void {
+    const volumes = document.getIn(["spec", "volumes"]);
+    const isOfFile = (item: unknown) => isMap(item) && item.getIn(["hostPath", "path"]) === file;
+    if (!isSeq(volumes) || container === undefined) return;
+    const names = volumes.items.filter(isOfFile).map((item) => (item as YAMLMap).get("name"));
+    const containers = document.getIn(["spec", "containers"]);
+    const others = isSeq(containers) ? containers.items.filter((item) => isMap(item) && item !== container) : [];
+    // One that another container has too stays, and then so does the file.
+    if (others.some((item) => mountsAny(item, names))) return;
+    volumes.items = volumes.items.filter((item) => !isOfFile(item));
+    const mounts = container.get("volumeMounts");
+    if (isSeq(mounts)) mounts.items = mounts.items.filter((item) => !isMap(item) || !names.includes(item.get("name")));
+  }
 
   function sequenceIn(map: YAMLMap, name: string): YAMLSeq {
     if (!isSeq(map.get(name))) map.set(document.createNode(name), document.createNode([]));
@@ -107,6 +128,11 @@ export function withApiServerSetUp(text: string, paths: SetUpPaths, reloads: boo
     else if (apart >= 0) change(apart + 1, value);
     else list.items.push(document.createNode(`--${name}=${value}`));
   }
+}
+
+function mountsAny(container: unknown, volumes: readonly unknown[]): boolean {
+  const mounts = isMap(container) ? container.get("volumeMounts") : undefined;
+  return isSeq(mounts) && mounts.items.some((item) => isMap(item) && volumes.includes(item.get("name")));
 }
 
 function hasFlag(list: YAMLSeq, name: string): boolean {

@@ -47,7 +47,7 @@ export async function hostSetUpNeed(
 ): Promise<SetUpNeed | undefined> {
   const { manifest, label, refusal } = definition;
   const setUp = definition.setUp(at, reloads(version));
-  const stray = await strayConfigs(at, setUp);
+  const stray = await strayConfigs(at, setUp, manifest);
   const reasons = [
     ...setUp.missing,
     ...stray.map((name) => `the kubelet's folder has the encryption configuration ${name}`),
@@ -125,7 +125,7 @@ export async function setUpHost(
   const setUp = definition.setUp(at, reloads(version));
   if (setUp.edited !== undefined) throw new KmsEtcdError("conflict", `${host.name}: ${setUp.edited}`);
   if (setUp.missing.length === 0) {
-    for (const name of await strayConfigs(at, setUp)) {
+    for (const name of await strayConfigs(at, setUp, definition.manifest)) {
       const stray = join(manifestDirectory, name);
       const bytes = (await host.readFile(stray))?.bytes;
       if (bytes === undefined) continue;
@@ -190,15 +190,23 @@ async function placeConfig(at: FleetHost, { readsFrom }: ApiServerSetUp): Promis
   return bytes;
 }
 
-/** Encryption configurations in the kubelet's folder, which takes them for broken manifests; not the one that is still in use. */
-async function strayConfigs(at: FleetHost, { readsFrom }: ApiServerSetUp): Promise<readonly string[]> {
+/**
+ * Encryption configurations in the kubelet's folder, which takes them for broken manifests; not the one that is still in use, and
+ * none that the API server's pod has a volume of: without its file the kubelet would not start the pod again.
+ */
+async function strayConfigs(
+  at: FleetHost,
+  { readsFrom }: ApiServerSetUp,
+  { mounts }: Manifest,
+): Promise<readonly string[]> {
   const { host, manifestDirectory } = at;
   // Only a kubelet takes every file for one of its own.
   if (at.systemd !== undefined) return [];
   const names = await host.listFiles(manifestDirectory);
   const found = await Promise.all(
     names.map(async (name) => {
-      if (name.startsWith(".") || join(manifestDirectory, name) === readsFrom) return [];
+      const path = join(manifestDirectory, name);
+      if (name.startsWith(".") || path === readsFrom || mounts.some(({ hostPath }) => hostPath === path)) return [];
       const text = (await host.readFile(join(manifestDirectory, name)))?.bytes.toString("utf8") ?? "";
       return isEncryptionConfig(text) ? [name] : [];
     }),

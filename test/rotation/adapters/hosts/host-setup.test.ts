@@ -105,6 +105,39 @@ describe("setting a host up", () => {
     });
   }
 
+  const ownVolume = (manifest: string, file: string, name = "encryption") =>
+    manifest
+      .replace(
+        "    volumeMounts:\n",
+        `    volumeMounts:\n    - mountPath: ${file}\n      name: ${name}\n      readOnly: true\n`,
+      )
+      .replace("  volumes:\n", `  volumes:\n  - hostPath:\n      path: ${file}\n      type: File\n    name: ${name}\n`);
+
+  it("one in the kubelet's folder that is a volume of the pod => the volume goes with it, so that the kubelet can start the pod again", async () => {
+    const path = join(layout.manifestDirectory, "encryptionconfig.yaml");
+    const before = ownVolume(reads(path), path);
+    assert.equal(before.split(path).length - 1, 3);
+    const disk = memoryDisk({ [manifestFile]: before, [path]: kmsV1Config });
+    await setUpHost(at(disk), version, undefined);
+    await setUpHost(at(disk), version, undefined);
+    assert.equal(textOf(disk, path), undefined);
+    assert.ok(!textOf(disk, manifestFile)?.includes(path), textOf(disk, manifestFile));
+    assert.equal(textOf(disk, layout.encryptionConfigFile), kmsV1Config);
+    // Everything else is as without that volume.
+    const plain = memoryDisk({ [manifestFile]: reads(path), [path]: kmsV1Config });
+    await setUpHost(at(plain), version, undefined);
+    assert.equal(textOf(disk, manifestFile), textOf(plain, manifestFile));
+  });
+
+  it("a configuration in the kubelet's folder that nobody reads, but the pod has a volume of => stays, as the pod needs the file", async () => {
+    const stray = join(layout.manifestDirectory, "encryptionconfig.yaml");
+    const disk = memoryDisk({ [manifestFile]: ownVolume(kubeadmManifest, stray), [stray]: kmsV1Config });
+    await setUpHost(at(disk), version, undefined);
+    await setUpHost(at(disk), version, undefined);
+    assert.equal(textOf(disk, stray), kmsV1Config);
+    assert.equal(await needOf(disk), undefined);
+  });
+
   it("a configuration that nobody reads => is not put to use: moved away from the kubelet's folder, plaintext until all can read", async () => {
     const stray = join(layout.manifestDirectory, "encryptionconfig.yaml");
     const disk = memoryDisk({ [manifestFile]: kubeadmManifest, [stray]: kmsV1Config });
