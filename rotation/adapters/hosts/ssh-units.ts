@@ -10,11 +10,21 @@ export function sshUnits(session: SshSession): UnitControl {
     throw refused(session, words, code, stderr);
   }
 
+  /** Looking that is cut off is done once more over a new connection. Other commands may have had their effect. */
+  async function looking(...words: readonly string[]): Promise<string> {
+    try {
+      return await systemctl(...words);
+    } catch (thrown) {
+      if (!(thrown instanceof KmsEtcdError) || thrown.code !== "unreachable") throw thrown;
+      return systemctl(...words);
+    }
+  }
+
   return {
     states: async (units) =>
       units.length === 0
         ? []
-        : readStates(await systemctl("show", `--property=${shownProperties}`, "--", ...units.map(checkedUnit))),
+        : readStates(await looking("show", `--property=${shownProperties}`, "--", ...units.map(checkedUnit))),
     reload: async () => {
       await systemctl("daemon-reload");
     },
