@@ -108,7 +108,7 @@ describe("a control-plane machine of a kOps cluster", function () {
   });
 
   it("after the upstream guide => ready where the hook mounts the socket's folder, and never without it", async () => {
-    const content = seedManifest.replace(/arn:aws:kms:\S+/, keyArn).replace("us-west-2", "us-east-1");
+    const content = seedManifest.replace(/arn:aws:kms:\S+/, keyArn).replace("--region=us-west-2", "--region=us-east-1");
     const FileAssets = [{ path: "/etc/kubernetes/manifests/aws-encryption-provider.yaml", content }];
     const APIServerConfig = { ...encrypted, KubeAPIServer: { ...server, featureGates: { KMSv1: "true" } } };
     const machine = boot({ APIServerConfig, FileAssets, Hooks: [[], [mountHook]] }, seedConfiguration);

@@ -79,7 +79,7 @@ export function bootMachine(
     // Where a container has the machine's network, the machine's loopback is its own.
     const own = (flag: string) => flag.replace(/^--health-port=.*:(\d+)$/, `--health-port=${address}:$1`);
     return runContained({
-      command: [...kind.programOf(pod.image, pod.command), ...pod.args.map(own), ...kind.pluginArguments],
+      command: [...kind.programOf(pod.image, pod.command.map(own)), ...pod.args.map(own), ...kind.pluginArguments],
       hostName: id,
       mounts: pod.mounts.map(({ hostPath, mountPath }) => ({ from: folder(hostPath), to: mountPath })),
       environment: kind.pluginEnvironment,
