@@ -10,7 +10,7 @@ const pluginCommand = [process.execPath, join(__dirname, "support", "key-changin
 
 /** Nobody has asked for a rotation: the KMS has put another key behind the one that the configuration names. */
 describe("a key_id that changes under the same provider, on real API servers", function () {
-  this.timeout(15 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   const reach = (at: FleetHost): FleetHost => ({
     ...at,

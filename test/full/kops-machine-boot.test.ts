@@ -38,7 +38,7 @@ describe("a control-plane machine of a kOps cluster", function () {
   afterEach(async () => {
     for (const machine of machines.splice(0)) await machine.terminate();
   });
-  after(() => ground?.close());
+  after(() => ground.close());
 
   function boot(nodeup: object, secret: string | undefined): KopsMachine {
     born += 1;
@@ -52,8 +52,10 @@ describe("a control-plane machine of a kOps cluster", function () {
   }
 
   async function isReadyWithin(machine: KopsMachine, limit: number): Promise<boolean> {
-    for (const until = Date.now() + limit; Date.now() < until; await sleep(500)) {
+    const until = Date.now() + limit;
+    while (Date.now() < until) {
       if (await machine.isReady()) return true;
+      await sleep(500);
     }
     return false;
   }

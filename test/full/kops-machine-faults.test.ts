@@ -37,12 +37,12 @@ describe("faults of a kOps rotation on real API servers", function () {
     assertDone(await engine.run(version));
   });
   after(async () => {
-    await door?.stop();
-    await cluster?.close();
+    await door.stop();
+    await cluster.close();
   });
   beforeEach(() => (version += 1));
   afterEach(() => {
-    if (door !== undefined) door.fault = () => undefined;
+    door.fault = () => undefined;
   });
 
   const ids = () => cluster.nodes.machines().map(({ id }) => id);

@@ -111,7 +111,7 @@ describe("a kOps cluster that was set up by hand after the upstream guide, by th
     await cluster.createSecrets(secrets);
     project = await projectFor(cluster, [await cluster.kms.createKey()]);
   });
-  after(() => cluster?.close());
+  after(() => cluster.close());
 
   const providers = async () => Object.keys(await cluster.storedProviders());
   const up = () => project.succeed(upArgs, cluster.environment);
@@ -188,7 +188,7 @@ describe("a new kOps cluster that is encrypted from its first boot, by the real 
     });
     await cluster.createSecrets(secrets);
   });
-  after(() => cluster?.close());
+  after(() => cluster.close());
 
   const providers = async () => Object.keys(await cluster.storedProviders());
   const nodeup = async () =>

@@ -32,7 +32,7 @@ describe("the kOps engine with the real kops and real API servers", function () 
     engine = engineOnMachines(cluster);
     await cluster.createSecrets(secrets);
   });
-  after(() => cluster?.close());
+  after(() => cluster.close());
 
   const rolls = ({ actions }: EngineRun) => actions.filter((action) => action.startsWith("kops rolling-update"));
   const machineIds = () => cluster.nodes.machines().map(({ id }) => id);

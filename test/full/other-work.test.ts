@@ -8,7 +8,7 @@ import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
 /** What etcd says of itself while somebody works on it, and that nothing is begun then. */
 describe("somebody else at work on a real etcd", function () {
-  this.timeout(15 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   let etcd: Pool;
   let version = 0;
@@ -36,10 +36,10 @@ describe("somebody else at work on a real etcd", function () {
   }
 
   /** Refused with the reason while it is so, and carried out once it is over. */
-  async function refusedUntil(over: () => Promise<unknown>, reason: RegExp): Promise<void> {
+  async function refusedUntil(over: () => Promise<unknown>, reason: RegExp, ready = defaultLimits.ready): Promise<void> {
     version += 1;
     const logStart = cluster.log.length;
-    const refused = await cluster.rotate(version, { limits: { ...defaultLimits, ready: 3_000 } });
+    const refused = await cluster.rotate(version, { limits: { ...defaultLimits, ready } });
     assert.equal(refused.kind, "blocked");
     assert.match(refused.reason ?? "", reason);
     assert.ok(!cluster.log.slice(logStart).some((line) => line.includes(" action: ")), "nothing was begun");
@@ -66,7 +66,7 @@ describe("somebody else at work on a real etcd", function () {
       stream.close();
       session.destroy();
     };
-    await refusedUntil(end, /a snapshot of etcd on https:\/\/127\.0\.0\.1:\d+ is still under way/);
+    await refusedUntil(end, /a snapshot of etcd on https:\/\/127\.0\.0\.1:\d+ is still under way/, 20_000);
   });
 
   it("a member that was added and has not started => refused", async () => {

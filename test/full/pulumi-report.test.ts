@@ -13,7 +13,7 @@ const command = join(repository, "dist", "rotation", "cli.js");
 
 /** One API server that restarts: what is tried here is the way of the key and of the report, through the real CLI. */
 describe("the report of pulumi up, signed with a given key", function () {
-  this.timeout(15 * 60_000);
+  this.timeout(30 * 60_000);
   let cluster: RealCluster;
   let project: PulumiProject;
   let publicKeyFile: string;

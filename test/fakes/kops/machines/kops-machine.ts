@@ -115,7 +115,7 @@ export function bootMachine(
 
   async function request(method: string, path: string, body?: unknown, contentType = "application/json") {
     const answer = await pool.request({
-      method: method as "GET",
+      method: method,
       path,
       headers: body === undefined ? {} : { "content-type": contentType },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

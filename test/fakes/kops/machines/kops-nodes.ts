@@ -184,7 +184,7 @@ export async function startKopsNodes(
     async settled() {
       isSettled = false;
       const until = Date.now() + settleWithin;
-      while (!isSettled) {
+      while (!(isSettled as boolean)) {
         if (Date.now() > until) throw new Error(`the machines did not settle:\n${log.slice(-40).join("\n")}`);
         await sleep(tick);
       }
