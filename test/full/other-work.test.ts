@@ -36,7 +36,11 @@ describe("somebody else at work on a real etcd", function () {
   }
 
   /** Refused with the reason while it is so, and carried out once it is over. */
-  async function refusedUntil(over: () => Promise<unknown>, reason: RegExp, ready = defaultLimits.ready): Promise<void> {
+  async function refusedUntil(
+    over: () => Promise<unknown>,
+    reason: RegExp,
+    ready = defaultLimits.ready,
+  ): Promise<void> {
     version += 1;
     const logStart = cluster.log.length;
     const refused = await cluster.rotate(version, { limits: { ...defaultLimits, ready } });
