@@ -150,11 +150,15 @@ export async function setUpHost(
 }
 
 /** The engine was cut off between its file and the restart, which nobody makes by himself here. */
-function isLost({ manifest, restarting }: ApiServerDefinition, runningSince: number | undefined): boolean {
-  const ends = restartRequest(manifest)?.restartOf;
-  if (restarting !== false || ends === undefined || runningSince === undefined) return false;
-  return isSameProcess(ends, runningSince);
+function isLost({ manifest, restarting, writtenAt }: ApiServerDefinition, runningSince: number | undefined): boolean {
+  const request = restartRequest(manifest);
+  if (restarting !== false || request === undefined || runningSince === undefined) return false;
+  // A process that did not answer when it was asked for is known by being older than the file. Its time is the end of a second.
+  if (request.restartOf === undefined) return runningSince < writtenAt - fileTimeMargin;
+  return isSameProcess(request.restartOf, runningSince);
 }
+
+const fileTimeMargin = 3_000;
 
 /** Puts the file from before `setUpHost` back, where nobody has changed it since. */
 export async function undoSetUp(at: FleetHost, { path, writtenHash, before }: DoneSetUp): Promise<void> {

@@ -191,6 +191,25 @@ describe("an API server that is a unit", () => {
     }
   });
 
+  it("the same where the old process did not answer when it was written down => known by being older than the file", async () => {
+    const { disk, control, host } = machine();
+    const cut = { ...control, reload: () => Promise.reject(new Killed()) };
+    let reloads = 0;
+    const once = { ...cut, reload: () => (reloads++ === 0 ? Promise.resolve() : cut.reload()) };
+    await assert.rejects(
+      setUpHost({ ...host, systemd: { apiServerUnit: unit, control: once } }, version, undefined),
+      Killed,
+    );
+    const writtenAt = disk.files.get(dropIn)?.modifiedAt ?? assert.fail();
+    assert.match(
+      (await needOf(host, writtenAt - 60_000))?.reason ?? "",
+      /the restart that it was to make has not come/,
+    );
+    assert.equal(await needOf(host, writtenAt + 500), undefined);
+    await setUpHost(host, version, writtenAt - 60_000);
+    assert.equal(control.started(unit), `${command} ${added}`);
+  });
+
   it("a restart that was lost with the engine's connection => is lacking while the old process runs, and is made", async () => {
     const { control, host } = machine();
     const cut = { ...control, restart: () => Promise.reject(new Killed()) };
