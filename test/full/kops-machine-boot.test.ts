@@ -102,6 +102,8 @@ describe("a control-plane machine of a kOps cluster", function () {
     assert.match(metrics.text, /apiserver_encryption_config_controller_last_config_info\{[^}]*hash="sha256:/);
     assert.ok(ground.kms.calls.length > 0);
     for (const { keyId, status } of ground.kms.calls) assert.deepEqual([keyId ?? keyArn, status], [keyArn, 200]);
+    // A machine without this key could not list Secrets, and would not be ready.
+    assert.equal((await machine.request("DELETE", "/api/v1/namespaces/default/secrets/ours")).status, 200);
   });
 
   it("with a secret that names a plugin which its file assets lack => never ready", async () => {
