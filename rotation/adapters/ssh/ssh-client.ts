@@ -73,7 +73,8 @@ function connectThrough(target: SshTarget, through: Duplex | undefined, jump: Ss
       client.on("error", () => undefined);
       resolve(sshClient(name, client, () => open, jump));
     });
-    client.once("error", fail);
+    // Not once: a connection that is reset before the server has said anything tells of two errors, and one that nobody hears ends this process.
+    client.on("error", fail);
     client.once("close", () => {
       open = false;
       jump?.close();
