@@ -27,7 +27,7 @@ describe("kms-etcd on a simulated cluster", function () {
       const { code, stdout } = await at("status");
       assert.equal(code, 0, stdout);
       assert.match(stdout, /^cluster +the simulated cluster$/m);
-      assert.match(stdout, /^cp1 +simulated +ready +automatic +sha256:[0-9a-f]{12} +simulated$/m);
+      assert.match(stdout, /^cp1 +v1\.36\.3 +ready +automatic +sha256:[0-9a-f]{12} +simulated$/m);
       assert.match(stdout, /^cp2 +secrets +identity$/m);
       assert.match(stdout, /^no plugin on any server$/m);
       assert.match(stdout, /^secrets +identity +- +10 +current$/m);

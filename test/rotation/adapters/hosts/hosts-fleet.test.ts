@@ -106,6 +106,7 @@ describe("a fleet of hosts", function () {
         notReady: undefined,
         version: "v1.36.3",
         reload: "hot",
+        heardKeyIds: [],
         processStartedAt: 1_700_000_000_000,
         restartRequestedAt: undefined,
         requestTimeout: 15_000,
