@@ -150,28 +150,35 @@ function sshClient(name: string, client: Client, isOpen: () => boolean, jump: Ss
       ),
     forwardSocket: (path) => channel(`connect to ${path}`, (done) => client.openssh_forwardOutStreamLocal(path, done)),
     start,
-    run: async (command) => {
-      const running = await start(command);
-      return new Promise((resolve, reject) => {
+    run: (command) =>
+      new Promise((resolve, reject) => {
         const out: Buffer[] = [];
         const err: Buffer[] = [];
         let code: number | undefined;
-        const timer = setTimeout(() => {
-          running.destroy();
-          reject(new KmsEtcdError("timeout", `${name}: a command took more than ${commandTimeout / 1_000} s`));
-        }, commandTimeout);
-        running.on("data", (data: Buffer) => out.push(data));
-        running.stderr.on("data", (data: Buffer) => err.push(data));
-        running.on("exit", (status: number | null) => (code = status ?? -1));
-        running.on("close", () => {
-          clearTimeout(timer);
-          const text = (parts: readonly Buffer[]) => Buffer.concat(parts).toString("utf8");
-          if (code !== undefined) resolve({ code, stdout: text(out), stderr: text(err) });
-          else reject(new KmsEtcdError("unreachable", `${name}: a command was cut off`));
-        });
-        running.end();
-      });
-    },
+        // At once when it is there: the end of a short command may come in one piece with the answer.
+        const listen = (running: ClientChannel) => {
+          const timer = setTimeout(() => {
+            running.destroy();
+            reject(new KmsEtcdError("timeout", `${name}: a command took more than ${commandTimeout / 1_000} s`));
+          }, commandTimeout);
+          running.on("data", (data: Buffer) => out.push(data));
+          running.stderr.on("data", (data: Buffer) => err.push(data));
+          running.on("exit", (status: number | null) => (code = status ?? -1));
+          running.on("close", () => {
+            clearTimeout(timer);
+            const text = (parts: readonly Buffer[]) => Buffer.concat(parts).toString("utf8");
+            if (code !== undefined) resolve({ code, stdout: text(out), stderr: text(err) });
+            else reject(new KmsEtcdError("unreachable", `${name}: a command was cut off`));
+          });
+          running.end();
+        };
+        channel<ClientChannel>("run a command", (done) =>
+          client.exec(command, (thrown, opened) => {
+            if (thrown === undefined) listen(opened);
+            done(thrown, opened);
+          }),
+        ).catch(reject);
+      }),
     isOpen,
     close: () => {
       client.end();

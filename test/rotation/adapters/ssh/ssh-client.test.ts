@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { Server, utils } from "ssh2";
 import type { KmsEtcdError } from "../../../../core/errors";
 import { connectSsh } from "../../../../rotation/adapters/ssh/ssh-client";
 
@@ -48,4 +49,38 @@ describe("an SSH connection that ends before the server has said a word", () => 
       }
     });
   }
+});
+
+describe("a command over SSH", () => {
+  it("whose end comes in one piece with its beginning => its exit code and output are there, each time", async () => {
+    const server = new Server({ hostKeys: [privateKey] }, (client) => {
+      client.on("authentication", (context) => context.accept());
+      client.on("error", () => undefined);
+      client.on("session", (accept) =>
+        accept().on("exec", (take) => {
+          const stream = take();
+          stream.write("out");
+          stream.exit(3);
+          stream.end();
+        }),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const known = utils.parseKey(privateKey);
+    assert.ok(!(known instanceof Error));
+    const client = await connectSsh({
+      name: "cp1",
+      address: "127.0.0.1",
+      port,
+      user: "root",
+      privateKey,
+      knownHosts: `[127.0.0.1]:${port} ssh-rsa ${known.getPublicSSH().toString("base64")}\n`,
+    });
+    for (let count = 0; count < 50; count += 1) {
+      assert.deepEqual(await client.run("date"), { code: 3, stdout: "out", stderr: "" });
+    }
+    client.close();
+    server.close();
+  });
 });
