@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { PluginFlavour } from "../../core/plugin-flavour";
 import { pluginStaticPod } from "../../core/plugin-static-pod";
+import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits } from "../../rotation/goal";
 import { eventually } from "../e2e/support/eventually";
-import { type AzureKubelets, azureKubelets } from "./support/kubelets/azure-kubelets";
+import { type AzureKubelets, assertDone, azureKubelets, inSeconds, type Seen } from "./support/kubelets/azure-kubelets";
 import { imageRepository } from "./support/kubelets/images";
 import { whyNoKubelets } from "./support/kubelets/why-no-kubelets";
 
-/** What only a real kubelet does: pods by hand as the upstream instructions have them, an image that is not there. */
+/** What only a real kubelet does: pods by hand as the upstream instructions have them, images that are not there, a host that reboots. */
 describe("real kubelets with a cluster that was set up by hand, and with faults", function () {
   this.timeout(40 * 60_000);
   const secrets = 30;
@@ -43,6 +44,12 @@ resources:
     say(kubelets.log.join(", "));
   });
   after(() => closing());
+
+  function sayAbsences(what: string, { seconds, absences, traffic }: Seen<unknown>): void {
+    const longest = Math.max(...absences.map(({ from, to }) => to - from));
+    const away = `${absences.length} times a server was away, ${inSeconds(longest)} at most`;
+    say(`${what} in ${seconds.toFixed(1)} s; ${away}; ${traffic.requests} requests, ${traffic.failures.length} failed`);
+  }
 
   const podOf = async (host: number, start: string) =>
     (await kubelets.pods(host)).find(({ metadata }) => metadata.name.startsWith(start))?.status.containerStatuses?.[0];
@@ -144,5 +151,45 @@ resources:
       );
       assert.equal(readFileSync(machine.outside(inUse?.[1] ?? ""), "utf8"), before[host]);
     }
+  });
+
+  it("the right image, and the manifests with the wrong one removed => the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
+    for (const machine of kubelets.machines) {
+      rmSync(machine.outside(`${directory}/${kubelets.plugin(1).name}.yaml`), { force: true });
+    }
+    const seen = await kubelets.underClients(() => kubelets.rotate(1), { countUnreachable: false });
+    await assertDone(kubelets, seen, 1);
+    sayAbsences("to KMS v2", seen);
+    for (const [host, machine] of kubelets.machines.entries()) {
+      assert.ok(!existsSync(machine.outside(theirConfig)));
+      const manifest = readFileSync(machine.outside(`${directory}/kube-apiserver.yaml`), "utf8");
+      assert.ok(!manifest.includes(theirConfig), "a volume whose file is gone keeps a kubelet from starting the pod");
+      const backups = kubelets.controlPlane.hosts[host]?.backupDirectory ?? "";
+      assert.ok(readdirSync(backups).some((name) => readFileSync(join(backups, name), "utf8") === configText));
+      assert.equal((await podOf(host, "azure-kms-provider"))?.restartCount, 0);
+    }
+  });
+
+  it("a host reboots in the middle of a rotation => its kubelet starts all of it again, the engine goes on, nothing is lost", async () => {
+    let reboot: Promise<void> | undefined;
+    const seen = await kubelets.underClients(
+      async () => {
+        const outcome = await kubelets.rotate(2, {
+          onEvent: ({ stage, kind }) => {
+            if (stage === RotationStage.Write && kind === "action") reboot ??= kubelets.reboot(1);
+          },
+        });
+        await reboot;
+        if (outcome.kind === "done") return outcome;
+        // One that was stopped by it says why, and is started again.
+        assert.ok(outcome.kind === "blocked" && outcome.reason && outcome.remedy, outcome.kind);
+        say(`first: ${outcome.reason}`);
+        return kubelets.rotate(2);
+      },
+      { countUnreachable: false },
+    );
+    assert.notEqual(reboot, undefined);
+    await assertDone(kubelets, seen, 2);
+    sayAbsences("rotated with a reboot", seen);
   });
 });
