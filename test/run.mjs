@@ -37,7 +37,15 @@ const tiers = {
     tools: ["etcd", "kube-apiserver", "kube-controller-manager", "pulumi"],
   },
   full: {
-    specs: () => longestFirst("test/full", ["transitions", "older-api-server-rotation", "rotation-faults-killed"]),
+    specs: () =>
+      longestFirst("test/full", [
+        "kubelets-faults",
+        "kubelets",
+        "kops-machines",
+        "transitions",
+        "older-api-server-rotation",
+        "rotation-faults-killed",
+      ]),
     options: ["--parallel", "--jobs", "2", "--timeout", "2400000", ...fileTimes],
     tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "kubectl", "pulumi"],
   },
