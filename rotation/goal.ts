@@ -40,6 +40,14 @@ export interface Limits {
   readonly plugin: number;
   /** An unready or unreachable server comes back by itself. Default 120 s. */
   readonly ready: number;
+  /** A backup or a defragmentation of etcd ends. Default 30 min, as long as our own snapshot may take; no input sets it. */
+  readonly backup: number;
 }
 
-export const defaultLimits: Limits = { reload: 150_000, restart: 120_000, plugin: 60_000, ready: 120_000 };
+export const defaultLimits: Limits = {
+  reload: 150_000,
+  restart: 120_000,
+  plugin: 60_000,
+  ready: 120_000,
+  backup: 30 * 60_000,
+};

@@ -7,8 +7,6 @@ import type { Decision } from "../decision";
 import type { EtcdMember, Observation } from "../observation";
 import { blocked, type Rule, wait } from "./rule";
 
-/** As long as our own snapshot may take: a backup of another's is no smaller. */
-const longestBackup = 30 * 60_000;
 /** A cluster may live with two patch levels for good. An upgrade goes on within this time. */
 const longestPause = 10 * 60_000;
 
@@ -65,11 +63,11 @@ function versionsOf(members: readonly EtcdMember[]): readonly string[] {
 }
 
 /** A backup that is taken in the middle of a rewrite needs both keys: it waits for none, so the rotation does. */
-export const etcdIsNotBusy: Rule = ({ observed }) => {
+export const etcdIsNotBusy: Rule = ({ observed, goal }) => {
   const busy = (observed.etcdMembers ?? []).filter(({ underWay }) => underWay.length > 0);
   if (busy.length === 0) return undefined;
   const what = busy.map(({ name, underWay }) => `a ${underWay.join(" and a ")} of etcd on ${name}`).join(", ");
-  if (observed.now - (observed.etcdBusySince ?? observed.now) <= longestBackup)
+  if (observed.now - (observed.etcdBusySince ?? observed.now) <= goal.limits.backup)
     return wait(RotationStage.Plugin, `${what} to end`);
   return blocked(
     RotationStage.Plugin,

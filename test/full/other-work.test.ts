@@ -39,11 +39,11 @@ describe("somebody else at work on a real etcd", function () {
   async function refusedUntil(
     over: () => Promise<unknown>,
     reason: RegExp,
-    ready = defaultLimits.ready,
+    backup = defaultLimits.backup,
   ): Promise<void> {
     version += 1;
     const logStart = cluster.log.length;
-    const refused = await cluster.rotate(version, { limits: { ...defaultLimits, ready } });
+    const refused = await cluster.rotate(version, { limits: { ...defaultLimits, backup } });
     assert.equal(refused.kind, "blocked");
     assert.match(refused.reason ?? "", reason);
     assert.ok(!cluster.log.slice(logStart).some((line) => line.includes(" action: ")), "nothing was begun");
