@@ -75,6 +75,7 @@ export function etcdConnections({ endpoints, tls, dial: by }: EtcdAddress): Etcd
   const targets = endpoints.map((endpoint) => ({ endpoint, connection: undefined as GrpcConnection | undefined }));
   type Target = (typeof targets)[number];
   let preferred = 0;
+  let isClosed = false;
 
   /** Throws KmsEtcdError only. */
   async function at<Result>(
@@ -87,8 +88,12 @@ export function etcdConnections({ endpoints, tls, dial: by }: EtcdAddress): Etcd
       return await withDeadline(signal, timeout, async (limited) => {
         if (target.connection?.isOpen() !== true) {
           const through = await by?.(new URL(target.endpoint));
-          target.connection = await dial(target.endpoint, tls, through, limited);
+          const opened = await dial(target.endpoint, tls, through, limited);
+          // Another call may have connected meanwhile, or all have been closed: what nobody knows keeps the process from ending.
+          if (isClosed || target.connection?.isOpen() === true) opened.close();
+          else target.connection = opened;
         }
+        if (target.connection === undefined) throw new KmsEtcdError("cancelled", "the connections to etcd are closed");
         return work(target.connection, limited);
       });
     } catch (thrown) {
@@ -142,6 +147,7 @@ export function etcdConnections({ endpoints, tls, dial: by }: EtcdAddress): Etcd
     stream: (method, request, onMessage, signal) =>
       inTurn(signal, 1, longestStream, (connection, limited) => connection.stream(method, request, onMessage, limited)),
     close: () => {
+      isClosed = true;
       for (const { connection } of targets) connection?.close();
     },
   };

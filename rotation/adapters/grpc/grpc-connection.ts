@@ -82,7 +82,10 @@ export function grpcConnection(connection: Duplex, { peer, longestAnswer }: Grpc
   session.on("error", (error: Error) => {
     broken = error;
   });
-  session.on("connect", () => session.setLocalWindowSize(window));
+  session.on("connect", () => {
+    // It comes also when the session was closed meanwhile.
+    if (!session.destroyed) session.setLocalWindowSize(window);
+  });
   const unreachable = (reason: string) => new KmsEtcdError("unreachable", `${peer}: ${reason}`);
   async function call<Request, Response>(
     method: GrpcMethod<Request, Response>,
