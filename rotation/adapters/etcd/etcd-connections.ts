@@ -184,6 +184,7 @@ function connectTo(
       ? connectTls({ ...to, ...tls, ALPNProtocols: protocols, ...(isIP(host) === 0 && { servername: host }) })
       : (through ?? connectTcp(address));
     const fail = (reason: string) => {
+      signal.removeEventListener("abort", stop);
       socket.destroy();
       reject(new KmsEtcdError("unreachable", `etcd at ${endpoint}: ${reason}`));
     };

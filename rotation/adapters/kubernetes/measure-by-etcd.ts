@@ -34,6 +34,8 @@ export interface EtcdMeasurement {
 
 /** It is asked for at every look. */
 const positionTimeout = 4_000;
+/** Longer than any of the requests that it is made of. */
+const membersTimeout = 15_000;
 /** Whoever adds a member or takes a backup is at it for longer. */
 const membersStayFor = 5_000;
 
@@ -66,7 +68,10 @@ export function etcdMeasurement(access: EtcdAccess) {
   /** Undefined also where this client can't even connect: what needs etcd says so itself, and repairs don't. */
   async function membersNow(signal: AbortSignal) {
     try {
-      return await etcdMembers(clientAt(access.endpoints).connections, signal);
+      // One signal for all of them: three requests to each member would be as many listeners to the run's own.
+      return await withDeadline(signal, membersTimeout, (limited) =>
+        etcdMembers(clientAt(access.endpoints).connections, limited),
+      );
     } catch {
       return undefined;
     }
