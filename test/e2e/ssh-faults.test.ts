@@ -8,6 +8,7 @@ import { stateLayout } from "../../control-plane/state-layout";
 import type { SelfManagedCluster } from "../../core/self-managed-cluster";
 import { defaultLimits } from "../../rotation/goal";
 import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 import { type SshCluster, sshCluster } from "./support/ssh-cluster";
@@ -23,11 +24,7 @@ describe("faults on the way to control-plane hosts over SSH", function () {
   const layout = () => stateLayout(cluster.controlPlane.stateDirectory);
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     closing.push(() => cluster.close());
     await cluster.createSecrets(secrets);

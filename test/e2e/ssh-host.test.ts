@@ -24,6 +24,7 @@ import { type SudoSettings, sshSession } from "../../rotation/adapters/ssh/ssh-s
 import type { SshTarget } from "../../rotation/adapters/ssh/ssh-target";
 import { haveProgram } from "../full/support/debian-program";
 import { cuttableWay } from "../support/cuttable-way";
+import { skipFor } from "../support/skip-for";
 import { type SshServer, startSshServer, whyNoSshServer } from "../support/ssh-server";
 
 describe("a host over a real OpenSSH server", function () {
@@ -35,11 +36,7 @@ describe("a host over a real OpenSSH server", function () {
   const soon = () => AbortSignal.timeout(10_000);
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     directory = mkdtempSync(join(tmpdir(), "ks-"));
     closing.push(async () => rmSync(directory, { recursive: true }));
     const [port = 0] = await reservePorts(directory, [undefined]);
@@ -278,7 +275,7 @@ describe("a host whose sudo refuses", function () {
   this.timeout(60_000);
 
   it("=> says so with sudo's own words and the sudoers line", async function () {
-    if (whyNoSshServer() !== undefined) this.skip();
+    skipFor(whyNoSshServer(), this);
     const directory = mkdtempSync(join(tmpdir(), "ks-"));
     const [port = 0] = await reservePorts(directory, [undefined]);
     const server = await startSshServer({ directory: join(directory, "sshd"), port, sudo: "refuses" });

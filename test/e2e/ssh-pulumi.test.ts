@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AzureKeyReference } from "../../core/key-reference";
 import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
+import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
 import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
 import { type RealCluster, realCluster } from "./support/real-cluster";
@@ -17,11 +18,7 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
   let project: PulumiProject;
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
     cluster = await realCluster({ automaticReload: false, hosts: 2 });

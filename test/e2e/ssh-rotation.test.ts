@@ -7,6 +7,7 @@ import { pluginInstance } from "../../core/plugin-instance";
 import { closeCluster } from "../../rotation/cluster";
 import { planRotation } from "../../rotation/plan";
 import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
+import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
 import { isLoss } from "./support/disturbed-rotation";
 import { type RealCluster, realCluster } from "./support/real-cluster";
@@ -21,11 +22,7 @@ describe("a self-managed cluster over SSH", function () {
   const plugin = (version: number) => pluginInstance(clouds.azureKey("seedvault", `k8s-${version}`));
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
     cluster = await realCluster({ staggerSeconds: 5 });

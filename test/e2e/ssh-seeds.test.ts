@@ -9,6 +9,7 @@ import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { providerName } from "../../core/provider-name";
 import { defaultLimits } from "../../rotation/goal";
 import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
+import { skipFor } from "../support/skip-for";
 import { socketAnswers } from "../support/socket-answers";
 import { whyNoSshServer } from "../support/ssh-server";
 import { type RealCluster, realCluster } from "./support/real-cluster";
@@ -44,11 +45,7 @@ resources:
   const next = () => pluginInstance(clouds.azureKey("k8skv", "k8s-next"));
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
     const settings = await clouds.azureHosts();

@@ -10,33 +10,34 @@ import { awsKeyCustody } from "../../rotation/adapters/aws/aws-key-custody";
 import { createSdkKeyAdmin, type SdkKeyAdmin } from "../../rotation/adapters/aws/sdk-key-admin";
 import { setAwsEnvironment } from "../fakes/aws/aws-environment";
 import { findMotoPython } from "../fakes/aws/moto-python";
-import { type MotoCloud, startMotoCloud } from "../fakes/kops/moto-cloud";
+import { startMotoCloud } from "../fakes/kops/moto-cloud";
 
 describe("retiring keys in AWS KMS with the real SDK, by moto", function () {
   this.timeout(900_000);
   const never = new AbortController().signal;
-  let home: string;
-  let cloud: MotoCloud | undefined;
-  let restore: (() => void) | undefined;
   let client: KMSClient;
   let admin: SdkKeyAdmin;
 
   before(async function () {
     const python = await findMotoPython();
     if (python === undefined) this.skip();
-    home = mkdtempSync(join(tmpdir(), "kms-etcd-moto-"));
-    cloud = await startMotoCloud(python, home);
-    restore = setAwsEnvironment({ AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" });
+    const home = mkdtempSync(join(tmpdir(), "kms-etcd-moto-"));
+    closing.push(async () => rmSync(home, { recursive: true, force: true }));
+    const cloud = await startMotoCloud(python, home);
+    closing.push(() => cloud.stop());
+    const restore = setAwsEnvironment({ AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" });
     const endpoint = cloud.environment["AWS_ENDPOINT_URL"] ?? "";
     client = new KMSClient({ region: "us-east-1", endpoint });
     admin = createSdkKeyAdmin(endpoint);
+    closing.push(async () => {
+      restore();
+      admin.close();
+      client.destroy();
+    });
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    admin.close();
-    client.destroy();
-    restore?.();
-    await cloud?.stop();
-    rmSync(home, { recursive: true, force: true });
+    for (const close of closing.reverse()) await close();
   });
 
   const reference = (keyArn: string): AwsKeyReference => ({ kind: "aws", keyArn, region: "us-east-1" });

@@ -11,10 +11,9 @@ import { type OpenKeypairs, openKeypairs, openSecret } from "../../rotation/adap
 import { type CredentialOutcome, runCredentials } from "../../rotation/adapters/kops-credentials/run-credentials";
 import { findTool } from "../../tools/find-tool";
 import { findMotoPython } from "../fakes/aws/moto-python";
-import { type MotoCloud, startMotoCloud } from "../fakes/kops/moto-cloud";
+import { type MotoCloud, machineImage, startMotoCloud } from "../fakes/kops/moto-cloud";
 
 const name = "e2e.k8s.local";
-const image = "099720109477/ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20170721";
 const never = new AbortController().signal;
 
 interface Clients {
@@ -49,8 +48,10 @@ describe("kOps' own credentials with the real kops", function () {
     const python = await findMotoPython();
     if (python === undefined) this.skip();
     directory = mkdtempSync(join(tmpdir(), "kms-etcd-kops-credentials-"));
+    closing.push(async () => rmSync(directory, { recursive: true, force: true }));
     mkdirSync(join(directory, "home"));
     cloud = await startMotoCloud(python, join(directory, "home"));
+    closing.push(() => cloud.stop());
     const plain = createKopsRunner((await findTool("kops")).path, cloud.environment);
     runner = (command) => {
       commands.push(command);
@@ -65,15 +66,15 @@ describe("kOps' own credentials with the real kops", function () {
     };
     await ok([
       ...["create", "cluster", name, "--zones=us-east-1a", "--control-plane-count=1", "--networking=cni"],
-      ...["--channel=none", "--kubernetes-version=1.36.0", `--image=${image}`],
+      ...["--channel=none", "--kubernetes-version=1.36.0", `--image=${machineImage}`],
       ...["--control-plane-size=m5.large", "--node-size=m5.large"],
     ]);
     await ok(["update", "cluster", "--name", name, "--yes", "--create-kube-config=false"]);
     since = Date.now();
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    await cloud.stop();
-    rmSync(directory, { recursive: true, force: true });
+    for (const close of closing.reverse()) await close();
   });
 
   async function ok(args: readonly string[]): Promise<string> {

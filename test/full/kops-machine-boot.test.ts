@@ -5,11 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import { pluginInstance } from "../../core/plugin-instance";
 import { kopsEndpoint, pluginAsset } from "../../rotation/adapters/kops/plugin-asset";
-import { findMotoPython } from "../fakes/aws/moto-python";
-import { whyNotContained } from "../fakes/kops/machines/contained-program";
 import { bootMachine, type KopsMachine } from "../fakes/kops/machines/kops-machine";
 import { type MachineGround, startMachineGround } from "../fakes/kops/machines/machine-ground";
 import { readNodeup } from "../fakes/kops/machines/machine-pods";
+import { pythonOrSkip } from "../fakes/kops/machines/python-or-skip";
 import { mountHook, seedConfiguration, seedManifest } from "../rotation/adapters/kops/seed-002";
 
 /** How long a machine that can't start is watched for. The others here are ready in a fraction of it. */
@@ -23,22 +22,20 @@ const readyWithin = 300_000;
 describe("a control-plane machine of a kOps cluster", function () {
   this.timeout(20 * 60_000);
   let ground: MachineGround;
+  let closing = async () => {};
   let keyArn: string;
   let born = 0;
   const machines: KopsMachine[] = [];
 
   before(async function () {
-    const why = whyNotContained();
-    if (why !== undefined) process.stdout.write(`      skipped: ${why}\n`);
-    const python = await findMotoPython();
-    if (python === undefined || why !== undefined) this.skip();
-    ground = await startMachineGround(python, "e2e.k8s.local");
+    ground = await startMachineGround(await pythonOrSkip(this), "e2e.k8s.local");
+    closing = ground.close;
     keyArn = await ground.kms.createKey();
   });
   afterEach(async () => {
     for (const machine of machines.splice(0)) await machine.terminate();
   });
-  after(() => ground.close());
+  after(() => closing());
 
   function boot(nodeup: object, secret: string | undefined): KopsMachine {
     born += 1;

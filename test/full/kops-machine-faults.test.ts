@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Kops } from "../../rotation/adapters/kops/kops-ports";
-import type { KopsResult, RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
-import { findMotoPython } from "../fakes/aws/moto-python";
+import { createKopsRunner, type RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
 import { ec2Error, type FaultDoor, s3Error, startFaultDoor } from "../fakes/kops/fault-door";
-import { whyNotContained } from "../fakes/kops/machines/contained-program";
-import { type EngineOnMachines, type EngineRun, engineOnMachines } from "../fakes/kops/machines/engine-on-machines";
+import {
+  assertDone,
+  assertOnlyPlugin,
+  type EngineOnMachines,
+  type EngineRun,
+  engineOnMachines,
+} from "../fakes/kops/machines/engine-on-machines";
+import { pythonOrSkip } from "../fakes/kops/machines/python-or-skip";
 import { controlPlanesOf, type RealKopsCluster, startRealKopsCluster } from "../fakes/kops/machines/real-kops-cluster";
 import { watchCluster } from "../fakes/kops/machines/watched-cluster";
 
@@ -19,26 +26,26 @@ describe("faults of a kOps rotation on real API servers", function () {
   let cluster: RealKopsCluster;
   let engine: EngineOnMachines;
   let door: FaultDoor;
+  let environment: Readonly<Record<string, string>>;
+  /** The real program, through the door. */
+  let plain: RunKopsCommand;
   /** Of the key that the cluster uses; each test goes on to the next. */
   let version = 1;
 
   before(async function () {
-    const why = whyNotContained();
-    if (why !== undefined) process.stdout.write(`      skipped: ${why}\n`);
-    const python = await findMotoPython();
-    if (python === undefined || why !== undefined) this.skip();
-    cluster = await startRealKopsCluster({ python, controlPlanes: machines });
+    cluster = await startRealKopsCluster({ python: await pythonOrSkip(this), controlPlanes: machines });
+    closing.push(cluster.close);
     door = await startFaultDoor(cluster.cloud.url);
-    engine = engineOnMachines({
-      ...cluster,
-      environment: { ...cluster.environment, AWS_ENDPOINT_URL: door.url, S3_ENDPOINT: door.url },
-    });
+    closing.push(() => door.stop());
+    environment = { ...cluster.environment, AWS_ENDPOINT_URL: door.url, S3_ENDPOINT: door.url };
+    plain = createKopsRunner(cluster.program, environment);
+    engine = engineOnMachines({ ...cluster, environment });
     await cluster.createSecrets(secrets);
-    assertDone(await engine.run(version));
+    assertDone(cluster, await engine.run(version));
   });
+  const closing: (() => Promise<void>)[] = [];
   after(async () => {
-    await door.stop();
-    await cluster.close();
+    for (const close of closing.reverse()) await close();
   });
   beforeEach(() => (version += 1));
   afterEach(() => {
@@ -47,26 +54,17 @@ describe("faults of a kOps rotation on real API servers", function () {
 
   const ids = () => cluster.nodes.machines().map(({ id }) => id);
   const stored = async () => Object.keys(await cluster.storedProviders());
-  const secret = () => cluster.kops(["get", "secrets", "encryptionconfig", "--name", cluster.name, "-o", "plaintext"]);
-
-  function assertDone(outcome: EngineRun): void {
-    const said = [outcome.reason, ...outcome.events, "", ...cluster.nodes.log].join("\n");
-    assert.equal(outcome.kind, "done", said);
-  }
+  const putSecret = (text: string) =>
+    cluster.kops(["create", "secret", "encryptionconfig", "--name", cluster.name, "-f", "-", "--force"], text);
 
   /** Goes on to the end, and every Secret is stored with the key of this test's version. */
   async function finish(): Promise<EngineRun> {
     await cluster.nodes.settled();
     const outcome = await engine.run(version);
-    assertDone(outcome);
+    assertDone(cluster, outcome);
     const found = await stored();
     assert.equal(found.length, 1, JSON.stringify(found));
-    const { name } = await engine.plugin(version);
-    for (const machine of cluster.nodes.machines())
-      assert.deepEqual(
-        machine.pods.map((pod) => pod.name),
-        [name],
-      );
+    assertOnlyPlugin(cluster, await engine.plugin(version));
     return outcome;
   }
 
@@ -97,7 +95,7 @@ describe("faults of a kOps rotation on real API servers", function () {
         return undefined;
       });
       if (outcome !== undefined) {
-        assertDone(outcome);
+        assertDone(cluster, outcome);
         break;
       }
       done.push(engine.commands.at(-1)?.args.join(" ") ?? "");
@@ -117,13 +115,14 @@ describe("faults of a kOps rotation on real API servers", function () {
     /** With one machine the first roll is the last one. */
     const fatal = Math.min(2, machines);
     let rolls = 0;
-    const run: RunKopsCommand = async ({ args, input }) => {
-      if (args[0] !== "rolling-update" || (rolls += 1) !== fatal) return runKops(args, input);
+    const run: RunKopsCommand = async (command) => {
+      if (command.args[0] !== "rolling-update" || (rolls += 1) !== fatal) return plain(command);
       const known = ids();
-      await runKops(args, input, async (kill) => {
-        while (!ids().some((id) => !known.includes(id))) await new Promise((resolve) => setTimeout(resolve, 100));
-        kill();
-      });
+      const child = spawn(cluster.program, command.args, { env: environment, stdio: "ignore" });
+      const ended = once(child, "exit");
+      while (child.exitCode === null && !ids().some((id) => !known.includes(id))) await sleep(100);
+      child.kill("SIGKILL"); // at once, as the kernel does
+      await ended;
       throw new Killed();
     };
     await assert.rejects(engine.run(version, { run }), Killed);
@@ -133,7 +132,7 @@ describe("faults of a kOps rotation on real API servers", function () {
   });
 
   it("a machine that does not join => the roll ends, the secret of before is back, nothing is lost; when it joins, the next run ends", async () => {
-    const texts = [await secret()];
+    const before = await cluster.secret();
     const untouched = ids();
     const held = (kops: Kops): Kops => ({
       ...kops,
@@ -146,7 +145,7 @@ describe("faults of a kOps rotation on real API servers", function () {
     cluster.nodes.hold(false);
     assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
     assert.match(outcome.reason ?? "", /validating cluster|not yet joined|is not valid/);
-    assert.deepEqual(await secret(), texts[0]);
+    assert.equal(await cluster.secret(), before);
     assert.equal(ids().filter((id) => untouched.includes(id)).length, machines - 1);
     await finish();
   });
@@ -157,11 +156,8 @@ describe("faults of a kOps rotation on real API servers", function () {
     const broken = { status: { conditions: [{ type: "Ready", status: "False", reason: "Test" }] } };
     const path = `/api/v1/nodes/${sick}/status`;
     await cluster.nodes.ask("PATCH", path, broken, "application/strategic-merge-patch+json");
-    const impatient: RunKopsCommand = ({ args, input }) =>
-      runKops(
-        args.map((word) => (word === "10m" ? "15s" : word)),
-        input,
-      );
+    const impatient: RunKopsCommand = (command) =>
+      plain({ ...command, args: command.args.map((word) => (word === "10m" ? "15s" : word)) });
     const outcome = await engine.run(version, { run: impatient });
     assert.equal(outcome.kind, "blocked");
     assert.match(outcome.reason ?? "", new RegExp(`${sick}.* is not ready`));
@@ -178,16 +174,13 @@ describe("faults of a kOps rotation on real API servers", function () {
       async roll(...args) {
         const failure = await kops.roll(...args);
         if (ours !== "") return failure;
-        ours = await secret();
+        ours = await cluster.secret();
         const theirs = ours.replace(
           /^( *)- identity: \{\}/m,
           `$1- aescbc:\n$1    keys: [{name: theirs, secret: "${hidden}"}]\n$1- identity: {}`,
         );
         assert.notEqual(theirs, ours);
-        await cluster.kops(
-          ["create", "secret", "encryptionconfig", "--name", cluster.name, "-f", "-", "--force"],
-          theirs,
-        );
+        await putSecret(theirs);
         return failure;
       },
     });
@@ -195,19 +188,19 @@ describe("faults of a kOps rotation on real API servers", function () {
     assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
     assert.match(outcome.reason ?? "", /somebody else has changed the encryptionconfig secret.*aescbc\/theirs/s);
     assert.ok(![outcome.reason, outcome.remedy, ...outcome.events].join("\n").includes(hidden));
-    await cluster.kops(["create", "secret", "encryptionconfig", "--name", cluster.name, "-f", "-", "--force"], ours);
+    await putSecret(ours);
     await finish();
   });
 
   it("the state store can't be written => the run ends with what AWS says, and store and machines are as they were", async () => {
-    const before = { secret: await secret(), machines: ids() };
+    const before = { secret: await cluster.secret(), machines: ids() };
     door.fault = ({ method, url }) =>
       method === "PUT" && url?.startsWith("/kops-state/") === true ? s3Error(403, "AccessDenied") : undefined;
     const outcome = await engine.run(version);
     assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
     assert.match(outcome.reason ?? "", /AccessDenied/);
     assert.ok(door.refused() > 0);
-    assert.deepEqual({ secret: await secret(), machines: ids() }, before);
+    assert.deepEqual({ secret: await cluster.secret(), machines: ids() }, before);
     door.fault = () => undefined;
     await finish();
   });
@@ -224,22 +217,4 @@ describe("faults of a kOps rotation on real API servers", function () {
     await finish();
     assert.ok(door.refused() - before > 20);
   });
-
-  /** The real program; `meanwhile` may kill it at once, as the kernel does. */
-  async function runKops(
-    args: readonly string[],
-    input = "",
-    meanwhile?: (kill: () => void) => Promise<void>,
-  ): Promise<KopsResult> {
-    const environment = { ...cluster.environment, AWS_ENDPOINT_URL: door.url, S3_ENDPOINT: door.url };
-    const child = spawn(cluster.program, args, { env: environment, stdio: ["pipe", "pipe", "pipe"] });
-    const said = { stdout: "", stderr: "" };
-    for (const stream of ["stdout", "stderr"] as const) {
-      child[stream].setEncoding("utf8").on("data", (chunk: string) => (said[stream] += chunk));
-    }
-    child.stdin.end(input);
-    void meanwhile?.(() => child.kill("SIGKILL"));
-    const code = await new Promise<number>((resolve) => child.once("close", (status) => resolve(status ?? 1)));
-    return { code, ...said };
-  }
 });

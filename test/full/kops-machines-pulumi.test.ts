@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { type KopsCluster, readCluster } from "../../rotation/adapters/kops/cluster-spec";
 import { type PulumiProject, projectFile, pulumiProject, repository } from "../e2e/support/pulumi-project";
-import { findMotoPython } from "../fakes/aws/moto-python";
-import { whyNotContained } from "../fakes/kops/machines/contained-program";
+import { pythonOrSkip } from "../fakes/kops/machines/python-or-skip";
 import {
   type RealKopsCluster,
   startRealKopsCluster,
@@ -69,18 +68,11 @@ async function specOf({ kops, name }: UnmadeKopsCluster): Promise<KopsCluster> {
 
 const assetsOf = ({ spec }: KopsCluster) => (spec.fileAssets ?? []).map(({ name }) => name);
 
-async function pythonOrSkip(test: Mocha.Context): Promise<string> {
-  const why = whyNotContained();
-  if (why !== undefined) process.stdout.write(`      skipped: ${why}\n`);
-  const python = await findMotoPython();
-  if (python === undefined || why !== undefined) test.skip();
-  return python;
-}
-
 /** The seed's guide for a new cluster, done by hand with the real kops; then `pulumi up` on the cluster that runs. */
 describe("a kOps cluster that was set up by hand after the upstream guide, by the real CLI", function () {
   this.timeout(60 * 60_000);
   let cluster: RealKopsCluster;
+  let closing = async () => {};
   let project: PulumiProject;
 
   before(async function () {
@@ -108,10 +100,11 @@ describe("a kOps cluster that was set up by hand after the upstream guide, by th
         await kops(["create", "secret", "encryptionconfig", "--name", name, "-f", "-"], seedConfiguration);
       },
     });
+    closing = cluster.close;
     await cluster.createSecrets(secrets);
     project = await projectFor(cluster, [await cluster.kms.createKey()]);
   });
-  after(() => cluster.close());
+  after(() => closing());
 
   const providers = async () => Object.keys(await cluster.storedProviders());
   const up = () => project.succeed(upArgs, cluster.environment);
@@ -172,6 +165,7 @@ describe("a kOps cluster that was set up by hand after the upstream guide, by th
 describe("a new kOps cluster that is encrypted from its first boot, by the real CLI", function () {
   this.timeout(60 * 60_000);
   let cluster: RealKopsCluster;
+  let closing = async () => {};
   let project: PulumiProject;
   let first: { readonly preview: string; readonly text: string };
 
@@ -186,9 +180,10 @@ describe("a new kOps cluster that is encrypted from its first boot, by the real 
         first = { preview, text: await project.succeed(upArgs, unmade.environment) };
       },
     });
+    closing = cluster.close;
     await cluster.createSecrets(secrets);
   });
-  after(() => cluster.close());
+  after(() => closing());
 
   const providers = async () => Object.keys(await cluster.storedProviders());
   const nodeup = async () =>

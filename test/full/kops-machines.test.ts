@@ -4,9 +4,14 @@ import { join } from "node:path";
 import { useStatements } from "../../core/aws-key-policy";
 import { decideKopsBy, kopsRules } from "../../rotation/adapters/kops/decide-kops";
 import { everyNamedPluginIsThere } from "../../rotation/adapters/kops/rules/store-rules";
-import { findMotoPython } from "../fakes/aws/moto-python";
-import { whyNotContained } from "../fakes/kops/machines/contained-program";
-import { type EngineOnMachines, type EngineRun, engineOnMachines } from "../fakes/kops/machines/engine-on-machines";
+import {
+  assertDone,
+  assertOnlyPlugin,
+  type EngineOnMachines,
+  type EngineRun,
+  engineOnMachines,
+} from "../fakes/kops/machines/engine-on-machines";
+import { pythonOrSkip } from "../fakes/kops/machines/python-or-skip";
 import { controlPlanesOf, type RealKopsCluster, startRealKopsCluster } from "../fakes/kops/machines/real-kops-cluster";
 import { watchCluster } from "../fakes/kops/machines/watched-cluster";
 import { isAllowed } from "../fakes/pulumi-aws/policy-decision";
@@ -22,32 +27,25 @@ describe("the kOps engine with the real kops and real API servers", function () 
   this.timeout(60 * 60_000);
   let cluster: RealKopsCluster;
   let engine: EngineOnMachines;
+  let closing = async () => {};
 
   before(async function () {
-    const why = whyNotContained();
-    if (why !== undefined) process.stdout.write(`      skipped: ${why}\n`);
-    const python = await findMotoPython();
-    if (python === undefined || why !== undefined) this.skip();
-    cluster = await startRealKopsCluster({ python, controlPlanes: machines });
+    cluster = await startRealKopsCluster({ python: await pythonOrSkip(this), controlPlanes: machines });
+    closing = cluster.close;
     engine = engineOnMachines(cluster);
     await cluster.createSecrets(secrets);
   });
-  after(() => cluster.close());
+  after(() => closing());
 
   const rolls = ({ actions }: EngineRun) => actions.filter((action) => action.startsWith("kops rolling-update"));
   const machineIds = () => cluster.nodes.machines().map(({ id }) => id);
-
-  function assertDone(outcome: EngineRun): void {
-    const said = [outcome.reason, ...outcome.events, "", ...cluster.nodes.log].join("\n");
-    assert.equal(outcome.kind, "done", said);
-  }
 
   /** Runs while every Secret is read through every API server, and new ones are written. */
   async function rotateWatched(version: number | "identity"): Promise<EngineRun> {
     const watch = watchCluster(cluster);
     const outcome = await engine.run(version).finally(() => watch.stop());
     assert.deepEqual(watch.violations, []);
-    assertDone(outcome);
+    assertDone(cluster, outcome);
     assert.ok(watch.reads() > secrets && watch.written.length > 0);
     for (const name of watch.written) await assertIntact(name);
     return outcome;
@@ -86,27 +84,14 @@ describe("the kOps engine with the real kops and real API servers", function () 
     const [second, ...others] = await providers();
     assert.deepEqual(others, []);
     assert.notEqual(second, first);
-    const { name } = await engine.plugin(2);
-    for (const machine of cluster.nodes.machines())
-      assert.deepEqual(
-        machine.pods.map((pod) => pod.name),
-        [name],
-      );
+    assertOnlyPlugin(cluster, await engine.plugin(2));
     const again = await engine.run(2);
-    assertDone(again);
+    assertDone(cluster, again);
     assert.deepEqual(again.actions, []);
   });
 
   it("an engine that names the new plugin in the secret before the spec has it => the first machine does not join, the roll stops, the secret goes back", async () => {
-    const before = await cluster.kops([
-      "get",
-      "secrets",
-      "encryptionconfig",
-      "--name",
-      cluster.name,
-      "-o",
-      "plaintext",
-    ]);
+    const before = await cluster.secret();
     const untouched = machineIds();
     const wrong = {
       ...kopsRules,
@@ -125,8 +110,7 @@ describe("the kOps engine with the real kops and real API servers", function () 
     assert.equal(rolls(outcome).length, 1);
     const kept = machineIds().filter((id) => untouched.includes(id));
     assert.equal(kept.length, machines - 1);
-    const after = await cluster.kops(["get", "secrets", "encryptionconfig", "--name", cluster.name, "-o", "plaintext"]);
-    assert.equal(after, before);
+    assert.equal(await cluster.secret(), before);
     await assert.rejects(cluster.kops(["validate", "cluster", "--name", cluster.name, "--use-kubeconfig"]));
   });
 

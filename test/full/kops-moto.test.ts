@@ -13,12 +13,11 @@ import { createSecretBackups } from "../../rotation/adapters/kops/secret-backups
 import { nodeupSecretHash, readSecretText, secretHash } from "../../rotation/adapters/kops/secret-text";
 import { findTool } from "../../tools/find-tool";
 import { findMotoPython } from "../fakes/aws/moto-python";
-import { type MotoCloud, startMotoCloud } from "../fakes/kops/moto-cloud";
+import { type MotoCloud, machineImage, startMotoCloud } from "../fakes/kops/moto-cloud";
 import { awsPlugin, kopsGoal } from "../rotation/adapters/kops/kops-goals";
 
 const name = "e2e.k8s.local";
 const group = "control-plane-us-east-1a";
-const image = "099720109477/ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20170721";
 
 interface NodeupConfig {
   readonly APIServerConfig?: { readonly EncryptionConfigSecretHash?: string };
@@ -105,8 +104,10 @@ describe("the kOps engine with the real kops", function () {
     const python = await findMotoPython();
     if (python === undefined) this.skip();
     directory = mkdtempSync(join(tmpdir(), "kms-etcd-kops-"));
+    closing.push(async () => rmSync(directory, { recursive: true, force: true }));
     mkdirSync(join(directory, "home"));
     cloud = await startMotoCloud(python, join(directory, "home"));
+    closing.push(() => cloud.stop());
     const plain = createKopsRunner((await findTool("kops")).path, cloud.environment);
     runner = (command) => {
       commands.push(command);
@@ -124,16 +125,16 @@ describe("the kOps engine with the real kops", function () {
     await ok(
       ["create", "cluster", name, "--zones=us-east-1a", "--control-plane-count=1", "--networking=cni"],
       [
-        ...["--channel=none", "--kubernetes-version=1.36.0", `--image=${image}`],
+        ...["--channel=none", "--kubernetes-version=1.36.0", `--image=${machineImage}`],
         ...["--control-plane-size=m5.large", "--node-size=m5.large"],
       ],
     );
     await ok(["update", "cluster", "--name", name, "--yes", "--create-kube-config=false"]);
     for (let index = 0; index < 3; index += 1) objects.set(`s${index}`, "identity");
   });
+  const closing: (() => Promise<unknown>)[] = [];
   after(async () => {
-    await cloud.stop();
-    rmSync(directory, { recursive: true, force: true });
+    for (const close of closing.reverse()) await close();
   });
 
   async function ok(args: readonly string[], more: readonly string[] = []): Promise<string> {

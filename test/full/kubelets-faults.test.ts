@@ -7,6 +7,7 @@ import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits } from "../../rotation/goal";
 import { eventually } from "../e2e/support/eventually";
+import { skipFor } from "../support/skip-for";
 import { type AzureKubelets, assertDone, azureKubelets, inSeconds, type Seen } from "./support/kubelets/azure-kubelets";
 import { imageRepository } from "./support/kubelets/images";
 import { whyNoKubelets } from "./support/kubelets/why-no-kubelets";
@@ -34,11 +35,7 @@ resources:
   const say = (text: string) => process.stdout.write(`      ${text}\n`);
 
   before(async function () {
-    const why = await whyNoKubelets();
-    if (why !== undefined) {
-      say(`skipped: ${why}`);
-      this.skip();
-    }
+    skipFor(await whyNoKubelets(), this);
     kubelets = await azureKubelets({ hosts: 3, secrets });
     closing = kubelets.close;
     say(kubelets.log.join(", "));

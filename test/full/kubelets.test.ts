@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../e2e/support/eventually";
+import { skipFor } from "../support/skip-for";
 import {
   type AzureKubelets,
   assertDone,
@@ -21,11 +22,7 @@ describe("a kubeadm cluster on real kubelets, over SSH", function () {
   const say = (text: string) => process.stdout.write(`      ${text}\n`);
 
   before(async function () {
-    const why = await whyNoKubelets();
-    if (why !== undefined) {
-      say(`skipped: ${why}`);
-      this.skip();
-    }
+    skipFor(await whyNoKubelets(), this);
     kubelets = await azureKubelets({ hosts: 3, secrets });
     closing = kubelets.close;
     say(kubelets.log.join(", "));

@@ -7,6 +7,7 @@ import { type MetadataFake, startMetadataFake } from "../fakes/aws/metadata-fake
 import { type AwsAccount, createAwsAccount } from "../fakes/pulumi-aws/aws-account";
 import { isAllowed } from "../fakes/pulumi-aws/policy-decision";
 import { serveAws } from "../fakes/pulumi-aws/provider-methods";
+import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
 
 const secrets = 12;
@@ -35,11 +36,7 @@ describe("examples/self-managed-aws on real API servers over SSH", function () {
   const closing: (() => Promise<unknown>)[] = [];
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     kms = await startKmsFake();
     closing.push(() => kms.close());
     kms.accessKeys.clear();

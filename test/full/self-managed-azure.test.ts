@@ -8,6 +8,7 @@ import { armRequests } from "../fakes/arm/arm-requests";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
 import { serveGraph } from "../fakes/azure/graph";
 import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
+import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
 
 const secrets = 12;
@@ -24,11 +25,7 @@ describe("examples/self-managed-azure on real API servers over SSH", function ()
   const closing: (() => Promise<unknown>)[] = [];
 
   before(async function () {
-    const why = whyNoSshServer();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer(), this);
     cloud = await startFakeArm();
     closing.push(() => cloud.close());
     const directory = mkdtempSync(join(tmpdir(), "kms-etcd-azure-"));

@@ -21,6 +21,7 @@ import { replaceFile } from "../../rotation/adapters/hosts/replace-file";
 import { sshHost } from "../../rotation/adapters/hosts/ssh-host";
 import { type SudoSettings, sshSession } from "../../rotation/adapters/ssh/ssh-session";
 import { repository } from "../docs/markdown";
+import { skipFor } from "../support/skip-for";
 import { type SshServer, startSshServer, whyNoSshServer } from "../support/ssh-server";
 import { haveProgram } from "./support/debian-program";
 
@@ -38,11 +39,9 @@ describe("a host over SSH as a user with the real sudo", function () {
   const closing: (() => Promise<unknown>)[] = [];
 
   before(async function () {
-    const why = process.geteuid?.() === 0 ? whyNoSshServer() : "it needs root";
-    if (why !== undefined || !(await haveProgram("sudo")) || !(await haveProgram("socat"))) {
-      process.stdout.write(`      skipped: ${why ?? "a program is missing"}\n`);
-      this.skip();
-    }
+    skipFor(process.geteuid?.() === 0 ? whyNoSshServer() : "it needs root", this);
+    for (const program of ["sudo", "socat"])
+      skipFor((await haveProgram(program)) ? undefined : `there is no ${program}`, this);
     directory = mkdtempSync(join(tmpdir(), "ks-"));
     closing.push(async () => rmSync(directory, { recursive: true, force: true }));
     chmodSync(directory, 0o711);

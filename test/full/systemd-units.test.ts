@@ -20,6 +20,7 @@ import { planRotation } from "../../rotation/plan";
 import { isLoss } from "../e2e/support/disturbed-rotation";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 import { type SshCluster, sshCluster } from "../e2e/support/ssh-cluster";
+import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
 import { type CloudKeys, cloudKeys } from "./support/cloud-keys";
 import { type SystemdHost, startSystemd, whyNoSystemd } from "./support/systemd-host";
@@ -39,11 +40,7 @@ describe("API servers that are units of systemd", function () {
   const plugin = (version: number) => pluginInstance(clouds.azureKey("seedvault", `k8s-${version}`));
 
   before(async function () {
-    const why = whyNoSshServer() ?? whyNoSystemd();
-    if (why !== undefined) {
-      process.stdout.write(`      skipped: ${why}\n`);
-      this.skip();
-    }
+    skipFor(whyNoSshServer() ?? whyNoSystemd(), this);
     clouds = await cloudKeys();
     closing.push(() => clouds.close());
     const { azure } = await clouds.pluginSettings();

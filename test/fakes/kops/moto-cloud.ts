@@ -35,6 +35,9 @@ export interface MotoInstance {
   readonly isControlPlane: boolean;
 }
 
+/** An image of machines that moto knows; nothing looks at what is in it. */
+export const machineImage = "099720109477/ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20170721";
+
 const bucket = "kops-state";
 /** Bears a machine that is busy with other things. */
 const startMilliseconds = 240_000;

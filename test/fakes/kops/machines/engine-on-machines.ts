@@ -1,4 +1,5 @@
 /** The engine on a real kOps cluster, opened as the Pulumi provider opens it, with kops' own waits made short and every command noted. */
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type PluginInstance, pluginInstance } from "../../../../core/plugin-instance";
 import type { DecideKops } from "../../../../rotation/adapters/kops/decide-kops";
@@ -107,4 +108,19 @@ export function engineOnMachines(cluster: RealKopsCluster): EngineOnMachines {
   }
 
   return { plugin, run, commands, backupDirectory };
+}
+
+/** Fails with what engine and machines said where the run did not end well. */
+export function assertDone({ nodes }: RealKopsCluster, { kind, reason, events }: EngineRun): void {
+  assert.equal(kind, "done", [reason, ...events, "", ...nodes.log].join("\n"));
+}
+
+/** Every machine has this plugin, and no other. */
+export function assertOnlyPlugin({ nodes }: RealKopsCluster, { name }: PluginInstance): void {
+  for (const machine of nodes.machines()) {
+    assert.deepEqual(
+      machine.pods.map((pod) => pod.name),
+      [name],
+    );
+  }
 }

@@ -5,13 +5,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kubeconfig } from "../../../../control-plane/manifests/kubeconfig";
+import { createKopsRunner } from "../../../../rotation/adapters/kops/kops-process";
 import { findTool } from "../../../../tools/find-tool";
-import type { MotoCloud } from "../moto-cloud";
+import { type MotoCloud, machineImage } from "../moto-cloud";
 import type { MachineKind } from "./kops-machine";
 import { type KopsNodes, startKopsNodes } from "./kops-nodes";
 import { startMachineGround } from "./machine-ground";
 import type { RecordedKms } from "./recorded-kms";
-import { runToEnd } from "./run-to-end";
 
 /** What there is before the first machine. */
 export interface UnmadeKopsCluster {
@@ -27,6 +27,8 @@ export interface UnmadeKopsCluster {
   readonly kubeconfigFile: string;
   /** Runs kops as a person would; throws with what it said where it fails. */
   kops(args: readonly string[], input?: string): Promise<string>;
+  /** The text of kOps' encryptionconfig secret. */
+  secret(): Promise<string>;
 }
 
 export interface RealKopsCluster extends UnmadeKopsCluster {
@@ -48,8 +50,9 @@ export interface RealKopsOptions {
 }
 
 export const realKopsName = "e2e.k8s.local";
-/** One that moto knows; what machines boot from is not looked at. */
-const machineImage = "099720109477/ubuntu/images/hvm-ssd/ubuntu-xenial-16.04-amd64-server-20170721";
+/** Bears a machine that is much slower than this one. */
+const commandWithin = 900_000;
+const never = new AbortController().signal;
 const zones = ["us-east-1a", "us-east-1b", "us-east-1c"];
 
 export type ControlPlanes = 1 | 3;
@@ -71,8 +74,13 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
     writeFileSync(kubeconfigFile, serverNamed(nodes.port, name, kind.tls), { mode: 0o600 });
     const environment = { ...cloud.environment, KUBECONFIG: kubeconfigFile };
     const program = (await findTool("kops")).path;
-    const kops = (args: readonly string[], input?: string) =>
-      runToEnd(program, [...args, "--state", cloud.stateStore], environment, input);
+    const run = createKopsRunner(program, environment);
+    async function kops(words: readonly string[], input = ""): Promise<string> {
+      const args = [...words, "--state", cloud.stateStore];
+      const { code, stdout, stderr } = await run({ args, input, timeoutMs: commandWithin, signal: never });
+      if (code === 0) return stdout;
+      throw new Error(`kops ${args.slice(0, 3).join(" ")} ended with ${code}:\n${stderr.slice(-2_000)}`);
+    }
     await kops([
       ...["create", "cluster", name, `--zones=${zones.slice(0, options.controlPlanes).join()}`],
       ...[`--control-plane-count=${options.controlPlanes}`, "--node-count=1", "--networking=cni", "--channel=none"],
@@ -81,7 +89,8 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
       // Machines have addresses of the loopback: each is one that can be dialled here.
       ...["--network-cidr=127.20.0.0/16", "--set=spec.kubeAPIServer.securePort=8443"],
     ]);
-    const unmade = { name, directory, cloud, kms, nodes, program, environment, kubeconfigFile, kops };
+    const secret = () => kops(["get", "secrets", "encryptionconfig", "--name", name, "-o", "plaintext"]);
+    const unmade = { name, directory, cloud, kms, nodes, program, environment, kubeconfigFile, kops, secret };
     await options.beforeFirstUpdate?.(unmade);
     await kops(["update", "cluster", "--name", name, "--yes", "--create-kube-config=false"]);
     await nodes.settled();
