@@ -20,6 +20,7 @@ import * as file from "./rules/file-rules";
 import * as fleet from "./rules/fleet-rules";
 import { everyServerUsesTheKeyId } from "./rules/key-id-rule";
 import * as otherWork from "./rules/other-work-rules";
+import { failingPluginsGetTheirSettings, pluginsRunAsDeclared } from "./rules/plugin-rules";
 import * as reader from "./rules/reader-rules";
 import { blocked, type Rule } from "./rules/rule";
 import * as setup from "./rules/setup-rules";
@@ -32,6 +33,7 @@ export const repairRules: readonly Rule[] = [
   fleet.everyLiveServerIsListed,
   fleet.liveServersAreKnown,
   fleet.everyNamedPluginIsThere,
+  failingPluginsGetTheirSettings,
   file.everyFileCanBeUsed,
   fleet.everyServerIsReady,
   waitingFilesAreHarmless,
@@ -47,6 +49,7 @@ export const repairRules: readonly Rule[] = [
 
 /** Rules that move the cluster towards the goal, one stage after the other. */
 export const progressRules: readonly Rule[] = [
+  pluginsRunAsDeclared,
   reader.newPluginIsProven,
   reader.newKeyIsReadable,
   writer.newKeyWrites,

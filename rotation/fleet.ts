@@ -16,7 +16,8 @@ export interface FleetObservation {
  * Methods throw KmsEtcdError; `observe` does not throw for a server that can't be reached, it reports it.
  */
 export interface Fleet {
-  observe(signal: AbortSignal): Promise<FleetObservation>;
+  /** Of the `declared` plugins it says too whether their settings are those that are wanted. */
+  observe(signal: AbortSignal, declared?: readonly PluginInstance[]): Promise<FleetObservation>;
   /** `unix://` endpoint that the encryption configuration of every host gives to API servers for this plugin. */
   endpoint(plugin: PluginInstance): string;
   /** Encrypts on each host, decrypts on each, over the plugins' own sockets. A failed proof is returned, not thrown. */

@@ -149,10 +149,22 @@ export interface PluginObservation {
   readonly name: string;
   /** When its manifest was written, the limit for its first answer counts from it. */
   readonly startedAt: number;
+  /** When its process began to listen; absent where that cannot be told. */
+  readonly listeningSince?: number;
   /** Status answered "ok": the key_id it reports. */
   readonly keyId: string | undefined;
   /** Why it is not usable, or undefined when it is. */
   readonly problem: string | undefined;
+  /** Its settings are not those that are wanted: another image, other flags. Absent where they are, and for one that is not ours. */
+  readonly outdated?: Outdated;
+}
+
+/** How a plugin's manifest differs from what the engine would write. */
+export interface Outdated {
+  /** Places in it; their values may be secret. */
+  readonly differences: readonly string[];
+  /** Somebody has edited it since the engine wrote it: then it is theirs, and stays. */
+  readonly isEdited: boolean;
 }
 
 /** Invariant 1: what each host's plugin encrypted, every other host's plugin decrypted, and key_id is the same on all. */

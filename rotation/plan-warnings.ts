@@ -39,6 +39,19 @@ export function rewriteWarnings(rewrite: RewriteForecast | undefined): readonly 
   ];
 }
 
+/** Plugins whose settings somebody has edited on a host: theirs stay, whatever the inputs say. */
+export function editedPluginWarnings({ servers }: Observation): readonly string[] {
+  return servers.flatMap((server) =>
+    server.plugins.flatMap(({ name, outdated }) =>
+      outdated?.isEdited === true
+        ? [
+            `${name} on ${server.name} was edited by hand (${outdated.differences.join(", ")}) and stays as it is: take its file away to have it written anew`,
+          ]
+        : [],
+    ),
+  );
+}
+
 /** Stored values that no server's configuration reads, and those that nobody understands. */
 export function unreadWarnings({ stored, servers }: Observation): readonly string[] {
   const configs = servers.flatMap((server) => [server.loaded.config, server.file?.config]);

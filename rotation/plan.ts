@@ -11,7 +11,7 @@ import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
 import type { Observation, ServerObservation, StoredProof } from "./observation";
-import { rewriteWarnings, unreadWarnings } from "./plan-warnings";
+import { editedPluginWarnings, rewriteWarnings, unreadWarnings } from "./plan-warnings";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
 import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "./rewrite-forecast";
@@ -66,7 +66,7 @@ export async function planRotation(options: {
   readonly signal: AbortSignal;
 }): Promise<RotationPlan> {
   const { goal, fleet, signal } = options;
-  const seen = await fleet.observe(signal);
+  const seen = await fleet.observe(signal, goal.declared);
   const members = await options.stored.members?.(signal);
   const bare = { ...firstObservation(seen, Date.now()), ...(members && { etcdMembers: members }) };
   const endpointOf = fleet.endpoint.bind(fleet);
@@ -190,7 +190,13 @@ export function foretell(
   return {
     changes: stages.size > 0,
     stages: rotationStages.flatMap((stage) => stages.get(stage) ?? []),
-    warnings: [...setUpWarnings(observed), ...warnings, ...rewriteWarnings(rewrite), ...unreadWarnings(observed)],
+    warnings: [
+      ...setUpWarnings(observed),
+      ...editedPluginWarnings(observed),
+      ...warnings,
+      ...rewriteWarnings(rewrite),
+      ...unreadWarnings(observed),
+    ],
     blocked,
     basis: [servers, ...(rewrite === undefined ? [] : [rewrite.rateBasis])].join(", "),
     ...(rewrite && { rewrite }),

@@ -20,7 +20,11 @@ export function predict(
     case "startPlugin": {
       const keyId = predictedKeyId(goal, action.plugin.name);
       const plugin = { name: action.plugin.name, startedAt: observed.now, keyId, problem: undefined };
-      return changeServer(observed, action.server, (server) => ({ ...server, plugins: [...server.plugins, plugin] }));
+      const crosswise = observed.crosswise.filter((proof) => proof.plugin !== plugin.name);
+      return changeServer({ ...observed, crosswise }, action.server, (server) => ({
+        ...server,
+        plugins: [...server.plugins.filter(({ name }) => name !== plugin.name), plugin],
+      }));
     }
     case "stopPlugin":
       return changeServer(observed, action.server, (server) => ({

@@ -107,7 +107,7 @@ export async function runRotation(options: RotationOptions): Promise<RotationOut
   let actions = 0;
   for (;;) {
     const [seen, etcd, members] = await Promise.all([
-      fleet.observe(signal),
+      fleet.observe(signal, goal.declared),
       stored.position?.(signal),
       stored.members?.(signal),
     ]);
@@ -364,6 +364,8 @@ function createRun(options: RotationOptions, clock: Clock) {
     emit("action", describeAction(action));
     switch (action.kind) {
       case "startPlugin":
+        // What was tried was not this process.
+        crosswise = crosswise.filter((proof) => proof.plugin !== action.plugin.name);
         return ports.startPlugin(action.server, action.plugin);
       case "stopPlugin":
         return ports.stopPlugin(action.server, action.plugin);

@@ -82,6 +82,13 @@ export function configOf({ file, fileProblem, fallback }: ServerObservation): En
   return file?.config ?? (fileProblem && fallback?.config);
 }
 
+/** The sockets that the server's API server asks, by its file and by what it has loaded. */
+export function usedEndpoints({ file, loaded }: ServerObservation): readonly string[] {
+  const configs = [file?.config, loaded.config].filter((config) => config !== undefined);
+  const items = configs.flatMap((config) => config.blocks.flatMap((block) => block.providers));
+  return items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
+}
+
 /**
  * The declared plugin behind a provider of `slot`: by the name that the engine gives its item, by the socket that a
  * configuration names, or by the key_id of values stored under it. The name alone is not enough: one that was adopted, or

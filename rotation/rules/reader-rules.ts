@@ -4,7 +4,6 @@
  */
 import { type ProviderItem, providerIds, readersOf, writerOf } from "../../core/encryption-configuration";
 import { describeKey } from "../../core/key-reference";
-import type { PluginInstance } from "../../core/plugin-instance";
 import { RotationStage } from "../../core/rotation-stage";
 import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
@@ -14,7 +13,8 @@ import { isEtcdUnchanged, serverState, validReadThrough, validStored } from "../
 import { configOf, declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
-import { blocked, configWrite, count, type Rule, wait } from "./rule";
+import { crosswiseDecision, pluginDecision } from "./plugin-rules";
+import { blocked, configWrite, count, type Rule } from "./rule";
 
 /** Servers that can read different things, or a server that can't get ready: look at what is stored before judging. */
 export const differencesAreMeasured: Rule = (situation) => {
@@ -113,34 +113,8 @@ export const newPluginIsProven: Rule = (situation) => {
   const plugin = goal.writer;
   const notYet = pluginDecision(situation, plugin, observed.servers);
   if (notYet !== undefined) return notYet;
-  const servers = observed.servers.map((server) => server.name);
-  const keyIds = observed.servers.map((server) => keyIdOn(server, plugin));
-  const proof = observed.crosswise.find(
-    (candidate) =>
-      candidate.plugin === plugin.name &&
-      servers.every((name) => candidate.servers.includes(name)) &&
-      // It counts while every plugin still is what was tried: one that came back with another key is another plugin.
-      (candidate.failure !== undefined || keyIds.every((keyId) => keyId === candidate.keyId)),
-  );
-  if (proof === undefined) {
-    return {
-      kind: "measure",
-      stage: RotationStage.Plugin,
-      measurement: { kind: "crosswise", plugin, servers },
-      reason: `what each host's ${plugin.name} encrypts, every other host's must decrypt`,
-    };
-  }
-  if (proof.failure === undefined) return undefined;
-  return blocked(
-    RotationStage.Plugin,
-    `the plugins for ${plugin.name} do not hold the same key, or cannot use it: ${proof.failure}`,
-    "give every host the same key, then run again; no API server has been told to encrypt with it",
-  );
+  return crosswiseDecision(situation, plugin, observed.servers);
 };
-
-function keyIdOn(server: ServerObservation, plugin: PluginInstance): string | undefined {
-  return server.plugins.find((seen) => seen.name === plugin.name)?.keyId;
-}
 
 /** READ: every server can decrypt with the new key before any encrypts with it. */
 export const newKeyIsReadable: Rule = (situation) =>
@@ -219,40 +193,6 @@ function itemsFor(situation: Situation, slot: Slot, ids: readonly ProviderId[]):
 export function oneAct(servers: readonly ServerObservation[]): readonly ServerObservation[] {
   const hot = servers.filter((server) => server.reload === "hot");
   return hot.length > 0 ? hot : servers.slice(0, 1);
-}
-
-/** Start, wait for, or give up on `plugin` on each of `servers`; undefined once it answers on all of them. */
-function pluginDecision(
-  { observed, goal }: Situation,
-  plugin: PluginInstance,
-  servers: readonly ServerObservation[],
-): Decision | undefined {
-  const waiting: string[] = [];
-  for (const server of servers) {
-    const seen = server.plugins.find((candidate) => candidate.name === plugin.name);
-    if (seen === undefined) {
-      return {
-        kind: "act",
-        stage: RotationStage.Plugin,
-        action: { kind: "startPlugin", server: server.name, plugin },
-        reason: `${server.name} needs ${plugin.name}`,
-      };
-    }
-    if (seen.problem === undefined) continue;
-    const problem = `${plugin.name} on ${server.name}: ${seen.problem}`;
-    if (
-      observed.now - seen.startedAt > goal.limits.plugin &&
-      observed.now - observed.runStartedAt > goal.limits.plugin
-    ) {
-      return blocked(
-        RotationStage.Plugin,
-        problem,
-        `look at the log of ${plugin.name} on ${server.name}, or, where it has none, for what keeps it from starting (an image that the host cannot get); where its settings were wrong, correct them and remove its manifest from each host, to have it written anew; then run again`,
-      );
-    }
-    waiting.push(problem);
-  }
-  return waiting.length === 0 ? undefined : wait(RotationStage.Plugin, waiting.join("; "));
 }
 
 function troubled({ observed }: Situation): boolean {

@@ -6,7 +6,7 @@ import type { Decision } from "../decision";
 import { withoutObjectNames } from "../object-names";
 import type { ServerObservation } from "../observation";
 import { staleTotal, validReadThrough, validStored } from "../proofs";
-import { type GoalSlot, identityItem, listOf, type Situation } from "../situation";
+import { type GoalSlot, identityItem, listOf, type Situation, usedEndpoints } from "../situation";
 import { promote, sameList, withSlotProviders } from "../slots";
 import { oneAct } from "./reader-rules";
 import { blocked, configWrite, count, names, type Rule, wait } from "./rule";
@@ -142,7 +142,7 @@ export const oldProvidersLeave: Rule = (situation) => {
 /** Invariant 4: a plugin stops after the configurations let go. Only ours: what others put on the host stays. */
 export const unusedPluginsStop: Rule = (situation) => {
   for (const server of situation.observed.servers) {
-    const inUse = endpointsOf(server);
+    const inUse = usedEndpoints(server);
     // By name, not by what is declared: a key that was declared once has left its plugin behind.
     for (const plugin of server.plugins.filter((seen) => isOurProviderName(seen.name))) {
       if (inUse.some((endpoint) => endpoint.endsWith(`/${plugin.name}.socket`))) continue;
@@ -174,12 +174,6 @@ function isFinal(situation: Situation, server: ServerObservation, goalSlot: Goal
 
 function finalList({ goal }: Situation, { item }: GoalSlot): readonly ProviderItem[] {
   return goal.allowPlaintextReads && item.kind !== "identity" ? [item, identityItem] : [item];
-}
-
-function endpointsOf(server: ServerObservation): readonly string[] {
-  const configs = [server.file?.config, server.loaded.config].filter((config) => config !== undefined);
-  const items = configs.flatMap((config) => config.blocks.flatMap((block) => block.providers));
-  return items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
 }
 
 function writeDecision(

@@ -101,6 +101,54 @@ describe("a self-managed cluster over SSH", function () {
     assert.deepEqual(after, before);
   });
 
+  const apiServers = () => cluster.controlPlane.hosts.map((host) => cluster.pid(host.name, "kube-apiserver"));
+  const plugins = () => cluster.controlPlane.hosts.map((host) => cluster.pid(host.name, plugin(1).name));
+  const starts = () => cluster.log.filter((line) => line.includes(`start ${plugin(1).name}`));
+
+  it("another image of the plugin => the plan says so; one host after the other, no API server restarts, nothing fails", async () => {
+    const changed = {
+      change: { plugin: { ...ssh.described.plugin, image: `registry.example/plugin@sha256:${"1".repeat(64)}` } },
+    };
+    const opened = await ssh.open(changed.change);
+    const goal = { ...cluster.goal("identity"), writer: plugin(1), declared: [plugin(1)] };
+    const signal = new AbortController().signal;
+    const plan = await planRotation({ goal, ...opened, signal }).finally(() => closeCluster(opened));
+    assert.deepEqual(
+      plan.stages.map(({ stage, servers, restarts }) => ({ stage, servers, restarts })),
+      [{ stage: "Plugin", servers: ["cp1", "cp2", "cp3"], restarts: 0 }],
+    );
+    assert.match(
+      plan.stages[0]?.summary ?? "",
+      /on cp1 runs with other settings than are wanted \(spec\.containers.*image\)/,
+    );
+    const before = { apiServers: apiServers(), plugins: plugins(), starts: starts().length };
+    const traffic = startTraffic(cluster.controlPlane);
+    const outcome = await ssh.rotate(plugin(1), {}, changed).finally(() => traffic.stop());
+    assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.join("\n")}`);
+    assert.deepEqual(traffic.report().failures, []);
+    assert.deepEqual(apiServers(), before.apiServers);
+    assert.ok(plugins().every((pid, index) => pid !== undefined && pid !== before.plugins[index]));
+    assert.equal(starts().length - before.starts, 3, cluster.log.join("\n"));
+    assert.equal((await ssh.rotate(plugin(1), {}, changed)).kind, "done");
+    assert.equal(starts().length - before.starts, 3, "nothing is left to do");
+  });
+
+  it("a plugin that cannot run with its new settings => stops at the first host, and the former settings mend it", async () => {
+    const image = `registry.example/plugin@sha256:${"1".repeat(64)}`;
+    const good = { change: { plugin: { ...ssh.described.plugin, image } } };
+    const bad = { change: { plugin: { ...ssh.described.plugin, image, command: ["/bin/false"] } } };
+    const before = plugins();
+    const limits = { ...cluster.goal("identity").limits, plugin: 8_000 };
+    const outcome = await ssh.rotate(plugin(1), { limits }, bad);
+    assert.equal(outcome.kind, "blocked", cluster.log.join("\n"));
+    assert.match(`${outcome.reason}`, /on cp1: /);
+    assert.deepEqual(plugins().slice(1), before.slice(1), "the others still run as they did");
+    const mended = await ssh.rotate(plugin(1), {}, good);
+    assert.equal(mended.kind, "done", `${mended.reason}\n${cluster.log.join("\n")}`);
+    assert.deepEqual(plugins().slice(1), before.slice(1));
+    assert.notEqual(plugins()[0], undefined);
+  });
+
   it("files are root's alone; what is replaced is kept outside of the kubelet's folder", () => {
     for (const [index, host] of cluster.controlPlane.hosts.entries()) {
       assert.equal(statSync(ssh.configFile(index)).mode & 0o777, 0o600);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { PluginFlavour } from "../../core/plugin-flavour";
@@ -136,7 +136,10 @@ resources:
   it("an image that no host has => the kubelets cannot run the plugin: it is said where, and no configuration names it", async () => {
     const image = `${imageRepository}/kms-etcd-plugin@sha256:${"0".repeat(64)}`;
     const before = kubelets.machines.map((machine) => readFileSync(machine.outside(theirConfig), "utf8"));
-    const outcome = await kubelets.rotate(1, { image, goal: { limits: { ...defaultLimits, plugin: 30_000 } } });
+    const outcome = await kubelets.rotate(1, {
+      plugin: { image },
+      goal: { limits: { ...defaultLimits, plugin: 30_000 } },
+    });
     assert.equal(outcome.kind, "blocked", kubelets.log.join("\n"));
     say(`${outcome.reason}; ${outcome.remedy}`);
     assert.match(outcome.reason ?? "", /kms-etcd-[0-9a-f]{12} on cp1: /);
@@ -150,10 +153,7 @@ resources:
     }
   });
 
-  it("the right image, and the manifests with the wrong one removed => the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
-    for (const machine of kubelets.machines) {
-      rmSync(machine.outside(`${directory}/${kubelets.plugin(1).name}.yaml`), { force: true });
-    }
+  it("the right image => the manifests with the wrong one are written anew, the configuration leaves the kubelet's folder, and everything is under KMS v2; their pod is theirs", async () => {
     const seen = await kubelets.underClients(() => kubelets.rotate(1), { countUnreachable: false });
     await assertDone(kubelets, seen, 1);
     sayAbsences("to KMS v2", seen);

@@ -113,6 +113,25 @@ describe("a kubeadm cluster on real kubelets, over SSH", function () {
     }
   });
 
+  it("other settings for the plugin => each kubelet starts it anew, one after the other; no API server restarts, no request fails", async () => {
+    const before = await apiServerStarts();
+    const { name } = kubelets.plugin(2);
+    const startsOf = () => Promise.all(hosts().map(async ({ host }) => startOf((await podsOf(host, name))[0]) ?? ""));
+    const former = await startsOf();
+    const settings = { ...kubelets.described.plugin, arguments: ["--probe-interval=3s"] };
+    const seen = await kubelets.underClients(() => kubelets.rotate(2, { plugin: settings }));
+    await assertDone(kubelets, seen, 2);
+    assert.deepEqual(seen.traffic.failures, []);
+    assert.deepEqual(await apiServerStarts(), before);
+    const starts = await startsOf();
+    for (const [host, start] of starts.entries()) {
+      const one = Date.parse(start);
+      assert.ok(one > Date.parse(former[host] ?? ""), seen.said);
+      assert.ok(host === 0 || one > Date.parse(starts[host - 1] ?? ""), `${starts.join()}\n${seen.said}`);
+    }
+    say(`other settings on ${starts.length} hosts in ${seen.seconds.toFixed(1)} s`);
+  });
+
   it("disable => plaintext everywhere, no plugin left, and still no restart", async () => {
     const before = await apiServerStarts();
     const { traffic } = await rotated("identity", true);

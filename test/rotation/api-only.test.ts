@@ -121,6 +121,8 @@ for (const reload of ["hot", "restart"] as const) {
           host.plugins.set(keyVersion(3).name, {
             startedAt: 0,
             material: "local-3",
+            image: "first",
+            runs: { image: "first", since: 0 },
             broken: true,
             socketMissing: false,
           });

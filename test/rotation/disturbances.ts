@@ -53,6 +53,10 @@ export const disturbances = {
   upgrade: (cluster: SimulatedCluster, random: () => number) => {
     anyHost(cluster, random).version = "v1.37.0";
   },
+  /** Somebody wants another image of the plugin; now and then one that does not work. */
+  image: (cluster: SimulatedCluster, random: () => number) => {
+    cluster.faults.image = random() < 0.3 ? "broken" : `image ${Math.floor(random() * 1e6)}`;
+  },
   /** Somebody takes a backup of etcd. */
   backup: (cluster: SimulatedCluster) => {
     const member = { name: "m1", version: "3.6.5", state: "voting", problems: [] } as const;
@@ -67,6 +71,7 @@ export const disturbanceNames = Object.keys(disturbances) as readonly Disturbanc
 /** What people mend before they start the engine again. */
 export function mend(cluster: SimulatedCluster): void {
   cluster.faults.etcdMembers = undefined;
+  if (cluster.faults.image === "broken") cluster.faults.image = "mended";
   for (const host of cluster.hosts) {
     host.version = "v1.36.3";
     host.refusesToLoad = false;

@@ -40,6 +40,8 @@ describe("the engine when something fails", function () {
     target?.plugins.set(keyVersion(2).name, {
       startedAt: cluster.clock.now(),
       material: "local-2",
+      image: "first",
+      runs: { image: "first", since: 0 },
       broken: true,
       socketMissing: false,
     });
@@ -48,7 +50,7 @@ describe("the engine when something fails", function () {
     assert.match(outcome.reason ?? "", /kms-etcd-[0-9a-f]{12} on cp2: socket does not answer/);
     assert.match(
       outcome.remedy ?? "",
-      /log of kms-etcd-[0-9a-f]{12} on cp2.*an image that the host cannot get.*remove its manifest/,
+      /log of kms-etcd-[0-9a-f]{12} on cp2.*an image that the host cannot get.*correct them/,
     );
     assert.match(waits(cluster), /on cp2: socket does not answer/);
     assert.deepEqual(fileHashes(cluster), before, "no configuration was written");

@@ -36,6 +36,7 @@ function assertAtGoal(cluster: SimulatedCluster, version: number | "identity"): 
       version === "identity" ? [] : [keyVersion(version).name],
       `${host.name} runs only the goal's plugin`,
     );
+    for (const { runs } of host.plugins.values()) assert.equal(runs?.image, cluster.faults.image, host.name);
   }
   const keyId = version === "identity" ? undefined : cluster.presentKeyId(`local-${version}`);
   for (const [name, object] of cluster.objects) {

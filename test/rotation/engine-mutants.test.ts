@@ -15,6 +15,7 @@ import {
 } from "../../rotation/rules/fleet-rules";
 import { everyServerUsesTheKeyId } from "../../rotation/rules/key-id-rule";
 import { etcdIsNotBusy, etcdIsWell, noUpgradeIsUnderWay } from "../../rotation/rules/other-work-rules";
+import { failingPluginsGetTheirSettings, pluginsRunAsDeclared } from "../../rotation/rules/plugin-rules";
 import {
   differencesAreMeasured,
   everyServerReadsWhatIsNeeded,
@@ -46,6 +47,8 @@ const faults = [
   ...(["restoredUnseen"] as const),
   // The KMS puts another key behind the plugins. Somebody upgrades servers, changes etcd's members, takes a backup.
   ...(["keyChanged", "upgrade", "etcdJoin", "etcdBackup"] as const),
+  // Another image of the plugin is wanted; one that does not work, and then one that does.
+  ...(["image", "brokenImage"] as const),
 ] as const;
 type Fault = (typeof faults)[number];
 
@@ -93,6 +96,13 @@ const mutants: readonly {
   without("the look for an upgrade", noUpgradeIsUnderWay, "upgrade"),
   without("the look for a change of etcd's members", etcdIsWell, "etcdJoin"),
   without("the look for a backup of etcd", etcdIsNotBusy, "etcdBackup"),
+  without("the new settings of plugins that run", pluginsRunAsDeclared, "image"),
+  without("the new settings of plugins that fail", failingPluginsGetTheirSettings, "brokenImage"),
+  {
+    what: "another image everywhere at once",
+    fault: "brokenImage",
+    decide: ordered(progressRules.map((rule) => (rule === pluginsRunAsDeclared ? everyImageAtOnce : rule))),
+  },
   {
     what: "PRUNE on all servers at once, without reading through one",
     decide: ordered(progressRules.map((rule) => (rule === oldProvidersLeave ? pruneAllAtOnce : rule))),
@@ -127,6 +137,17 @@ function pruneAllAtOnce(situation: Situation): Decision | undefined {
   });
   if (writes.length === 0) return undefined;
   return { kind: "act", stage: RotationStage.Prune, action: { kind: "writeConfig", writes }, reason: "at once" };
+}
+
+/** Another image as one might roll it out: without waiting for the one before. */
+function everyImageAtOnce({ observed, goal }: Situation): Decision | undefined {
+  for (const server of observed.servers) {
+    const plugin = goal.declared.find(({ name }) => server.plugins.some((seen) => seen.name === name && seen.outdated));
+    if (plugin === undefined) continue;
+    const action = { kind: "startPlugin", server: server.name, plugin } as const;
+    return { kind: "act", stage: RotationStage.Plugin, action, reason: "at once" };
+  }
+  return undefined;
 }
 
 /** What went wrong in one life of a cluster: a broken invariant, a run that never ends, or a goal that is not reached. */
@@ -185,6 +206,18 @@ async function firstTrouble(
       if (kind !== "done") return `${kind}: ${reason}`;
       const stale = [...cluster.objects.values()].filter(({ keyId }) => keyId !== "local-1-as-of-today");
       return stale.length === 0 ? undefined : "said done, but something has the key_id of before";
+    }
+    if (fault === "image" || fault === "brokenImage") {
+      cluster.faults.image = fault === "image" ? "second" : "broken";
+      const first = await go(1);
+      if (fault === "brokenImage") {
+        if (first.kind !== "blocked") return `${first.kind} with an image that does not work`;
+        cluster.faults.image = "mended";
+        const { kind, reason } = await go(1);
+        if (kind !== "done") return `${kind}: ${reason}`;
+      }
+      const runs = cluster.hosts.flatMap((host) => [...host.plugins.values()].map((plugin) => plugin.runs?.image));
+      return runs.every((image) => image === cluster.faults.image) ? undefined : "said done, but an old image runs";
     }
     if (fault === "upgrade" || fault === "etcdJoin" || fault === "etcdBackup") {
       const before = cluster.effects();

@@ -25,6 +25,7 @@ import {
   keepRecord,
   presentHash,
   type SimulatedHost,
+  type SimulatedPlugin,
   type StoredObject,
   wellHost,
 } from "./simulated-host";
@@ -51,6 +52,7 @@ export const plaintextStart: EncryptionConfiguration = {
 export type SimulatedCluster = ReturnType<typeof simulateCluster>;
 
 const requestTimeout = 15_000;
+const kubeletDelay = 2_000;
 
 export function simulateCluster(options: SimulationOptions) {
   const { random } = options;
@@ -68,6 +70,8 @@ export function simulateCluster(options: SimulationOptions) {
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
     etcdMembers: undefined as readonly EtcdMember[] | undefined,
+    /** The image that is wanted for plugins. One that is called broken never answers. */
+    image: "first",
     /** Something that happens to the cluster once the engine has had so many effects: right after one, or after a look. */
     strike: undefined as { readonly after: number; readonly work: () => void; readonly onLook?: boolean } | undefined,
   };
@@ -100,8 +104,12 @@ export function simulateCluster(options: SimulationOptions) {
     const name = /([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? "";
     return host.plugins.get(name);
   };
-  const answers = (plugin: { broken: boolean; socketMissing: boolean } | undefined) =>
-    plugin !== undefined && !plugin.broken && !plugin.socketMissing;
+  const answers = (plugin: SimulatedPlugin | undefined) =>
+    plugin !== undefined &&
+    !plugin.broken &&
+    !plugin.socketMissing &&
+    plugin.runs?.image !== "broken" &&
+    plugin.runs !== undefined;
 
   const kms = simulateKms({ hosts, now: () => now, listFor, pluginOf, answers });
 
@@ -215,12 +223,26 @@ export function simulateCluster(options: SimulationOptions) {
     checkReadable(`${target.name} loaded`);
   }
 
+  /** A kubelet looks at its manifests now and then: until it has, the process of before answers. */
+  function restartPlugins(target: SimulatedHost): void {
+    for (const [name, plugin] of target.plugins) {
+      if (plugin.runs?.image === plugin.image || now < plugin.startedAt + kubeletDelay) continue;
+      const others = hosts.filter((other) => other !== target && other.plugins.has(name));
+      const away = others.filter((other) => !answers(other.plugins.get(name)));
+      if (answers(plugin) && away.length > 0)
+        broken(`invariant 3: ${name} restarts on ${target.name} while that of ${away[0]?.name ?? ""} is away`);
+      plugin.runs = { image: plugin.image, since: now };
+      log.push(`${now} ${target.name} runs ${name} with the image ${plugin.image}`);
+    }
+  }
+
   /** Lets time pass: polls, restarts, clients. */
   function advance(milliseconds: number): void {
     const end = now + milliseconds;
     while (now < end) {
       now = Math.min(end, now + 1_000);
       for (const target of hosts) {
+        restartPlugins(target);
         if (target.downUntil !== Number.POSITIVE_INFINITY && target.downUntil !== 0 && now >= target.downUntil) {
           target.downUntil = 0;
           target.processStartedAt = now;
@@ -335,12 +357,10 @@ export function simulateCluster(options: SimulationOptions) {
           plugins: (target.unseen && !up(target) ? [] : [...target.plugins]).map(([name, plugin]) => ({
             name,
             startedAt: plugin.startedAt,
-            keyId: answers(plugin) && now >= plugin.startedAt + 2_000 ? plugin.material : undefined,
-            problem: answers(plugin)
-              ? now >= plugin.startedAt + 2_000
-                ? undefined
-                : "starting"
-              : "socket does not answer",
+            ...(plugin.runs && { listeningSince: plugin.runs.since }),
+            ...(plugin.image !== faults.image && { outdated: { differences: ["image"], isEdited: false } }),
+            keyId: answers(plugin) ? plugin.material : undefined,
+            problem: answers(plugin) ? undefined : "socket does not answer",
           })),
           ...(up(target) && { heardKeyIds: kms.heardBy(target) }),
         })),
@@ -363,14 +383,17 @@ export function simulateCluster(options: SimulationOptions) {
       effect(`start ${plugin.name} on ${server}`, () => {
         const [keyId = ""] = possibleKeyIds(plugin.key);
         const material = faults.wrongKeyOn === server ? `${keyId}-other` : kms.presentKeyId(keyId);
+        const present = host(server).plugins.get(plugin.name);
         const started = {
           startedAt: now,
+          image: faults.image,
+          runs: present?.runs,
           material,
           former: kms.formerKeyIds(keyId),
-          broken: false,
+          broken: present?.broken ?? false,
           socketMissing: false,
         };
-        if (!host(server).plugins.has(plugin.name)) host(server).plugins.set(plugin.name, started);
+        if (present?.image !== faults.image) host(server).plugins.set(plugin.name, started);
       }),
     stopPlugin: (server, name) =>
       effect(`stop ${name} on ${server}`, () => {

@@ -32,7 +32,11 @@ export interface SimulatedHost {
 }
 
 export interface SimulatedPlugin {
+  /** When its manifest was written, and what with: its image, in a word. */
   startedAt: number;
+  image: string;
+  /** Its process, which is another image's until a kubelet has seen the manifest. */
+  runs: { image: string; since: number } | undefined;
   /** Its key_id. */
   material: string;
   /** Key_ids of before, where its KMS has changed the key behind it: it still decrypts with them. */

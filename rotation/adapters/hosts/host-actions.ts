@@ -7,7 +7,6 @@ import { isDeepStrictEqual } from "node:util";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
-import { isUnitAsWritten, unitDifferences } from "../systemd/sealed-unit";
 import { isPending, restartRequest } from "./api-server-manifest";
 import { keepBackup, readBackup } from "./config-backups";
 import { parseEncryptionConfig, renderEncryptionConfig } from "./encryption-config-file";
@@ -15,10 +14,10 @@ import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
 import type { Host } from "./host";
 import { definitionFiles } from "./host-manifests";
+import { pluginForm, wantedPlugin } from "./plugin-form";
 import { isOurPlugin } from "./plugin-manifest";
 import { apiServerDefinition, applyDefinition, noDefinition } from "./read-api-server";
 import { removeExpected, replaceFile } from "./replace-file";
-import { isAsWritten, manifestDifferences, sealManifest } from "./sealed-manifest";
 import { keepWrittenRecord, nextRecord, readWrittenRecord } from "./written-record";
 
 const configMode = 0o600;
@@ -94,10 +93,9 @@ export async function restoreHostConfig(
  */
 export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Promise<void> {
   const { host, manifestDirectory, pluginSocketDirectory } = at;
-  const form = at.systemd === undefined ? podForm : unitForm;
+  const form = pluginForm(at);
   const files = await definitionFiles(at);
-  const manifests = files.map(({ manifest }) => manifest);
-  const wanted = form.seal(at.pluginManifest(plugin, manifests));
+  const wanted = wantedPlugin(at, plugin, files);
   await host.makeDirectory(pluginSocketDirectory);
   const path = join(manifestDirectory, `${plugin.name}${form.ending}`);
   const present = (await host.readFile(path))?.bytes;
@@ -111,6 +109,8 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
         { remedy: "take the edit back, or move the file away and let the engine write it, then run again" },
       );
     }
+    // A unit is not restarted by its file. Stopped first, it is not there until it runs with the new one, whatever happens in between.
+    if (text !== undefined) await at.systemd?.control.disable(`${plugin.name}.service`);
     const expectedHash = present && fileHash(present);
     await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });
   }
@@ -119,22 +119,6 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
   await control.reload();
   await control.enable(`${plugin.name}.service`);
 }
-
-/** The two ways in which a plugin is written down. */
-const podForm = {
-  what: "manifest",
-  ending: ".yaml",
-  seal: sealManifest,
-  isAsWritten,
-  differences: manifestDifferences,
-};
-const unitForm: typeof podForm = {
-  what: "unit",
-  ending: ".service",
-  seal: (text) => text,
-  isAsWritten: isUnitAsWritten,
-  differences: unitDifferences,
-};
 
 /**
  * Takes away the manifest with our label and this name, whatever its file is called. Throws `conflict` where the configuration
@@ -146,7 +130,7 @@ export async function stopHostPlugin(at: FleetHost, plugin: string): Promise<voi
   if (config.includes(`/${plugin}.socket`)) {
     throw new KmsEtcdError("conflict", `${host.name}: the encryption configuration names ${plugin} again, so it stays`);
   }
-  const form = at.systemd === undefined ? podForm : unitForm;
+  const form = pluginForm(at);
   for (const { fileName, text, manifest } of await definitionFiles(at)) {
     if (manifest.name !== plugin || !isOurPlugin(manifest)) continue;
     const bytes = Buffer.from(text);

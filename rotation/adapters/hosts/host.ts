@@ -47,6 +47,8 @@ export interface Host {
    * when it was put there. Undefined where the host does not tell; left out where no host of this kind does.
    */
   changedAt?(path: string): Promise<number | undefined>;
+  /** When the unix socket was made, by the host's clock and as finely as `modifiedAt` of a file. Undefined where there is none. */
+  socketMadeAt?(path: string): Promise<number | undefined>;
   /** How far its clock is ahead of ours, in milliseconds. Left out: it is the same clock. */
   clockAhead?(): Promise<number>;
   close(): Promise<void>;

@@ -4,6 +4,7 @@
  */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
+import type { PluginInstance } from "../../../core/plugin-instance";
 import type { Fleet } from "../../fleet";
 import { withDeadline } from "../deadline";
 import { apiClient } from "../kubernetes/api-client";
@@ -85,14 +86,14 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
     return setUps.has(server.name) ? { ...server, setUpUnproven: true } : server;
   }
 
-  async function observe(signal: AbortSignal) {
+  async function observe(signal: AbortSignal, declared: readonly PluginInstance[] = []) {
     const clients = members.map(({ client }) => client);
     const [servers, leases] = await Promise.all([
       Promise.all(
         members.map(({ at, client, endpoints }) =>
-          withDeadline(signal, observeTimeout, (limited) => observeHost(at, client, endpoints, memory, limited)).then(
-            withSetUps,
-          ),
+          withDeadline(signal, observeTimeout, (limited) =>
+            observeHost({ at, client, endpoints, memory, declared }, limited),
+          ).then(withSetUps),
         ),
       ),
       withDeadline(signal, observeTimeout, (limited) => identityLeases(clients, limited)).catch((problem: unknown) => ({

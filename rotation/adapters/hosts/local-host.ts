@@ -65,6 +65,11 @@ export function localHost(name: string): Host {
         return failed("look at", path)(thrown);
       }
     },
+    socketMadeAt: (path) =>
+      stat(path).then(
+        ({ mtimeMs }) => Math.ceil(mtimeMs),
+        (thrown: unknown) => (isMissing(thrown) ? undefined : failed("look at", path)(thrown)),
+      ),
     dialSocket: (path, signal) =>
       new Promise((resolve, reject) => {
         const late = () => new KmsEtcdError("timeout", `${name}: no connection to ${path} in time`);

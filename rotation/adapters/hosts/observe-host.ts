@@ -1,6 +1,7 @@
 /** One control-plane host as it is now: its API server, its files and its plugins. */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../../../core/errors";
+import type { PluginInstance } from "../../../core/plugin-instance";
 import type { FleetObservation } from "../../fleet";
 import type { ConfigFile, KeptConfig } from "../../observation";
 import type { ApiClient } from "../kubernetes/api-client";
@@ -33,29 +34,27 @@ export interface HostMemory {
 /** A restart that was asked for longer ago than this has nothing to do with why a server does not answer now. */
 const restartsAreFreshFor = 600_000;
 
+export interface HostLook {
+  readonly at: FleetHost;
+  readonly client: ApiClient;
+  readonly endpoints: EndpointMap;
+  readonly memory: HostMemory;
+  /** Plugins whose settings are compared with those that are wanted. */
+  readonly declared: readonly PluginInstance[];
+}
+
 /** Does not throw: what can't be seen is `unreachable`, with the reason. `signal` bounds it. */
-export async function observeHost(
-  at: FleetHost,
-  client: ApiClient,
-  endpoints: EndpointMap,
-  memory: HostMemory,
-  signal: AbortSignal,
-): Promise<HostObservation> {
-  const name = at.host.name;
+export async function observeHost(it: HostLook, signal: AbortSignal): Promise<HostObservation> {
+  const name = it.at.host.name;
   try {
-    return await within(signal, look(at, client, endpoints, memory, signal));
+    return await within(signal, look(it, signal));
   } catch (thrown) {
     return { ...unseen(name), unreachable: describeError(thrown) };
   }
 }
 
-async function look(
-  at: FleetHost,
-  client: ApiClient,
-  endpoints: EndpointMap,
-  memory: HostMemory,
-  signal: AbortSignal,
-): Promise<HostObservation> {
+async function look(it: HostLook, signal: AbortSignal): Promise<HostObservation> {
+  const { at, client, endpoints, memory } = it;
   const { host } = at;
   const [status, definition, written, ahead] = await Promise.all([
     askApiServer(client, signal),
@@ -115,7 +114,7 @@ async function look(
     status.unreachable !== undefined ||
     runningSince === undefined
   ) {
-    const plugins = await pluginsOf(at, hostConfig, undefined, ahead, signal);
+    const plugins = await pluginsOf(it, [hostConfig], ahead, signal);
     const gate = manifest && hostConfig && missingKmsV1Gate(manifest, hostConfig);
     const away = [status.unreachable, definition?.trouble, gate?.reason]
       .filter((reason) => reason !== undefined)
@@ -155,7 +154,7 @@ async function look(
     reload,
     processStartedAt: runningSince - ahead,
     loaded: { ...evidence, since: evidence.since - ahead, config: loadedConfig },
-    plugins: await pluginsOf(at, hostConfig, loadedHostConfig, ahead, signal),
+    plugins: await pluginsOf(it, [hostConfig, loadedHostConfig], ahead, signal),
     heardKeyIds: status.metrics.heardKeyIds.map((heard) => ({
       ...heard,
       since: heard.since === 0 ? 0 : heard.since - ahead,
@@ -228,15 +227,13 @@ async function kept(at: FleetHost, hash: string): Promise<EncryptionConfiguratio
 }
 
 function pluginsOf(
-  at: FleetHost,
-  file: EncryptionConfiguration | undefined,
-  loaded: EncryptionConfiguration | undefined,
+  { at, declared }: HostLook,
+  known: readonly (EncryptionConfiguration | undefined)[],
   clockAhead: number,
   signal: AbortSignal,
 ) {
-  const { pluginSocketDirectory: socketDirectory } = at;
-  const configs = [file, loaded].filter((config) => config !== undefined);
-  return observePlugins({ ...at, socketDirectory, configs, clockAhead }, signal);
+  const configs = known.filter((config) => config !== undefined);
+  return observePlugins({ ...at, socketDirectory: at.pluginSocketDirectory, configs, declared, clockAhead }, signal);
 }
 
 function unseen(name: string): HostObservation {

@@ -2,18 +2,22 @@
 import { basename } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { describeError } from "../../../core/errors";
-import type { PluginObservation } from "../../observation";
+import type { PluginInstance } from "../../../core/plugin-instance";
+import type { Outdated, PluginObservation } from "../../observation";
 import { withDeadline } from "../deadline";
 import type { FleetHost } from "./fleet-host";
 import { type DefinitionFile, definitionFiles } from "./host-manifests";
 import { askPlugin } from "./kms-socket";
+import { outdatedPlugin } from "./plugin-form";
 import { isOurPlugin, socketOf } from "./plugin-manifest";
 
-export interface PluginSearch extends Pick<FleetHost, "host" | "manifestDirectory" | "systemd"> {
+export interface PluginSearch extends Pick<FleetHost, "host" | "manifestDirectory" | "systemd" | "pluginManifest"> {
   /** Sockets of our plugins are here. */
   readonly socketDirectory: string;
   /** What the host's API server has on disk or has loaded, with the endpoints of this host. */
   readonly configs: readonly EncryptionConfiguration[];
+  /** Plugins whose settings are compared with those that are wanted. @default none */
+  readonly declared?: readonly PluginInstance[];
   /** How far the host's clock is ahead of ours, in milliseconds. @default 0 */
   readonly clockAhead?: number;
 }
@@ -23,6 +27,7 @@ interface Found {
   readonly startedAt: number;
   readonly socketPath: string | undefined;
   readonly apiVersion: "v1" | "v2";
+  readonly outdated?: Outdated;
 }
 
 /** A plugin that hangs is a problem of that plugin: it must not make the whole host look away. */
@@ -33,30 +38,35 @@ export async function observePlugins(search: PluginSearch, signal: AbortSignal):
   const found = await findPlugins(search);
   const ahead = search.clockAhead ?? 0;
   return Promise.all(
-    found.map(async ({ name, startedAt, socketPath, apiVersion }) => {
+    found.map(async ({ name, startedAt, socketPath, apiVersion, outdated }) => {
+      const seen = { name, startedAt: startedAt - ahead, ...(outdated && { outdated }) };
       if (socketPath === undefined) {
-        return {
-          name,
-          startedAt: startedAt - ahead,
-          keyId: undefined,
-          problem: "its manifest names no unix socket to listen on",
-        };
+        return { ...seen, keyId: undefined, problem: "its manifest names no unix socket to listen on" };
       }
       const asked = withDeadline(signal, answerTimeout, (limited) =>
         askPlugin(search.host, socketPath, apiVersion, limited),
       ).catch((thrown: unknown) => ({ keyId: undefined, problem: describeError(thrown) }));
-      return { name, startedAt: startedAt - ahead, ...(await asked) };
+      const [answer, madeAt] = await Promise.all([asked, search.host.socketMadeAt?.(socketPath)]);
+      return { ...seen, ...(madeAt !== undefined && { listeningSince: madeAt - ahead }), ...answer };
     }),
   );
 }
 
 async function findPlugins(search: PluginSearch): Promise<readonly Found[]> {
-  const { socketDirectory, configs } = search;
+  const { socketDirectory, configs, declared = [] } = search;
   const ours: Found[] = [];
   const others: { readonly name: string; readonly modifiedAt: number; readonly text: string }[] = [];
-  for (const { text, modifiedAt, manifest } of await startedDefinitions(search)) {
-    if (!isOurPlugin(manifest)) others.push({ name: manifest.name, modifiedAt, text });
-    else ours.push({ name: manifest.name, startedAt: modifiedAt, socketPath: socketOf(manifest), apiVersion: "v2" });
+  const files = await definitionFiles(search);
+  for (const { text, modifiedAt, manifest } of await started(files, search)) {
+    const { name } = manifest;
+    if (!isOurPlugin(manifest)) {
+      others.push({ name, modifiedAt, text });
+      continue;
+    }
+    const plugin = declared.find((candidate) => candidate.name === name);
+    const outdated = plugin && outdatedPlugin(search, plugin, files);
+    const found: Found = { name, startedAt: modifiedAt, socketPath: socketOf(manifest), apiVersion: "v2" };
+    ours.push(outdated === undefined ? found : { ...found, outdated });
   }
   const foreign = new Map<string, Found>();
   for (const item of configs.flatMap((config) => config.blocks.flatMap((block) => block.providers))) {
@@ -81,8 +91,7 @@ async function findPlugins(search: PluginSearch): Promise<readonly Found[]> {
  * A kubelet starts whatever lies there. A unit of ours that was written and not started is not there yet: the engine was cut off
  * in between, and starts it again.
  */
-async function startedDefinitions(search: PluginSearch): Promise<readonly DefinitionFile[]> {
-  const files = await definitionFiles(search);
+async function started(files: readonly DefinitionFile[], search: PluginSearch): Promise<readonly DefinitionFile[]> {
   if (search.systemd === undefined) return files;
   const ours = files.filter(({ manifest }) => isOurPlugin(manifest)).map(({ fileName }) => fileName);
   const states = await search.systemd.control.states(ours);

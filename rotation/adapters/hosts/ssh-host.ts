@@ -68,12 +68,17 @@ export function sshHost(session: SshSession): Host {
           const { owner = { uid: 0, gid: 0 }, mode = 0, modifiedSecond = 0, size = 0 } = found;
           const bytes = await sftp.readAll(handle, size, longestFile);
           // The protocol has whole seconds: the last moment of it, so that nothing that happened before seems to have come later.
-          return { bytes, mode: mode & permissions, owner, modifiedAt: (modifiedSecond + 1) * 1_000 };
+          return { bytes, mode: mode & permissions, owner, modifiedAt: endOf(modifiedSecond) };
         } finally {
           if (sftp.isOpen()) await sftp.close(handle);
         }
       }),
     changedAt: (path) => changedSecond(session, path),
+    socketMadeAt: (path) =>
+      looking("look at", path, async (sftp) => {
+        const second = (await unlessMissing(sftp.stat(path)))?.modifiedSecond;
+        return second === undefined ? undefined : endOf(second);
+      }),
     listFiles: (directory) =>
       looking("list", directory, async (sftp) => {
         const entries = await unlessMissing(sftp.list(directory));
@@ -154,7 +159,7 @@ async function changedSecond(session: SshSession, path: string): Promise<number 
   if (!/^[\w./@+-]+$/.test(path)) return undefined;
   const { code, stdout } = await (await session.ssh()).run(`stat -L -c %Z -- ${path}`);
   const seconds = /^(\d+)\s*$/.exec(stdout)?.[1];
-  return code !== 0 || seconds === undefined ? undefined : (Number(seconds) + 1) * 1_000;
+  return code !== 0 || seconds === undefined ? undefined : endOf(Number(seconds));
 }
 
 /** How far the host's clock is ahead, as well as a round trip can tell; 0 where the host runs no commands for us. */
@@ -218,4 +223,9 @@ function fileError(host: string, doing: string, path: string, thrown: unknown): 
     default:
       return new KmsEtcdError("unreachable", message, { cause: thrown });
   }
+}
+
+/** SFTP and `stat` tell whole seconds: what happened in one is over at its end. */
+function endOf(second: number): number {
+  return (second + 1) * 1_000;
 }

@@ -5,6 +5,7 @@ import { startTraffic, type TrafficOptions, type TrafficReport } from "../../../
 import { type PluginInstance, pluginInstance } from "../../../../core/plugin-instance";
 import { providerName } from "../../../../core/provider-name";
 import { RotationStage } from "../../../../core/rotation-stage";
+import type { SelfManagedPlugin } from "../../../../core/self-managed-cluster";
 import { openSelfManagedCluster } from "../../../../rotation/adapters/hosts/open-self-managed-cluster";
 import { closeCluster } from "../../../../rotation/cluster";
 import { defaultLimits, type Goal } from "../../../../rotation/goal";
@@ -39,7 +40,7 @@ export type Writer = number | "identity";
 
 export interface RotateOptions {
   readonly goal?: Partial<Goal>;
-  readonly image?: string;
+  readonly plugin?: Partial<SelfManagedPlugin>;
   readonly onEvent?: (event: RotationEvent) => void;
 }
 
@@ -83,11 +84,14 @@ export async function azureKubelets(options: {
     await writeSecrets(cluster, options.secrets, "POST");
     const plugin = (version: number) => pluginInstance(clouds.azureKey("k8skv", `k8s-${version}`));
 
-    async function rotate(writer: Writer, { goal, image, onEvent }: RotateOptions = {}): Promise<RotationOutcome> {
+    async function rotate(
+      writer: Writer,
+      { goal, plugin: changed, onEvent }: RotateOptions = {},
+    ): Promise<RotationOutcome> {
       const { described } = cluster;
       const opened = await openSelfManagedCluster({
         ...described,
-        ...(image !== undefined && { plugin: { ...described.plugin, image } }),
+        plugin: { ...described.plugin, ...changed },
       });
       const start = Date.now();
       try {

@@ -267,6 +267,26 @@ describe("a plugin that is a unit", () => {
     assert.equal((await look(host)).length, 1);
   });
 
+  it("other settings => another process with them; cut off in between, it is not there, and is started", async () => {
+    const { disk, control, host } = machine();
+    await startHostPlugin(host, plugin);
+    const changed: FleetHost = {
+      ...host,
+      pluginManifest: (wanted, present) =>
+        host.pluginManifest(wanted, present).replace("--keyvault-name=v", "--keyvault-name=w"),
+    };
+    const reload = () => Promise.reject(new Killed());
+    await assert.rejects(
+      startHostPlugin({ ...changed, systemd: { apiServerUnit: unit, control: { ...control, reload } } }, plugin),
+      Killed,
+    );
+    assert.match(textOf(disk, file) ?? "", /--keyvault-name=w/);
+    assert.deepEqual(await look(changed), []);
+    await startHostPlugin(changed, plugin);
+    assert.match(control.started(`${plugin.name}.service`) ?? "", /--keyvault-name=w/);
+    assert.equal((await look(changed)).length, 1);
+  });
+
   it("stopped => disabled before its file goes; edited => kept in the backups", async () => {
     const { disk, control, host } = machine();
     await startHostPlugin(host, plugin);

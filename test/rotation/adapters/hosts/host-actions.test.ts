@@ -14,6 +14,7 @@ import {
   writeHostConfig,
 } from "../../../../rotation/adapters/hosts/host-actions";
 import { withHostLock } from "../../../../rotation/adapters/hosts/host-lock";
+import { observePlugins } from "../../../../rotation/adapters/hosts/observe-plugins";
 import { sealManifest } from "../../../../rotation/adapters/hosts/sealed-manifest";
 import { apiServerManifestText, fleetHost, paths } from "./fleet-host";
 import {
@@ -248,6 +249,28 @@ describe("an action on a host", function () {
       });
       assert.equal(textOf(disk, pluginFile), text);
     }
+  });
+
+  it("a plugin with other settings than are wanted is seen to have them, until it is started with those; an edited one is theirs", async () => {
+    const disk = freshDisk();
+    await locked(memoryHost(disk), actions["start a plugin"] as Action);
+    const at = fleetHost(memoryHost(disk));
+    const changed: FleetHost = {
+      ...at,
+      pluginManifest: (wanted, present) => at.pluginManifest(wanted, present).replace("plugin.js", "plugin-2.js"),
+    };
+    const outdated = async (host: FleetHost) => {
+      const search = { ...host, socketDirectory: paths.sockets, configs: [], declared: [plugin] };
+      const seen = await observePlugins(search, AbortSignal.timeout(5_000));
+      return seen.find(({ name }) => name === plugin.name)?.outdated;
+    };
+    assert.equal(await outdated(at), undefined);
+    assert.deepEqual(await outdated(changed), { differences: ["spec.containers[0].command[1]"], isEdited: false });
+    await startHostPlugin(changed, plugin);
+    assert.equal(await outdated(changed), undefined);
+    assert.match(textOf(disk, pluginFile) ?? "", /plugin-2\.js/);
+    put(disk, pluginFile, Buffer.from((textOf(disk, pluginFile) ?? "").replace("plugin-2.js", "mine.js")), 0o600);
+    assert.deepEqual(await outdated(changed), { differences: ["spec.containers[0].command[1]"], isEdited: true });
   });
 
   it("a manifest that is the same in another form is the same", async () => {
