@@ -49,7 +49,7 @@ describe("a host over SSH as a user with the real sudo", function () {
     const ports = await reservePorts(directory, [undefined, undefined]);
     const behind = ["unshare", "--mount", "--propagation", "private", "sh", "-c", enter(), "sh"];
     for (const [index, user] of names.entries()) {
-      const place = { directory: join(directory, user), port: ports[index] ?? 0, as: { user, behind } };
+      const place = { directory: join(directory, user), port: ports[index] ?? 0, as: { user, behind: () => behind } };
       const started = await startSshServer(place);
       closing.push(() => started.stop());
       if (index === 0) server = started;

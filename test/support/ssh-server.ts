@@ -18,8 +18,11 @@ export interface SshServerOptions {
   readonly sudo?: "works" | "refuses";
   /** Lines of sshd_config after ours. */
   readonly settings?: readonly string[];
-  /** Another user than this one logs in, and the server runs behind this command, which makes the machine have that user. */
-  readonly as?: { readonly user: string; readonly behind: readonly string[] };
+  /**
+   * Another user than this one logs in, and the server runs behind this command, which makes the machine have that user. It is asked
+   * for at every start: a host that was rebooted is entered by another process.
+   */
+  readonly as?: { readonly user: string; behind(): readonly string[] };
 }
 
 export interface SshServer {
@@ -121,7 +124,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   let master: number | undefined;
 
   async function start(): Promise<void> {
-    const behind = as?.behind ?? [];
+    const behind = as?.behind() ?? [];
     const [program, ...before] = [behind[0] ?? sshd, ...behind.slice(1), ...(behind.length > 0 ? [sshd] : [])] as const;
     const child = spawn(program, [...before, "-D", "-f", at("sshd_config"), "-E", at("sshd.log")], { stdio: "ignore" });
     while (!(await answers(port))) {

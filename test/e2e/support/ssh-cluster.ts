@@ -77,7 +77,7 @@ export async function sshCluster(cluster: RealCluster, options: SshClusterOption
   );
   const servers: SshServer[] = [];
   for (const [index, host] of hosts.entries()) {
-    const behind = units?.behind[index]?.();
+    const behind = units?.behind[index];
     const at = {
       directory: join(directory, host.name),
       port: ports[index] ?? 0,
