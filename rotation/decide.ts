@@ -3,7 +3,8 @@
  *
  * The rules run in this order, and the first that decides wins:
  *  1. every live server is listed                              6. a gate that failed in this run ends it
- *  2. every plugin that a configuration names is on its host   7. Plugin: the new plugin answers, crosswise, on every host
+ *  2. every plugin that a configuration names is on its host;  7. Plugin: plugins run with the settings that are wanted, and the
+ *     one that fails gets settings that have been corrected       new one answers, crosswise, on every host
  *  3. every file can be used, is loaded, every server is ready 8. READ, WRITE, REWRITE, VERIFY, PRUNE
  *  4. every server reads what data and other servers need      9. unused plugins stop
  *  5. a server that does not start goes back to what it had
