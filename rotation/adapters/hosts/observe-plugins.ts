@@ -1,7 +1,7 @@
 /** The KMS plugins of one host: ours by their manifests, others by the sockets that a configuration names. */
 import { basename } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
-import { describeError } from "../../../core/errors";
+import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
 import type { Outdated, PluginObservation } from "../../observation";
 import { withDeadline } from "../deadline";
@@ -46,7 +46,12 @@ export async function observePlugins(search: PluginSearch, signal: AbortSignal):
       const asked = withDeadline(signal, answerTimeout, (limited) =>
         askPlugin(search.host, socketPath, apiVersion, limited),
       ).catch((thrown: unknown) => ({ keyId: undefined, problem: describeError(thrown) }));
-      const [answer, madeAt] = await Promise.all([asked, search.host.socketMadeAt?.(socketPath)]);
+      // Where it cannot be looked at, the plugin's own answer tells more.
+      const looked = search.host.socketMadeAt?.(socketPath).catch((thrown: unknown) => {
+        if (!(thrown instanceof KmsEtcdError)) throw thrown;
+        return undefined;
+      });
+      const [answer, madeAt] = await Promise.all([asked, looked]);
       return { ...seen, ...(madeAt !== undefined && { listeningSince: madeAt - ahead }), ...answer };
     }),
   );
