@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
-import { type AzureExample, azureExample, previewInReadme, previewTable } from "./support/azure-example";
+import { azureExample, previewInReadme, previewTable } from "./support/azure-example";
+import type { AzureProject } from "./support/azure-project";
 
 /** Their journeys, with API servers, are in test/full/aks-examples.test.ts. */
 for (const name of ["aks-public", "aks-private"]) {
   describe(`the preview of examples/${name}`, function () {
     this.timeout(20 * 60_000);
     let cloud: FakeArm;
-    let example: AzureExample;
+    let example: AzureProject;
 
     before(async () => {
       cloud = await startFakeArm();

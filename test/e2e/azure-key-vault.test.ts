@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { versionedAzureKeyId } from "../../core/azure-key-id";
 import { roleAssignmentName } from "../../core/azure-roles";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
-import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { type AzureProject, azureProject } from "./support/azure-project";
+import { type PulumiProject, programFiles, repository } from "./support/pulumi-project";
 
 /** A group, an identity, a vault and its keys, as a program would make them; what varies is configuration. */
 const program = `
@@ -37,33 +35,22 @@ const program = `
 describe("keys in Azure Key Vault, made by pulumi up", function () {
   this.timeout(20 * 60_000);
   let cloud: FakeArm;
-  let directory: string;
+  let azure: AzureProject;
   let project: PulumiProject;
-  let environment: Record<string, string>;
 
   before(async () => {
     cloud = await startFakeArm();
-    directory = mkdtempSync(join(tmpdir(), "kms-etcd-azure-"));
-    environment = await azureNativeEnvironment(cloud, directory);
-    const azureNative = await buildAzureNative(directory);
-    const folder = join(directory, "project");
-    mkdirSync(folder);
-    project = await pulumiProject({
-      directory: folder,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider"), { "azure-native": azureNative }),
-        "index.js": program,
-      },
-    });
+    azure = await azureProject(cloud, (plugins) => programFiles(program, plugins));
+    project = azure.project;
     await project.configure({ keyVersion: 1 });
   });
   after(async () => {
-    rmSync(directory, { recursive: true, force: true });
+    azure.close();
     await cloud.close();
   });
 
-  const succeed = (...args: string[]) => project.succeed(args, environment);
-  const up = () => succeed("up", "--yes", "--skip-preview");
+  const succeed = (...args: string[]) => azure.succeed(...args);
+  const up = () => azure.up();
   const writesSoFar = () =>
     cloud.azure.requests.filter(({ method, host }) => method !== "GET" && !host.startsWith("login")).length;
 
@@ -139,7 +126,7 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
 
   it("a client id => refused in preview, with the command that prints the object id", async () => {
     await project.configure({ source: '{"keyUsers":{"sp":{"clientId":"11111111-0000-4000-8000-000000000001"}}}' });
-    const { code, text } = await project.run(["preview"], environment);
+    const { code, text } = await azure.run("preview");
     assert.notEqual(code, 0);
     assert.match(text, /source\.keyUsers\.sp\.clientId.*az ad sp show --id 11111111/s);
     await project.configure({ source: "{}" });
@@ -147,7 +134,7 @@ describe("keys in Azure Key Vault, made by pulumi up", function () {
 
   it("destroy => refused while it is protected, with nothing let go of; unprotected => all goes but the keys themselves", async () => {
     const before = Object.keys(await project.resources()).filter((urn) => urn.includes("azure-native"));
-    const refused = await project.run(["destroy", "--yes", "--skip-preview"], environment);
+    const refused = await azure.run("destroy", "--yes", "--skip-preview");
     assert.notEqual(refused.code, 0);
     assert.match(refused.text, /protect/);
     const after = Object.keys(await project.resources()).filter((urn) => urn.includes("azure-native"));

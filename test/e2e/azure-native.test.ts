@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { armRequests } from "../fakes/arm/arm-requests";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
-import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
-import { type PulumiProject, pulumiProject } from "./support/pulumi-project";
+import { type AzureProject, azureProject } from "./support/azure-project";
+import { type PulumiProject, programFiles } from "./support/pulumi-project";
 
 /** The real SDK: a vault, a key, an identity that may use it, and who the deployer is. */
 const program = `
@@ -51,35 +48,21 @@ exports.vaultId = vault.id;
 describe("the azure-native stand-in, with the real CLI and the real SDK", function () {
   this.timeout(10 * 60_000);
   let fake: FakeArm;
+  let azure: AzureProject;
   let project: PulumiProject;
-  let directory: string;
-  let environment: Record<string, string>;
 
   before(async () => {
     fake = await startFakeArm();
-    directory = mkdtempSync(join(tmpdir(), "azure-native-"));
-    project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": JSON.stringify({
-          name: "kms-etcd-test",
-          main: "index.js",
-          runtime: { name: "nodejs", options: { typescript: false } },
-          plugins: { providers: [{ name: "azure-native", path: await buildAzureNative(directory) }] },
-        }),
-        "package.json": JSON.stringify({ name: "program", private: true }),
-        "index.js": program,
-      },
-    });
-    environment = await azureNativeEnvironment(fake, directory);
+    azure = await azureProject(fake, (plugins) => programFiles(program, plugins));
+    project = azure.project;
   });
   after(async () => {
-    rmSync(directory, { recursive: true, force: true });
+    azure.close();
     await fake.close();
   });
 
-  const pulumi = (...args: string[]) => project.succeed(args, environment);
-  const up = (...more: string[]) => pulumi("up", "--yes", "--skip-preview", ...more);
+  const pulumi = (...args: string[]) => azure.succeed(...args);
+  const up = (...more: string[]) => azure.up(...more);
 
   it("preview => all is to be created, nothing is, and no warning about the plugin", async () => {
     const text = await pulumi("preview", "--diff");
@@ -92,7 +75,7 @@ describe("the azure-native stand-in, with the real CLI and the real SDK", functi
 
   it("a misspelt property => the preview fails, and the message names it", async () => {
     await project.configure({ misspelt: "publicNetworkAcces" });
-    const { code, text } = await project.run(["preview"], environment);
+    const { code, text } = await azure.run("preview");
     await project.succeed(["config", "rm", "misspelt"]);
     assert.notEqual(code, 0);
     assert.match(text, /properties\.publicNetworkAcces\b/);
@@ -138,7 +121,7 @@ describe("the azure-native stand-in, with the real CLI and the real SDK", functi
     await arm.put(`${vaultId}/keys/etcd-3`, "2024-11-01", { properties: {} });
     await arm.close();
     await project.configure({ keys: "etcd-1,etcd-2,etcd-3" });
-    const { code, text } = await project.run(["up", "--yes", "--skip-preview"], environment);
+    const { code, text } = await azure.run("up", "--yes", "--skip-preview");
     assert.notEqual(code, 0);
     assert.match(text, /cannot create already existing resource '.*\/keys\/etcd-3'/);
     await project.configure({ keys: "etcd-1,etcd-2" });
@@ -147,7 +130,7 @@ describe("the azure-native stand-in, with the real CLI and the real SDK", functi
   it("protect => destroy refuses; retainOnDelete => the key outlives its resource", async () => {
     await project.configure({ protect: true });
     await up();
-    const refused = await project.run(["destroy", "--yes", "--skip-preview"], environment);
+    const refused = await azure.run("destroy", "--yes", "--skip-preview");
     assert.notEqual(refused.code, 0);
     assert.match(refused.text, /protect/);
     const { vaultUri } = await project.outputs();

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "./support/eventually";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { type PulumiProject, programFiles, pulumiProject, repository } from "./support/pulumi-project";
 
 const standIn = join(__dirname, "..", "fakes", "kops", "kops-with-keypairs.cjs");
 const name = "e2e.k8s.local";
@@ -83,13 +83,7 @@ describe("kOps' own credentials by the real Pulumi CLI, over a stand-in for kops
       told,
     }));
     writeFileSync(file, JSON.stringify({ name, keysets, secrets: {}, groups, machines, told, made: 10 }));
-    project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        "index.js": program(directory),
-      },
-    });
+    project = await pulumiProject({ directory, files: programFiles(program(directory)) });
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
 

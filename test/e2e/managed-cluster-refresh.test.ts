@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { stableApiVersion } from "../../rotation/adapters/aks/kms-settings";
 import { type ArmRequests, armRequests } from "../fakes/arm/arm-requests";
 import { type FakeArm, startFakeArm } from "../fakes/arm/fake-arm";
 import { roles } from "../fakes/arm/roles";
 import { type JsonObject, textAt } from "../fakes/arm/shape";
-import { azureNativeEnvironment, buildAzureNative } from "../fakes/azure-native/stand-in";
-import { type PulumiProject, pulumiProject } from "./support/pulumi-project";
+import { type AzureProject, azureProject } from "./support/azure-project";
+import { type PulumiProject, programFiles } from "./support/pulumi-project";
 
 /** The stack that owns two clusters, whose KMS settings somebody else sets: as docs/aks.md has it, with and without a part of its own. */
 const program = `
@@ -40,31 +37,17 @@ describe("KMS settings of clusters that another stack owns, and pulumi refresh t
   this.timeout(10 * 60_000);
   let fake: FakeArm;
   let arm: ArmRequests;
+  let azure: AzureProject;
   let project: PulumiProject;
-  let directory: string;
-  let environment: Record<string, string>;
   let clusterIds: readonly string[];
   const keys: string[] = [];
 
   before(async () => {
     fake = await startFakeArm();
     arm = armRequests(fake);
-    directory = mkdtempSync(join(tmpdir(), "managed-cluster-"));
-    project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": JSON.stringify({
-          name: "kms-etcd-test",
-          main: "index.js",
-          runtime: { name: "nodejs", options: { typescript: false } },
-          plugins: { providers: [{ name: "azure-native", path: await buildAzureNative(directory) }] },
-        }),
-        "package.json": JSON.stringify({ name: "program", private: true }),
-        "index.js": program,
-      },
-    });
-    environment = await azureNativeEnvironment(fake, directory);
-    await pulumi("up", "--yes", "--skip-preview");
+    azure = await azureProject(fake, (plugins) => programFiles(program, plugins));
+    project = azure.project;
+    await up();
     const outputs = await project.outputs();
     clusterIds = outputs["clusterIds"] as string[];
     const vault = `${clusterIds[0]?.split("/providers/")[0] ?? ""}/providers/Microsoft.KeyVault/vaults/owned`;
@@ -81,13 +64,13 @@ describe("KMS settings of clusters that another stack owns, and pulumi refresh t
     }
   });
   after(async () => {
-    rmSync(directory, { recursive: true, force: true });
+    azure.close();
     await arm.close();
     await fake.close();
   });
 
-  const pulumi = (...args: string[]) => project.succeed(args, environment);
-  const up = (...more: string[]) => pulumi("up", "--yes", "--skip-preview", ...more);
+  const pulumi = (...args: string[]) => azure.succeed(...args);
+  const up = (...more: string[]) => azure.up(...more);
   const profileOf = async (id: string) => {
     const { body } = await arm.ask("GET", id, stableApiVersion);
     return ((body["properties"] as JsonObject)["securityProfile"] ?? {}) as JsonObject;

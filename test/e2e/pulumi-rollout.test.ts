@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { localControlPlaneFile } from "../../core/local-control-plane";
 import { typeTokens } from "../../core/type-tokens";
 import { localProject } from "./support/local-project";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { type PulumiProject, programFiles, pulumiProject, repository } from "./support/pulumi-project";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 
 const secrets = 40;
@@ -72,22 +72,18 @@ describe("pulumi up on a real control plane, with the real CLI and the provider 
 
   it("a component in another language, made by Construct => the same children, and the same errors", async () => {
     const remote = join(cluster.directory, "remote");
-    mkdirSync(remote);
     const controlPlaneFile = join(cluster.controlPlane.stateDirectory, localControlPlaneFile);
     const other = await pulumiProject({
       directory: remote,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        // What a generated SDK does: name the component's type, and leave the making to the provider.
-        "index.js": `
+      // What a generated SDK does: name the component's type, and leave the making to the provider.
+      files: programFiles(`
           const pulumi = require("@pulumi/pulumi");
           const keyVersion = new pulumi.Config().requireNumber("keyVersion");
           const component = new pulumi.ComponentResource("${typeTokens.kmsEtcdEncryption}", "etcd", {
             keyVersion, localKey: { directory: ${JSON.stringify(join(remote, "keys"))} },
             local: { controlPlaneFile: ${JSON.stringify(controlPlaneFile)} }, activeKeyVersion: undefined,
           }, {}, true);
-          exports.activeKeyVersion = component.activeKeyVersion;`,
-      },
+          exports.activeKeyVersion = component.activeKeyVersion;`),
     });
     await other.configure({ keyVersion: 1 });
     const text = await other.succeed(["preview", "--diff"]);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AzureKeyReference } from "../../core/key-reference";
 import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
 import { skipFor } from "../support/skip-for";
 import { whyNoSshServer } from "../support/ssh-server";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "./support/pulumi-project";
+import { type PulumiProject, programFiles, pulumiProject, repository } from "./support/pulumi-project";
 import { type RealCluster, realCluster } from "./support/real-cluster";
 import { type SshCluster, sshCluster, withoutEncryption } from "./support/ssh-cluster";
 
@@ -30,17 +30,13 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
     });
     closing.push(() => ssh.close());
     const directory = join(cluster.directory, "project");
-    mkdirSync(directory);
     const key = (version: number): Omit<AzureKeyReference, "kind"> => {
       const { kind: _, ...reference } = clouds.azureKey("pulumivault", `k8s-${version}`);
       return reference;
     };
-    writeFileSync(join(directory, "cluster.json"), JSON.stringify(ssh.described), { mode: 0o600 });
     project = await pulumiProject({
       directory,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        "index.js": `
+      files: programFiles(`
           const pulumi = require("@pulumi/pulumi");
           const { EncryptionRollout } = require(${JSON.stringify(join(repository, "dist", "components", "index.js"))});
           const config = new pulumi.Config();
@@ -52,9 +48,9 @@ describe("pulumi up on control-plane hosts over SSH, with keys in a Key Vault", 
             selfManaged,
           });
           exports.activeKeyVersion = rollout.activeKeyVersion;
-          exports.evidence = rollout.evidence;`,
-      },
+          exports.evidence = rollout.evidence;`),
     });
+    writeFileSync(join(directory, "cluster.json"), JSON.stringify(ssh.described), { mode: 0o600 });
     await project.configure({ keyVersion: 1 });
   });
   const closing: (() => Promise<unknown>)[] = [];

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type AzureExample, azureExample, previewInReadme, previewTable } from "../e2e/support/azure-example";
+import { azureExample, previewInReadme, previewTable } from "../e2e/support/azure-example";
+import type { AzureProject } from "../e2e/support/azure-project";
 import type { AksControlPlane } from "../fakes/aks/aks-control-plane";
 import { type RealAks, startRealAks } from "../fakes/aks/real-aks";
 
@@ -14,7 +15,7 @@ for (const name of ["aks-public", "aks-private"]) {
   describe(`examples/${name}`, function () {
     this.timeout(60 * 60_000);
     let cloud: RealAks;
-    let example: AzureExample;
+    let example: AzureProject;
     let cluster: AksControlPlane;
 
     before(async () => {

@@ -1,13 +1,13 @@
 // Loaded before mocha looks at the globals: the SDK leaves one behind (`awslambda`).
 import "@aws-sdk/client-kms";
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import type { ProviderServer } from "../../provider/provider-server";
 import { snippets } from "../docs/markdown";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "../e2e/support/pulumi-project";
+import { exampleProgram, type PulumiProject, programFiles, pulumiProject } from "../e2e/support/pulumi-project";
 import { fakeAccount } from "../fakes/aws/kms-fake";
 import { createKmsKeys } from "../fakes/aws/kms-keys";
 import { type KopsStandIn, startKopsStandIn } from "../fakes/kops/stand-in/stand-in";
@@ -43,15 +43,9 @@ describe("examples/kops-aws by the real CLI", function () {
       AWS_ENDPOINT_URL: "http://127.0.0.1:9",
       PULUMI_DEBUG_PROVIDERS: `aws:${aws.port}`,
     };
-    const folder = join(directory, "project");
-    mkdirSync(folder);
     project = await pulumiProject({
-      directory: folder,
-      files: {
-        "package.json": JSON.stringify({ name: "example", private: true }),
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        "index.js": `module.exports = require(${JSON.stringify(join(repository, "dist", "examples", "kops-aws"))});\n`,
-      },
+      directory: join(directory, "project"),
+      files: programFiles(exampleProgram("kops-aws")),
     });
     await project.succeed(["config", "set-all", "--secret", `kubeconfig=${kops.kubeconfig}`]);
     await project.configure({

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { type KopsCluster, readCluster } from "../../rotation/adapters/kops/cluster-spec";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "../e2e/support/pulumi-project";
+import { type PulumiProject, programFiles, pulumiProject, repository } from "../e2e/support/pulumi-project";
 import { pythonOrSkip } from "../fakes/kops/machines/python-or-skip";
 import {
   type RealKopsCluster,
@@ -32,16 +31,7 @@ exports.plan = settings.plan;
 `;
 
 async function projectFor(cluster: UnmadeKopsCluster, keys: readonly string[]): Promise<PulumiProject> {
-  const directory = join(cluster.directory, "project");
-  mkdirSync(directory);
-  const project = await pulumiProject({
-    directory,
-    files: {
-      "package.json": JSON.stringify({ name: "user", private: true }),
-      "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-      "index.js": program,
-    },
-  });
+  const project = await pulumiProject({ directory: join(cluster.directory, "project"), files: programFiles(program) });
   await project.configure({
     keyVersion: 1,
     keys: JSON.stringify(keys),

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { localControlPlaneFile } from "../../core/local-control-plane";
-import { type PulumiProject, projectFile, pulumiProject, repository } from "../e2e/support/pulumi-project";
+import { type PulumiProject, programFiles, pulumiProject, repository } from "../e2e/support/pulumi-project";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 
 const components = join(repository, "dist", "components", "index.js");
@@ -28,16 +28,11 @@ describe("the report of pulumi up, signed with a given key", function () {
     cluster = await realCluster({ automaticReload: false, hosts: 1 });
     await cluster.createSecrets(10);
     const directory = join(cluster.directory, "project");
-    mkdirSync(directory);
-    publicKeyFile = join(directory, "public.pem");
-    writeFileSync(publicKeyFile, publicKey);
     const controlPlaneFile = join(cluster.controlPlane.stateDirectory, localControlPlaneFile);
     project = await pulumiProject({
       directory,
-      files: {
-        "Pulumi.yaml": projectFile("index.js", join(repository, "provider")),
-        // The key as a plain text: whoever forgets to mark it as a secret must not find it in the state.
-        "index.js": `
+      // The key as a plain text: whoever forgets to mark it as a secret must not find it in the state.
+      files: programFiles(`
           const pulumi = require("@pulumi/pulumi");
           const { KmsEtcdEncryption } = require(${JSON.stringify(components)});
           const config = new pulumi.Config();
@@ -47,9 +42,10 @@ describe("the report of pulumi up, signed with a given key", function () {
             localKey: { directory: ${JSON.stringify(join(directory, "keys"))} },
             local: { controlPlaneFile: ${JSON.stringify(controlPlaneFile)} },
             ...(privateKey ? { reportSigning: { privateKey } } : privateKeyFile ? { reportSigning: { privateKeyFile } } : {}),
-          }).report;`,
-      },
+          }).report;`),
     });
+    publicKeyFile = join(directory, "public.pem");
+    writeFileSync(publicKeyFile, publicKey);
     await project.configure({ keyVersion: 1 });
   });
   after(() => cluster.close());

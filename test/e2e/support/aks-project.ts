@@ -1,10 +1,8 @@
 /** A program with a cluster of AKS, its network, its identity, and KmsEtcdEncryption on it; and the clouds that it runs on. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RealAks, startRealAks } from "../../fakes/aks/real-aks";
-import { azureNativeEnvironment, buildAzureNative } from "../../fakes/azure-native/stand-in";
-import { type PulumiProject, type PulumiRun, projectFile, pulumiProject, repository } from "./pulumi-project";
+import { type AzureProject, azureProject } from "./azure-project";
+import { programFiles, repository } from "./pulumi-project";
 
 const program = `
   const pulumi = require("@pulumi/pulumi");
@@ -54,6 +52,8 @@ const program = `
     ...(mode === undefined || config.getBoolean("insist") ? { enabled: config.getBoolean("enabled") ?? true } : {}),
     ...(config.getNumber("newestKeyVersion") === undefined ? {} : { newestKeyVersion: config.getNumber("newestKeyVersion") }),
     protectKeys,
+    // As a plain text: whoever forgets to mark it as a secret must not find it in the state.
+    ...(config.get("reportKey") === undefined ? {} : { reportSigning: { privateKey: config.get("reportKey") } }),
     ...(mode === "PlatformManagedKey" ? {} : {
       azureKeyVault: {
         ...where,
@@ -80,14 +80,11 @@ const program = `
   exports.activeKeyVersion = encryption.activeKeyVersion;
   exports.atGoal = encryption.atGoal;
   exports.evidence = encryption.evidence;
+  exports.report = encryption.report;
 `;
 
-export interface AksProject {
+export interface AksProject extends Omit<AzureProject, "close"> {
   readonly cloud: RealAks;
-  readonly project: PulumiProject;
-  succeed(...args: string[]): Promise<string>;
-  run(...args: string[]): Promise<PulumiRun>;
-  up(): Promise<string>;
   outputs(): Promise<AksProgramOutputs>;
   /** By the name of the key, or `plaintext`: how many Secrets are stored under it, read from etcd by the test's own hand. */
   stored(): Promise<Record<string, number>>;
@@ -103,30 +100,16 @@ export interface AksProgramOutputs {
     readonly method: string;
     readonly resources: readonly { readonly objects: number }[];
   };
+  readonly report: string;
 }
 
 export async function aksProject(): Promise<AksProject> {
   const cloud = await startRealAks({ patienceSeconds: 600 });
-  const directory = mkdtempSync(join(tmpdir(), "kms-etcd-aks-"));
-  const environment = await azureNativeEnvironment(cloud, directory);
-  const azureNative = await buildAzureNative(directory);
-  const folder = join(directory, "project");
-  mkdirSync(folder);
-  const project = await pulumiProject({
-    directory: folder,
-    files: {
-      "Pulumi.yaml": projectFile("index.js", join(repository, "provider"), { "azure-native": azureNative }),
-      "index.js": program,
-    },
-  });
-  const succeed = (...args: string[]) => project.succeed(args, environment);
-  const outputs = async () => (await project.outputs()) as unknown as AksProgramOutputs;
+  const azure = await azureProject(cloud, (plugins) => programFiles(program, plugins));
+  const outputs = async () => (await azure.project.outputs()) as unknown as AksProgramOutputs;
   return {
+    ...azure,
     cloud,
-    project,
-    succeed,
-    run: (...args) => project.run(args, environment),
-    up: () => succeed("up", "--yes", "--skip-preview"),
     outputs,
     async stored() {
       const counts = await cloud.controlPlaneOf((await outputs()).clusterId).storedUnder();
@@ -135,7 +118,7 @@ export async function aksProject(): Promise<AksProject> {
       );
     },
     async close() {
-      rmSync(directory, { recursive: true, force: true });
+      azure.close();
       await cloud.close();
     },
   };

@@ -32,9 +32,6 @@ export interface PulumiProject {
 
 export const repository = join(__dirname, "..", "..", "..");
 
-/** The local example's program, compiled: a preview with it takes half the time of one with TypeScript. */
-export const localExample = join(repository, "dist", "examples", "local", "index.js");
-
 export interface ProjectOptions {
   readonly directory: string;
   readonly files: Readonly<Record<string, string>>;
@@ -106,6 +103,21 @@ export async function pulumiProject(options: ProjectOptions): Promise<PulumiProj
       );
     },
   };
+}
+
+/** A project with a program in JavaScript and our provider. `others`: folders of other plugins, by name. */
+export function programFiles(program: string, others?: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    "Pulumi.yaml": projectFile("index.js", join(repository, "provider"), others),
+    // Pulumi warns where there is none.
+    "package.json": JSON.stringify({ name: "program", private: true }),
+    "index.js": program,
+  };
+}
+
+/** An example's program, compiled: a preview with it takes half the time of one with TypeScript. */
+export function exampleProgram(name: string): string {
+  return `module.exports = require(${JSON.stringify(join(repository, "dist", "examples", name))});\n`;
 }
 
 /** A Pulumi.yaml for a program in JavaScript. `provider`: the folder of ours, where it is not found by itself; `others`: theirs, by name. */

@@ -1,10 +1,9 @@
 /** An example for self-managed clusters as a user runs it: its program and its Pulumi.yaml, on hosts that never heard of encryption. */
-import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
 import type { PluginPodSettings } from "../../../core/plugin-static-pod";
 import { snippets } from "../../docs/markdown";
-import { type PulumiProject, pulumiProject, repository } from "./pulumi-project";
+import { exampleFiles } from "./example-files";
+import { type PulumiProject, pulumiProject } from "./pulumi-project";
 import { type RealCluster, realCluster } from "./real-cluster";
 import { type SshCluster, sshCluster, withoutEncryption } from "./ssh-cluster";
 
@@ -44,15 +43,9 @@ export async function sshExample(options: SshExampleOptions): Promise<SshExample
       ...(options.noPorts === undefined ? {} : { noPorts: options.noPorts }),
     });
     closing.push(() => ssh.close());
-    const directory = join(cluster.directory, "project");
-    mkdirSync(directory);
     const project = await pulumiProject({
-      directory,
-      files: {
-        "Pulumi.yaml": JSON.stringify(projectFile(options)),
-        "package.json": JSON.stringify({ name: "example", private: true }),
-        "index.js": `module.exports = require(${JSON.stringify(join(repository, "dist", "examples", options.name))});\n`,
-      },
+      directory: join(cluster.directory, "project"),
+      files: exampleFiles(options.name, options.providers),
     });
     const { described } = ssh;
     await project.succeed(["config", "set-all", "--secret", `sshKey=${described.ssh.privateKey ?? ""}`]);
@@ -69,24 +62,6 @@ export async function sshExample(options: SshExampleOptions): Promise<SshExample
     await close();
     throw thrown;
   }
-}
-
-/** The example's own, but for where things are: the compiled program, which loads faster, and plugins by absolute paths. */
-function projectFile({ name, providers = {} }: SshExampleOptions): Record<string, unknown> {
-  const own = parse(readFileSync(join(repository, "examples", name, "Pulumi.yaml"), "utf8")) as {
-    readonly plugins: { readonly providers: readonly { readonly name: string; readonly path: string }[] };
-  };
-  const plugins = own.plugins.providers.map((plugin) => ({
-    ...plugin,
-    path: join(repository, "examples", name, plugin.path),
-  }));
-  const others = Object.entries(providers).map(([other, path]) => ({ name: other, path }));
-  return {
-    ...own,
-    main: "index.js",
-    runtime: { name: "nodejs", options: { typescript: false } },
-    plugins: { providers: [...plugins, ...others] },
-  };
 }
 
 /** The block of the README that begins as a preview does. */
