@@ -18,7 +18,7 @@ export function predict(
   const { action } = decision;
   switch (action.kind) {
     case "startPlugin": {
-      const keyId = predictedKeyId(goal, action.plugin.name);
+      const keyId = predictedKeyId(observed, goal, action.plugin.name);
       const plugin = { name: action.plugin.name, startedAt: observed.now, keyId, problem: undefined };
       const crosswise = observed.crosswise.filter((proof) => proof.plugin !== plugin.name);
       return changeServer({ ...observed, crosswise }, action.server, (server) => ({
@@ -101,10 +101,7 @@ function predictMeasurement(observed: Observation, measurement: Measurement, goa
   switch (measurement.kind) {
     case "crosswise": {
       const { name } = measurement.plugin;
-      const reported = observed.servers.flatMap(
-        (server) => server.plugins.find((plugin) => plugin.name === name)?.keyId ?? [],
-      )[0];
-      const keyId = reported ?? predictedKeyId(goal, name);
+      const keyId = predictedKeyId(observed, goal, name);
       return {
         ...observed,
         crosswise: [...observed.crosswise, { plugin: name, servers: goal.servers, keyId, failure: undefined }],
@@ -177,7 +174,7 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
     troubleSince: undefined,
     plugins: server.plugins.map((plugin) => ({
       ...plugin,
-      keyId: plugin.keyId ?? predictedKeyId(goal, plugin.name),
+      keyId: plugin.keyId ?? predictedKeyId(observed, goal, plugin.name),
       problem: undefined,
     })),
   }));
@@ -186,8 +183,11 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
   return settle(next, observed, goal, endpointOf);
 }
 
-/** A cloud key's id is not known before its plugin reports it; here it only has to be the same wherever it stands. */
-function predictedKeyId(goal: Goal, name: string): string {
+/** A cloud key's id is not known before one of its plugins reports it; here it only has to be the same wherever it stands. */
+function predictedKeyId({ servers }: Observation, goal: Goal, name: string): string {
+  const plugins = servers.flatMap((server) => server.plugins.filter((plugin) => plugin.name === name));
+  const [reported] = plugins.flatMap(({ keyId }) => keyId ?? []);
+  if (reported !== undefined) return reported;
   const key = goal.declared.find((plugin) => plugin.name === name)?.key;
   return key?.kind === "local" ? key.keyId : `the key of ${name}`;
 }

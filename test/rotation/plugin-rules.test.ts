@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { planRotation } from "../../rotation/plan";
+import { runRotation } from "../../rotation/run";
+import { goalFor, keyVersion } from "./goals";
+import { randomFrom } from "./random";
+import { type SimulatedCluster, simulateCluster } from "./simulated-cluster";
+
+describe("plugins that run with other settings than are wanted", () => {
+  const signal = new AbortController().signal;
+  const { name } = keyVersion(1);
+  const goal = goalFor(1, ["cp1", "cp2", "cp3"]);
+
+  const run = ({ fleet, stored, clock, log }: SimulatedCluster) =>
+    runRotation({ goal, fleet, stored, clock, signal, onEvent: ({ message }) => log.push(message) });
+  const plan = ({ fleet, stored }: SimulatedCluster) => planRotation({ goal, fleet, stored, signal });
+  const images = ({ hosts }: SimulatedCluster) => hosts.map((host) => host.plugins.get(name)?.runs?.image);
+
+  async function atTheGoal(): Promise<SimulatedCluster> {
+    const cluster = simulateCluster({ hosts: 3, reload: "restart", objects: 5, random: randomFrom(3) });
+    assert.equal((await run(cluster)).kind, "done");
+    return cluster;
+  }
+
+  it("the plan has each host, and no restart of an API server, also where only the plugins know the key's id", async () => {
+    const cluster = await atTheGoal();
+    cluster.changeKeyInPlace("local-1", "as the cloud spells it");
+    assert.equal((await run(cluster)).kind, "done");
+    cluster.faults.image = "second";
+    const { stages, warnings } = await plan(cluster);
+    assert.deepEqual(
+      stages.map(({ stage, servers, restarts, summary }) => ({ stage, servers, restarts, summary })),
+      [
+        {
+          stage: "Plugin",
+          servers: ["cp1", "cp2", "cp3"],
+          restarts: 0,
+          summary: `${name} on cp1 runs with other settings than are wanted (image)`,
+        },
+      ],
+    );
+    assert.deepEqual(warnings, []);
+  });
+
+  it("one after the other; each runs anew and is tried crosswise before the next", async () => {
+    const cluster = await atTheGoal();
+    cluster.faults.image = "second";
+    const before = cluster.log.length;
+    const restarts = cluster.restarts();
+    assert.equal((await run(cluster)).kind, "done");
+    assert.deepEqual(images(cluster), ["second", "second", "second"]);
+    assert.equal(cluster.restarts(), restarts);
+    const said = cluster.log.slice(before).map((line) => line.replace(/^\d+ /, ""));
+    const crosswise = `try ${name} crosswise on cp1, cp2, cp3`;
+    const each = (host: string) => [`${host}: start ${name}`, `${host} runs ${name} with the image second`, crosswise];
+    assert.deepEqual(
+      said.filter((line) => line === crosswise || line.includes("image second") || line.startsWith("cp")),
+      [crosswise, ...each("cp1"), ...each("cp2"), ...each("cp3")],
+    );
+  });
+
+  it("one that somebody has edited stays, and the plan says so", async () => {
+    const cluster = await atTheGoal();
+    cluster.faults.image = "second";
+    const observe = async (...input: Parameters<typeof cluster.fleet.observe>) => {
+      const seen = await cluster.fleet.observe(...input);
+      const edited = { differences: ["spec.hostNetwork"], isEdited: true };
+      const servers = seen.servers.map((server) => ({
+        ...server,
+        plugins: server.plugins.map((plugin) => ({ ...plugin, outdated: edited })),
+      }));
+      return { ...seen, servers };
+    };
+    const theirs = { ...cluster, fleet: { ...cluster.fleet, observe } };
+    const { changes, warnings } = await plan(theirs);
+    assert.equal(changes, false);
+    assert.equal(
+      warnings[0],
+      `${name} on cp1 was edited by hand (spec.hostNetwork) and stays as it is: take its file away to have it written anew`,
+    );
+    assert.equal((await run(theirs)).kind, "done");
+    assert.deepEqual(images(cluster), ["first", "first", "first"]);
+  });
+
+  it("settings that do not work stop at the first host; a run with those of before mends it and touches no other", async () => {
+    const cluster = await atTheGoal();
+    cluster.faults.image = "broken";
+    const { kind, reason, remedy } = await run(cluster);
+    assert.equal(kind, "blocked");
+    assert.match(`${reason}; ${remedy}`, /cp1/);
+    assert.deepEqual(images(cluster), ["broken", "first", "first"]);
+    cluster.faults.image = "first";
+    const before = cluster.log.length;
+    assert.equal((await run(cluster)).kind, "done");
+    assert.deepEqual(images(cluster), ["first", "first", "first"]);
+    const starts = cluster.log.slice(before).filter((line) => line.includes("engine: start"));
+    assert.equal(starts.length, 1, starts.join("\n"));
+  });
+});
