@@ -46,11 +46,11 @@ export const changeRules: readonly AzureRule[] = [
       };
     },
   ),
-  rule("J2", "warning", ["kmsV1Before", "mode", "kubernetesVersion"], ({ kmsV1Before, mode, kubernetesVersion }) => {
-    if (kmsV1Before !== true || mode !== "legacy" || isAtLeast(kubernetesVersion, 1, 27) !== false) return undefined;
+  rule("J2", "warning", ["mode", "kubernetesVersion"], ({ mode, kubernetesVersion }) => {
+    if (mode !== "legacy" || isAtLeast(kubernetesVersion, 1, 27) !== false) return undefined;
     return {
       at: "kubernetesVersion",
-      reason: `is ${kubernetesVersion ?? ""}, where AKS encrypts through KMS v1, and it will refuse the upgrade to 1.27`,
+      reason: `is ${kubernetesVersion ?? ""}, where AKS encrypts through KMS v1, and it will refuse the upgrade to 1.27; KMS v1 bears 2,000 Secrets at the most`,
       remedy: "turn encryption off (enabled: false), upgrade, then turn it on: every step rewrites all Secrets",
     };
   }),

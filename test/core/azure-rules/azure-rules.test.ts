@@ -314,8 +314,13 @@ const cases: Readonly<Record<string, readonly (readonly [GivenFacts, GivenFacts,
     ],
     [
       { kmsV1Before: false, mode: "legacy", kubernetesVersion: "1.28" },
-      { kmsV1Before: true, mode: "legacy", kubernetesVersion: "1.26.3" },
+      { mode: "legacy", kubernetesVersion: "1.26.3" },
       /will refuse the upgrade/,
+    ],
+    [
+      { mode: "off", modeBefore: "off", kubernetesVersion: "1.26" },
+      { mode: "legacy", kubernetesVersion: "1.26" },
+      /KMS v1 bears 2,000 Secrets at the most/,
     ],
   ],
   J3: [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { bundleEntry } from "../../../../plugin-server/image/bundle";
@@ -94,6 +94,33 @@ describe("the plugin's process with a key in Azure Key Vault", function () {
     assert.equal((await client.v1.Version({ version: "v1beta1" })).runtimeName, "Microsoft AzureKMS");
     for (const secret of [plaintext.toString(), Buffer.from(v2.ciphertext).toString().slice(0, 24), "eyJ"]) {
       assert.ok(!log().includes(secret), "no plaintext, ciphertext or token is logged");
+    }
+  });
+
+  it("says at its start which vault, key and version it uses, where it listens and as whom, and nothing secret of it", async () => {
+    const { tenantId } = host.vault;
+    const application = host.azure.entra.addApplication({ tenantId, secret: "kept-to-itself" });
+    host.vault.grant(application.objectId, "encrypt", "decrypt");
+    const before = await readFile(host.azureJsonFile, "utf8");
+    await host.writeAzureJson({ tenantId, aadClientId: application.clientId, aadClientSecret: "kept-to-itself" });
+    try {
+      const { log } = await start("e");
+      while (!log().includes("serving KMS")) await delay(5);
+      const line = log()
+        .split("\n")
+        .find((text) => text.includes("serving KMS v2 and v1"));
+      for (const said of [
+        `socket="${join(host.directory, "e.sock")}"`,
+        'vault="https://myvault.vault.azure.net"',
+        'key="mykey"',
+        `version="${host.key.version}"`,
+        'authentication="client-secret"',
+      ]) {
+        assert.ok(line?.includes(said), `${said} in ${line}`);
+      }
+      assert.ok(!log().includes("kept-to-itself"));
+    } finally {
+      await writeFile(host.azureJsonFile, before);
     }
   });
 
