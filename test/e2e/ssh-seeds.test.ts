@@ -2,13 +2,11 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { stringify } from "yaml";
-import { PluginFlavour } from "../../core/plugin-flavour";
 import { pluginInstance } from "../../core/plugin-instance";
-import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { providerName } from "../../core/provider-name";
 import { defaultLimits } from "../../rotation/goal";
 import { type CloudKeys, cloudKeys } from "../full/support/cloud-keys";
+import { seedComment, seedConfiguration, seedPod } from "../rotation/adapters/hosts/seed-000";
 import { skipFor } from "../support/skip-for";
 import { socketAnswers } from "../support/socket-answers";
 import { whyNoSshServer } from "../support/ssh-server";
@@ -30,18 +28,7 @@ describe("a cluster set up by hand for Azure/kubernetes-kms, taken over through 
   const hosts = () => cluster.controlPlane.hosts;
   const socketOf = (index: number) => join(cluster.directory, `o${index}`, "azurekms.socket");
   const theirConfig = (index: number) => join(hosts()[index]?.manifestDirectory ?? "", "encryptionconfig.yaml");
-  const configText = (index: number) => `kind: EncryptionConfiguration
-apiVersion: apiserver.config.k8s.io/v1
-resources:
-  - resources:                                        # what is encrypted with the KMS plugin
-      - secrets
-    providers:
-      - kms:
-          name: azurekmsprovider
-          endpoint: unix://${socketOf(index)}
-          cachesize: 1000
-      - identity: {}
-`;
+  const configText = (index: number) => seedConfiguration(socketOf(index));
   const next = () => pluginInstance(clouds.azureKey("k8skv", "k8s-next"));
 
   before(async function () {
@@ -55,24 +42,15 @@ resources:
     closing.push(() => ssh.close());
     for (const [index, host] of hosts().entries()) {
       mkdirSync(join(cluster.directory, `o${index}`), { mode: 0o700 });
-      const pod = pluginStaticPod(
-        {
-          name: "azure-kms-provider",
-          key: clouds.azureKey("k8skv", "k8s"),
-          socketPath: socketOf(index),
-          ports: { health: 8787, metrics: 8095 },
-        },
-        {
-          ...settings,
-          image: "mcr.microsoft.com/oss/azure/kms/keyvault:v0.5.0",
-          flavour: PluginFlavour.AzureKubernetesKms,
-          command: cluster.controlPlane.pluginCommand,
-          // Hosts of a test share one network.
-          arguments: ["--healthz-port=0", "--metrics-addr=0"],
-        },
-      );
-      const { annotations: _, ...metadata } = pod["metadata"] as Record<string, unknown>;
-      writeFileSync(join(host.manifestDirectory, "azure-kms-provider.yaml"), stringify({ ...pod, metadata }));
+      const program = {
+        ...settings,
+        image: "mcr.microsoft.com/oss/azure/kms/keyvault:v0.5.0",
+        command: cluster.controlPlane.pluginCommand,
+        // Hosts of a test share one network.
+        arguments: ["--healthz-port=0", "--metrics-addr=0"],
+      };
+      const pod = seedPod(clouds.azureKey("k8skv", "k8s"), program, socketOf(index));
+      writeFileSync(join(host.manifestDirectory, "azure-kms-provider.yaml"), pod);
       while (!(await socketAnswers(socketOf(index)))) await delay(200);
       writeFileSync(theirConfig(index), configText(index));
     }
@@ -142,7 +120,7 @@ resources:
       assert.ok(backups.includes(configText(index)), "their configuration, byte for byte");
       const config = readFileSync(ssh.configFile(index), "utf8");
       assert.ok(!config.includes("azurekmsprovider"));
-      assert.match(config, /what is encrypted with the KMS plugin/, "their comment stays");
+      assert.ok(config.includes(seedComment), "their comment stays");
       assert.ok(existsSync(ssh.manifestFile(index, "azure-kms-provider.yaml")), "their plugin is theirs to remove");
     }
     for (let index = 0; index < secrets; index += 1) {

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { PluginFlavour } from "../../core/plugin-flavour";
-import { pluginStaticPod } from "../../core/plugin-static-pod";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits } from "../../rotation/goal";
 import { eventually } from "../e2e/support/eventually";
+import { seedConfiguration, seedPod } from "../rotation/adapters/hosts/seed-000";
 import { skipFor } from "../support/skip-for";
 import { type AzureKubelets, assertDone, azureKubelets, inSeconds, type Seen } from "./support/kubelets/azure-kubelets";
 import { imageRepository } from "./support/kubelets/images";
@@ -18,18 +17,6 @@ describe("real kubelets with a cluster that was set up by hand, and with faults"
   const secrets = 30;
   const directory = "/etc/kubernetes/manifests";
   const theirConfig = `${directory}/encryptionconfig.yaml`;
-  const configText = `kind: EncryptionConfiguration
-apiVersion: apiserver.config.k8s.io/v1
-resources:
-  - resources:                                        # what is encrypted with the KMS plugin
-      - secrets
-    providers:
-      - kms:
-          name: azurekmsprovider
-          endpoint: unix:///opt/azurekms.socket
-          cachesize: 1000
-      - identity: {}
-`;
   let kubelets: AzureKubelets;
   let closing = async () => {};
   const say = (text: string) => process.stdout.write(`      ${text}\n`);
@@ -58,25 +45,11 @@ resources:
     renameSync(join(folder, `.${name}`), join(folder, name));
   }
 
-  /** The seed's pod, with our image under the upstream program's name and the cloud that the test plays. */
-  function seedPod(): string {
+  /** With our image under the upstream program's name. */
+  function upstreamPod(): string {
     const { image = "" } = kubelets.described.plugin;
-    const pod = pluginStaticPod(
-      {
-        name: "azure-kms-provider",
-        key: kubelets.clouds.azureKey("k8skv", "k8s"),
-        socketPath: "/opt/azurekms.socket",
-        ports: { health: 8787, metrics: 8095 },
-      },
-      {
-        image,
-        command: ["/kubernetes-kms"],
-        flavour: PluginFlavour.AzureKubernetesKms,
-        environment: kubelets.environment,
-      },
-    );
-    const { annotations: _, ...metadata } = pod["metadata"] as Record<string, unknown>;
-    return stringify({ ...pod, metadata });
+    const program = { image, command: ["/kubernetes-kms"], environment: kubelets.environment };
+    return seedPod(kubelets.clouds.azureKey("k8skv", "k8s"), program);
   }
 
   /**
@@ -106,8 +79,8 @@ resources:
 
   it("the seed's steps by hand => its pod runs and its probe passes, the configuration in the kubelet's folder is no pod, KMS v1 is in etcd", async () => {
     for (const host of kubelets.machines.keys()) {
-      put(host, "azure-kms-provider.yaml", seedPod());
-      put(host, "encryptionconfig.yaml", configText);
+      put(host, "azure-kms-provider.yaml", upstreamPod());
+      put(host, "encryptionconfig.yaml", seedConfiguration());
       await eventually(
         "the seed's pod runs",
         120,
@@ -162,7 +135,7 @@ resources:
       const manifest = readFileSync(machine.outside(`${directory}/kube-apiserver.yaml`), "utf8");
       assert.ok(!manifest.includes(theirConfig), "a volume whose file is gone keeps a kubelet from starting the pod");
       const backups = kubelets.controlPlane.hosts[host]?.backupDirectory ?? "";
-      assert.ok(readdirSync(backups).some((name) => readFileSync(join(backups, name), "utf8") === configText));
+      assert.ok(readdirSync(backups).some((name) => readFileSync(join(backups, name), "utf8") === seedConfiguration()));
       assert.equal((await podOf(host, "azure-kms-provider"))?.restartCount, 0);
     }
   });

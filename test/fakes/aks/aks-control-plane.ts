@@ -22,11 +22,12 @@ import { cleanControlPlane } from "../../../control-plane/stop-control-plane";
 import type { LocalControlPlane, LocalControlPlaneHost, TlsClientFiles } from "../../../core/local-control-plane";
 import { formatLocalKeyFile } from "../../../core/local-key-file";
 import { endWithTests } from "../../support/end-with-tests";
+import { socketAnswers } from "../../support/socket-answers";
 import type { KmsCluster, KmsWindow, KmsWriter } from "../arm/kms-cluster";
 import type { FakeAzure } from "../azure/azure-cloud";
 import { encryptionConfig, keysOf, nameOf, rolls, type ServerKeys } from "./key-window";
 import { type LoadBalancer, loadBalancer } from "./load-balancer";
-import { listens, pluginPod } from "./plugin-pod";
+import { pluginPod } from "./plugin-pod";
 import { runInShell } from "./run-in-shell";
 
 export interface AksControlPlane extends KmsCluster {
@@ -158,7 +159,7 @@ export function createAksControlPlane(options: AksControlPlaneOptions): AksContr
       await writeFileAtomically(join(host.manifestDirectory, `${name}.yaml`), manifest);
       await until(
         `${name} of ${host.name} listens`,
-        () => listens(socket),
+        () => socketAnswers(socket),
         () => podProblem(host.name, name),
       );
     }

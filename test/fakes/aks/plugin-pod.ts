@@ -1,5 +1,4 @@
 /** The static pod of one KMS plugin beside an API server: our plugin server, against the vaults of the Azure fake. */
-import { connect } from "node:net";
 import { stringify } from "yaml";
 import type { KmsWriter } from "../arm/kms-cluster";
 
@@ -57,16 +56,4 @@ function argumentsOf({ writer, azureJson, newestKeyId, platformKeyFile }: Plugin
     "--metrics-addr=0",
     "--probe-interval=2s",
   ];
-}
-
-/** Whether something listens at a unix socket. */
-export function listens(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = connect(socket);
-    connection.once("connect", () => {
-      connection.destroy();
-      resolve(true);
-    });
-    connection.once("error", () => resolve(false));
-  });
 }

@@ -17,6 +17,7 @@ import { apiServerDefinition } from "../../../../rotation/adapters/hosts/read-ap
 import { fleetHost } from "./fleet-host";
 import { kubeadmManifest } from "./kubeadm-manifest";
 import { Killed, type MemoryDisk, memoryDisk, memoryHost, put, textOf } from "./memory-host";
+import { seedConfiguration } from "./seed-000";
 
 const layout = {
   manifestDirectory: "/etc/kubernetes/manifests",
@@ -28,19 +29,7 @@ const layout = {
 const manifestFile = join(layout.manifestDirectory, layout.apiServerManifest);
 const version = "v1.36.3";
 
-/** KMS v1 without an apiVersion, as the upstream plugins' own instructions write it. */
-const kmsV1Config = `kind: EncryptionConfiguration
-apiVersion: apiserver.config.k8s.io/v1
-resources:
-  - resources: # what is encrypted
-      - secrets
-    providers:
-      - kms:
-          name: azurekmsprovider
-          endpoint: unix:///opt/azurekms.socket
-          cachesize: 1000
-      - identity: {}
-`;
+const kmsV1Config = seedConfiguration();
 
 function reads(path: string): string {
   return kubeadmManifest.replace("    image:", `    - --encryption-provider-config=${path}\n    image:`);
