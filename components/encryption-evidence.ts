@@ -50,8 +50,9 @@ export interface EncryptionEvidence {
   /** Every API server, with what it has loaded. */
   readonly servers: ServerEvidence[];
   /**
-   * `etcd`: every stored value was read. `api`: every object was offered for a no-op write through every server.
-   * `none`: nothing could be measured.
+   * `etcd`: every stored value was read. `api`: every object was offered for a no-op write through every server; on AKS through the one
+   * address that all servers stand behind. `platform`: AKS writes objects again by itself, and nothing was measured. `none`: nothing
+   * could be measured.
    */
   readonly method: string;
   /** By `etcd`: the id of that etcd's cluster, in hexadecimal. */

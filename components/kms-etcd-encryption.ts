@@ -157,7 +157,7 @@ export class KmsEtcdEncryption extends pulumi.ComponentResource {
   readonly evidence: pulumi.Output<EncryptionEvidence>;
   /**
    * What the last run has done and proven, for an auditor: a DSSE envelope, as text, with counts and hashes and no object's name.
-   * Signed with `reportSigning`; without a key it says `"unsigned": true`. Absent for `aks`.
+   * Signed with `reportSigning`; without a key it says `"unsigned": true`.
    */
   readonly report: pulumi.Output<string | undefined>;
 
@@ -183,13 +183,8 @@ function encryptionOf(
   name: string,
   args: KmsEtcdEncryptionArgs,
   parent: pulumi.Resource,
-): Pick<EncryptionRollout, "activeKeyVersion" | "atGoal" | "evidence"> & {
-  readonly report: pulumi.Output<string | undefined>;
-} {
-  if (args.aks !== undefined) {
-    const { activeKeyVersion, atGoal, evidence } = aksEncryption(name, { ...args, aks: args.aks }, parent);
-    return { activeKeyVersion, atGoal, evidence, report: pulumi.output<string | undefined>(undefined) };
-  }
+): Pick<EncryptionRollout, "activeKeyVersion" | "atGoal" | "evidence" | "report"> {
+  if (args.aks !== undefined) return aksEncryption(name, { ...args, aks: args.aks }, parent);
   const { keys, dependsOn } = declaredKeys(args, {
     name,
     parent,

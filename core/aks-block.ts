@@ -126,7 +126,6 @@ const decidedByAks: Readonly<Record<string, string>> = {
   withoutLease: "ARM lets one change a cluster at a time",
   retireKeyVersions: "use AzureKeyVaultKey or AzureKeyAttributes, once the cluster has been rotated twice since",
   policy: "keys of AKS have no policy here yet",
-  reportSigning: "only rollouts on hosts and kOps write a report",
 };
 
 /** What does not go together with the block `aks` among the component's other inputs. */

@@ -5,6 +5,7 @@ import { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import { azureRules } from "../../core/azure-rules/azure-rules";
 import { checkRules } from "../../core/azure-rules/rule";
 import { declaredVersions, type InputViolation, keyVersionRange, keyVersionViolations } from "../../core/input-rules";
+import type { ReportSigningArgs } from "../report-signing";
 import { AksKmsSettings, type AksKmsSettingsArgs } from "./aks-kms-settings";
 import type { AksPlatformArgs } from "./aks-platform";
 import { azureKeyVaultCheck } from "./azure-key-vault-check";
@@ -22,6 +23,7 @@ export interface AksEncryptionArgs {
   readonly newestKeyVersion?: number;
   readonly enabled?: boolean;
   readonly protectKeys?: boolean;
+  readonly reportSigning?: pulumi.Input<ReportSigningArgs>;
 }
 
 /** Inputs without problems. Names of children are identity: never change how they are made. */
@@ -35,6 +37,7 @@ export function aksEncryption(name: string, args: AksEncryptionArgs, parent: pul
     ...(aks.identityId === undefined ? {} : { identityId: aks.identityId }),
     ...(aks.kubernetes === undefined ? {} : { kubernetes: aks.kubernetes }),
     ...(aks.limits === undefined ? {} : { limits: aks.limits }),
+    ...(args.reportSigning === undefined ? {} : { reportSigning: args.reportSigning }),
   };
   if (source === undefined) return new AksKmsSettings(name, common, { parent });
   const protect = args.protectKeys ?? true;

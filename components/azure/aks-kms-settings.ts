@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import { typeTokens } from "../../core/type-tokens";
 import type { EncryptionEvidence } from "../encryption-evidence";
+import { type ReportSigningArgs, withSigningSecret } from "../report-signing";
 import { type AksKubernetesArgs, type AksLimitsArgs, withKubeconfigSecret } from "./aks-platform";
 import type { VaultAuthorization, VaultNetworkAccess } from "./vault-choices";
 
@@ -53,6 +54,11 @@ export interface AksKmsSettingsArgs {
   readonly kubernetes?: pulumi.Input<AksKubernetesArgs>;
   /** How long is waited for AKS. */
   readonly limits?: pulumi.Input<AksLimitsArgs>;
+  /**
+   * Signs the report of each run, which is the output `report`: an envelope in DSSE form that `kms-etcd verify-report` checks.
+   * @default not signed, and the report says so
+   */
+  readonly reportSigning?: pulumi.Input<ReportSigningArgs>;
 }
 
 /** The KMS settings that a cluster has. */
@@ -93,6 +99,11 @@ export class AksKmsSettings extends pulumi.CustomResource {
   declare readonly plan: pulumi.Output<string[]>;
   /** What is stored, and what of it can't be seen on AKS. */
   declare readonly evidence: pulumi.Output<EncryptionEvidence>;
+  /**
+   * What the last run has done and proven, for an auditor: a DSSE envelope, as text, with counts and key ids and no object's name.
+   * Signed with `reportSigning`; without a key it says `"unsigned": true`. Absent after a run whose end nobody could see.
+   */
+  declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: AksKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
     const outputs = {
@@ -102,7 +113,10 @@ export class AksKmsSettings extends pulumi.CustomResource {
       atGoal: undefined,
       plan: undefined,
       evidence: undefined,
+      report: undefined,
     };
-    super(typeTokens.aksKmsSettings, name, { ...outputs, ...args, ...withKubeconfigSecret(args) }, opts);
+    const { reportSigning } = args;
+    const signing = reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) };
+    super(typeTokens.aksKmsSettings, name, { ...outputs, ...args, ...withKubeconfigSecret(args), ...signing }, opts);
   }
 }

@@ -13,14 +13,15 @@ import type { PlannedKeys } from "../../rotation/adapters/aks/held-keys";
 import type { KmsSettings } from "../../rotation/adapters/aks/kms-settings";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
+import { reportSigningProblems, secretSigningInputs } from "../rollout/report-signing";
 
 const inputNames = [
   ...["clusterId", "mode", "enabled", "keyId", "keyVersion", "vaultNetworkAccess", "vaultId", "ownsVaultNetwork"],
-  ...["identityId", "authorization", "kubernetes", "limits"],
+  ...["identityId", "authorization", "kubernetes", "limits", "reportSigning"],
 ];
 
 /** Paths of the inputs that the state must hold as secrets, whoever gave them as plain values. */
-export const secretInputs: readonly string[] = ["kubernetes.kubeconfig"];
+export const secretInputs: readonly string[] = ["kubernetes.kubeconfig", ...secretSigningInputs];
 
 /** Where facts stand in the inputs. */
 const factPaths: FactPaths = {
@@ -82,6 +83,7 @@ export function aksProblems(inputs: Properties): readonly CheckProblem[] {
       : [{ path: "identityId", reason: "is no text; write the identity's resource id" }]),
     ...["enabled", "ownsVaultNetwork"].flatMap((path) => flagProblems(path, inputs[path])),
     ...accessViolations(inputs, isLater),
+    ...reportSigningProblems(inputs["reportSigning"]),
     ...(isAbsent(keyVersion) || keyVersion === unknown ? [] : wholeNumberViolations("keyVersion", keyVersion, true)),
     ...(inputs["ownsVaultNetwork"] === true && isAbsent(inputs["vaultId"])
       ? [{ path: "vaultId", reason: "is missing: ownsVaultNetwork is about that vault; name it" }]

@@ -1,11 +1,9 @@
 /** The outputs of an AksKmsSettings, and what of them a later run may rely on. */
 import { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import type { AksEvidence } from "../../rotation/adapters/aks/aks-evidence";
+import { modeOff, reportedSettings } from "../../rotation/adapters/aks/aks-report";
 import { areSameSettings, type KmsSettings } from "../../rotation/adapters/aks/kms-settings";
 import { isObject, type Properties, type PropertyValue } from "../property-values";
-
-/** The mode of a cluster without KMS, beside those that can be asked for. */
-const off = "Off";
 
 export interface AksOutputs {
   readonly clusterId: PropertyValue;
@@ -17,19 +15,22 @@ export interface AksOutputs {
   readonly plan: PropertyValue | undefined;
   readonly evidence: PropertyValue | undefined;
   readonly previousKeyId: string | undefined;
+  /** The last run's report, as a DSSE envelope. */
+  readonly report: PropertyValue | undefined;
 }
 
 export function aksOutputs(given: AksOutputs): Properties {
-  const { clusterId, settings, wanted, atGoal, plan, evidence, previousKeyId } = given;
+  const { clusterId, settings, wanted, atGoal, plan, evidence, previousKeyId, report } = given;
   const version = settings === undefined ? undefined : activeVersion(settings, wanted);
   return {
     clusterId,
-    ...(settings === undefined ? {} : { settings: settingsProperties(settings) }),
+    ...(settings === undefined ? {} : { settings: { ...reportedSettings(settings) } }),
     ...(version === undefined ? {} : { activeKeyVersion: version }),
     atGoal,
     plan: plan ?? [],
     ...(evidence === undefined ? {} : { evidence }),
     ...(previousKeyId === undefined ? {} : { previousKeyId }),
+    ...(report === undefined ? {} : { report }),
   };
 }
 
@@ -40,21 +41,11 @@ function activeVersion(settings: KmsSettings, { keyId, keyVersion }: AksOutputs[
   return settings.keyId.toLowerCase() === keyId.toLowerCase() ? keyVersion : undefined;
 }
 
-const names = { legacy: AksEncryptionMode.KmsPlugin, cmk: AksEncryptionMode.CustomerManagedKey } as const;
-
-function settingsProperties(settings: KmsSettings): Properties {
-  if (settings.mode === "off") return { mode: off };
-  if (settings.mode === "pmk") return { mode: AksEncryptionMode.PlatformManagedKey };
-  const { mode, keyId, networkAccess, vaultId } = settings;
-  const named = vaultId === undefined ? {} : { vaultId };
-  return { mode: names[mode], keyId, vaultNetworkAccess: networkAccess, ...named };
-}
-
 /** The settings in outputs; undefined where there are none. */
 function settingsIn({ settings }: Properties): KmsSettings | undefined {
   if (!isObject(settings)) return undefined;
   const { mode, keyId, vaultNetworkAccess, vaultId } = settings;
-  if (mode === off) return { mode: "off" };
+  if (mode === modeOff) return { mode: "off" };
   if (mode === AksEncryptionMode.PlatformManagedKey) return { mode: "pmk" };
   if (typeof keyId !== "string") return undefined;
   return {

@@ -1,13 +1,16 @@
 /** Create and Update of an AksKmsSettings are the same: one run, from wherever the cluster is. */
 import { describeError, KmsEtcdError } from "../../core/errors";
-import type { AksEngine } from "../../rotation/adapters/aks/aks-engine";
+import type { AksEngine, AksSeen } from "../../rotation/adapters/aks/aks-engine";
+import { outcomeOf } from "../../rotation/adapters/aks/aks-report";
 import type { PlannedKeys } from "../../rotation/adapters/aks/held-keys";
 import type { AksEvent } from "../../rotation/adapters/aks/run-aks";
-import type { Properties } from "../property-values";
+import { isObject, type Properties } from "../property-values";
 import { InitFailed, type Operation } from "../resource";
+import { signingKeyOf } from "../rollout/report-signing";
 import { aksRequest } from "./aks-inputs";
 import { type AksOutputs, aksOutputs, evidenceThatHolds, evidenceToKeep, lastRun, previousKeyIn } from "./aks-outputs";
 import { createLegViews, keyNames, settingsText } from "./aks-plan";
+import { aksRunReport } from "./aks-run-report";
 
 /** For the look after a run that has failed. A run that was cancelled needs it too, so it has a time of its own. */
 const lastLook = 15_000;
@@ -15,7 +18,7 @@ const lastLook = 15_000;
 const progressInterval = 1_000;
 
 /**
- * The outputs after the run. Whatever ends it early throws `InitFailed`, so that a state is left behind: the cluster may have been changed,
+ * The outputs after the run; `survey` is what the look before it has found. Whatever ends it early throws `InitFailed`, so that a state is left behind: the cluster may have been changed,
  * and the next `up` goes on.
  */
 export async function runAksSettings(
@@ -25,6 +28,7 @@ export async function runAksSettings(
   before: Properties,
   operation: Operation,
   planned: PlannedKeys,
+  survey?: AksSeen,
 ): Promise<Properties> {
   const asked = aksRequest(inputs, lastRun(before), planned);
   if (asked?.isWhole !== true) throw new KmsEtcdError("internal", "the inputs of an update are not all known");
@@ -35,10 +39,12 @@ export async function runAksSettings(
   const wanted: AksOutputs["wanted"] = { keyId, keyVersion };
   const warnings: Promise<void>[] = [];
   const seen: { last?: AksEvent } = {};
+  let report: ReturnType<typeof aksRunReport> | undefined;
   const show = progressOf(operation, keyNames(keyId, keyVersion));
 
   function onEvent(event: AksEvent): void {
     if (event.kind === "leg") seen.last = event;
+    report?.onEvent(event);
     show(event);
     if (event.kind === "warning") warnings.push(operation.warn(event.message));
     if (event.kind !== "leg-finished") return;
@@ -48,7 +54,11 @@ export async function runAksSettings(
   }
 
   try {
-    const { settings, evidence, previousKeyId } = await engine.run(request, onEvent, operation.signal);
+    // Before the cluster is touched: a key that cannot be used must not be found out at the end.
+    const key = await signingKeyOf(inputs);
+    report = aksRunReport(request, typeof keyVersion === "number" ? keyVersion : undefined, survey, key);
+    const after = await engine.run(request, onEvent, operation.signal);
+    const { settings, evidence, previousKeyId } = after;
     return aksOutputs({
       clusterId: request.clusterId,
       settings,
@@ -57,10 +67,17 @@ export async function runAksSettings(
       plan,
       previousKeyId,
       evidence: evidence === undefined ? before["evidence"] : evidenceToKeep(before["evidence"], evidence),
+      report: report.envelope({
+        outcome: { kind: "done" },
+        after,
+        evidence,
+        ...(evidence === undefined ? { provenEarlier: earlierProof(before) } : {}),
+      }),
     });
   } catch (thrown) {
     if (seen.last !== undefined) views.publish(seen.last.number, seen.last.leg, { result: "stopped" }, "not finished");
-    const found = await lookAfter(engine, request);
+    const after = await lookAfter(engine, request);
+    const found = after?.settings;
     const outputs = aksOutputs({
       clusterId: request.clusterId,
       settings: found,
@@ -70,6 +87,7 @@ export async function runAksSettings(
       previousKeyId: found === undefined ? lastRun(before).previousKeyId : previousKeyIn(before, found),
       // What was proven before counts as long as the cluster still has those settings; and before anything is changed it is proven anew.
       evidence: found === undefined ? undefined : evidenceThatHolds(before, found),
+      report: report === undefined ? before["report"] : after && report.envelope({ outcome: outcomeOf(thrown), after }),
     });
     throw new InitFailed(id, outputs, [`${describeError(thrown)}; run pulumi up again to go on`]);
   } finally {
@@ -77,9 +95,16 @@ export async function runAksSettings(
   }
 }
 
+/** What the evidence in the state says, by its digest: this run has not seen it, so its report does not repeat it. */
+function earlierProof({ evidence }: Properties): { provenAt: string; digest: string } | undefined {
+  if (!isObject(evidence)) return undefined;
+  const { provenAt, digest } = evidence;
+  return typeof provenAt === "string" && typeof digest === "string" ? { provenAt, digest } : undefined;
+}
+
 async function lookAfter(engine: AksEngine, request: Parameters<AksEngine["run"]>[0]) {
   try {
-    return await engine.settingsOf(request.clusterId, AbortSignal.timeout(lastLook));
+    return await engine.look(request.clusterId, AbortSignal.timeout(lastLook));
   } catch {
     return undefined;
   }

@@ -46,6 +46,11 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     return operation;
   }
 
+  function run(id: string, inputs: Properties, before: Properties, operation: Operation): Promise<Properties> {
+    const seen = surveys.get(operation.urn);
+    return runAksSettings(engine(), id, inputs, before, forget(operation), keys.planned, seen);
+  }
+
   async function check(olds: Properties | undefined, news: Properties, operation: Operation): Promise<Checked> {
     forget(operation);
     // From the plan on, inputs are ours.
@@ -130,7 +135,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     const asked = aksRequest(inputs, undefined, keys.planned);
     if (survey === undefined || asked === undefined) {
       const notKnown: Properties = { settings: unknown, activeKeyVersion: unknown, atGoal: unknown, evidence: unknown };
-      return { ...notKnown, clusterId, plan: inputs["plan"] ?? unknown };
+      return { ...notKnown, clusterId, plan: inputs["plan"] ?? unknown, report: unknown };
     }
     const views = createLegViews(operation.views, keyVersion === undefined ? {} : { keyVersion });
     for (const [index, leg] of survey.legs.entries()) views.publish(index + 1, leg, { result: "planned" });
@@ -144,6 +149,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
       plan: inputs["plan"] ?? before["plan"],
       previousKeyId: previousKeyIn(before, goal),
       evidence: survey.legs.length > 0 ? unknown : (before["evidence"] ?? unknown),
+      report: unknown,
     });
     return asked.isWhole && !hasUnknown(inputs) ? outputs : { ...outputs, settings: unknown };
   }
@@ -154,7 +160,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     if (asked === undefined) return state;
     const { request } = asked;
     try {
-      const settings = await engine().settingsOf(request.clusterId, operation.signal);
+      const { settings } = await engine().look(request.clusterId, operation.signal);
       const isDrift = state.outputs["atGoal"] !== false && !areSameSettings(settings, request.goal);
       if (isDrift) await operation.warn(secondWriter(request.clusterId));
       const evidence = evidenceThatHolds(state.outputs, settings);
@@ -169,6 +175,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
         plan: state.outputs["plan"],
         evidence,
         previousKeyId: previousKeyIn(state.outputs, settings),
+        report: state.outputs["report"],
       });
       proven.set(operation.urn, lastRun(outputs));
       return { id: state.id, inputs: kept, outputs };
@@ -184,13 +191,11 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     async create(inputs, isPreview, operation) {
       if (isPreview) return { id: "", outputs: await preview(inputs, {}, operation) };
       const id = operation.name;
-      return { id, outputs: await runAksSettings(engine(), id, inputs, {}, forget(operation), keys.planned) };
+      return { id, outputs: await run(id, inputs, {}, operation) };
     },
     read,
     update: (state, inputs, isPreview, operation) =>
-      isPreview
-        ? preview(inputs, state.outputs, operation)
-        : runAksSettings(engine(), state.id, inputs, state.outputs, forget(operation), keys.planned),
+      isPreview ? preview(inputs, state.outputs, operation) : run(state.id, inputs, state.outputs, operation),
     async delete(state, operation) {
       const { clusterId } = state.outputs;
       const cluster = typeof clusterId === "string" ? clusterId : "the cluster";

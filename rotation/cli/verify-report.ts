@@ -1,8 +1,10 @@
 /** `kms-etcd verify-report`: whether a report is what the holder of a key has signed, and what it says. */
 import { readFile } from "node:fs/promises";
 import { KmsEtcdError } from "../../core/errors";
+import type { AksReport } from "../adapters/aks/aks-report";
 import { openEnvelope, readPublicKey } from "../report/envelope";
 import type { RotationReport } from "../report/report";
+import { aksReportLines } from "./aks-report-lines";
 import { ExitCode } from "./exit-code";
 import { jsonText } from "./json-text";
 import { evidenceLines } from "./run-command";
@@ -19,12 +21,16 @@ export async function verifyReport(file: string, flags: VerifyReportFlags, termi
   const report = parseReport(payload, file);
   if (flags.json) {
     terminal.print(jsonText({ trusted: problem === undefined, problem, keyId: key.keyId, report }));
-  } else terminal.print([verdictLine(problem, key.keyId), ...reportLines(report)].join("\n"));
+  } else terminal.print([verdictLine(problem, key.keyId), ...linesOf(report)].join("\n"));
   return problem === undefined ? ExitCode.Ok : ExitCode.Untrusted;
 }
 
 function verdictLine(problem: string | undefined, keyId: string): string {
   return problem === undefined ? `good: signed with ${keyId}` : `not to be trusted: ${problem}; it says:`;
+}
+
+function linesOf(report: RotationReport | AksReport): readonly string[] {
+  return "platform" in report ? aksReportLines(report) : reportLines(report);
 }
 
 function reportLines({ command, cluster, goal, startedAt, finishedAt, outcome, before, after }: RotationReport) {
@@ -36,10 +42,10 @@ function reportLines({ command, cluster, goal, startedAt, finishedAt, outcome, b
   return [...lines, "after:", ...evidenceLines(after).map((line) => `  ${line}`)];
 }
 
-function parseReport(payload: string, file: string): RotationReport {
-  let report: Partial<RotationReport>;
+function parseReport(payload: string, file: string): RotationReport | AksReport {
+  let report: { readonly formatVersion?: unknown; readonly platform?: string };
   try {
-    report = JSON.parse(payload) as Partial<RotationReport>;
+    report = JSON.parse(payload) as typeof report;
   } catch {
     throw new KmsEtcdError("invalid-input", `${file} is no report: its payload is not JSON`);
   }
@@ -48,7 +54,12 @@ function parseReport(payload: string, file: string): RotationReport {
       remedy: "use the version of kms-etcd that wrote it; this one knows 1",
     });
   }
-  return report as RotationReport;
+  if (report.platform !== undefined && report.platform !== "aks") {
+    throw new KmsEtcdError("unsupported", `${file} is about a platform ${report.platform}`, {
+      remedy: "use the version of kms-etcd that wrote it; this one knows aks",
+    });
+  }
+  return report as unknown as RotationReport | AksReport;
 }
 
 async function readText(file: string): Promise<string> {

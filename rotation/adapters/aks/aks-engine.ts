@@ -40,10 +40,14 @@ export interface AksRequest {
   readonly plannedKeys: PlannedKeys;
 }
 
-/** What a look at the cluster gives. Nothing was changed by it. */
-export interface AksSurvey {
+/** What ARM says of a cluster. */
+export interface AksSeen {
   readonly provisioningState: string;
   readonly settings: KmsSettings;
+}
+
+/** What a look at the cluster gives. Nothing was changed by it. */
+export interface AksSurvey extends AksSeen {
   /** What a run would do, if nothing fails. */
   readonly legs: readonly Leg[];
   readonly findings: Findings;
@@ -55,8 +59,7 @@ export interface AksSurvey {
   readonly secrets: number | undefined;
 }
 
-export interface AksOutcome {
-  readonly settings: KmsSettings;
+export interface AksOutcome extends AksSeen {
   /** The other key that AKS holds besides that of the settings, where it holds one. */
   readonly previousKeyId: string | undefined;
   /** Undefined where nothing had to be done, so that what was known before still holds. */
@@ -66,7 +69,7 @@ export interface AksOutcome {
 /** All methods throw KmsEtcdError; `not-found` while there is no such cluster. */
 export interface AksEngine {
   /** What a cluster has. */
-  settingsOf(clusterId: string, signal: AbortSignal): Promise<KmsSettings>;
+  look(clusterId: string, signal: AbortSignal): Promise<AksSeen>;
   /** `facts` are what the rules are told besides what Azure says. */
   survey(request: AksRequest, facts: GivenFacts, paths: FactPaths, signal: AbortSignal): Promise<AksSurvey>;
   run(request: AksRequest, onEvent: (event: AksEvent) => void, signal: AbortSignal): Promise<AksOutcome>;
@@ -126,7 +129,10 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
   }
 
   return {
-    settingsOf: async (clusterId, signal) => (await managedCluster(access().arm, clusterId).observe(signal)).kms,
+    async look(clusterId, signal) {
+      const { provisioningState, kms } = await managedCluster(access().arm, clusterId).observe(signal);
+      return { provisioningState, settings: kms };
+    },
     async survey(request, facts, paths, signal) {
       const target = targetOf(request);
       const { goal, provenBefore } = request;
@@ -180,6 +186,7 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
       });
       const isKnown = rewritten === undefined && writerOf(state.kms) !== undefined;
       return {
+        provisioningState: state.provisioningState,
         settings: state.kms,
         previousKeyId,
         evidence: isKnown ? undefined : aksEvidence(state, rewritten, Date.now()),

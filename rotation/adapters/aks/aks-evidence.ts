@@ -57,9 +57,13 @@ const byPlatform =
   "AKS follows the key and writes Secrets again by itself; what is stored under which key can't be seen from outside, and nothing was measured";
 
 /** Nothing in it may change while the result does not: how many passes it took is no part of it. */
-function byApi({ objects }: Rewritten): string {
+function byApi({ objects, storedAgainLast }: Rewritten): string {
+  const rest =
+    storedAgainLast === 0
+      ? "left as they are by the last pass"
+      : `left as they are by the last pass but for ${storedAgainLast} that it stored again, taken for changes of clients`;
   return [
-    `all ${objects} Secrets were offered for a no-op write, and left as they are by the last pass`,
+    `all ${objects} Secrets were offered for a no-op write, and ${rest}`,
     "AKS's API servers stand behind one address, so which of them answered was not seen: that all write with this key is ARM's word",
     "there is no way to the etcd of AKS, so stored bytes were not seen",
   ].join("; ");

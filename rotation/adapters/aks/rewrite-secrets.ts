@@ -23,6 +23,8 @@ export interface Rewritten {
   readonly rewritten: number;
   /** Passes until one came out clean. */
   readonly passes: number;
+  /** What that one has stored again all the same: taken for changes of clients. */
+  readonly storedAgainLast: number;
 }
 
 export interface RewriteWork {
@@ -71,7 +73,7 @@ export async function rewriteAll(work: RewriteWork): Promise<Rewritten> {
     rewritten += again;
     const changing = passes < 3 ? 0 : Math.max(few, share * result.offered);
     if (result.failures.length === 0 && isLate && again <= changing) {
-      return { objects: result.offered, rewritten, passes };
+      return { objects: result.offered, rewritten, passes, storedAgainLast: again };
     }
     if (passes < mostPasses) {
       await pause(passes === 1 ? 0 : work.limits.pauseMs, work.signal);

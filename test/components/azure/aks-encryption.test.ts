@@ -90,6 +90,28 @@ describe("KmsEtcdEncryption on AKS", function () {
     );
   });
 
+  it("a key to sign reports with => a secret in the state, also as an output or a promise; and there is a report", async () => {
+    for (const reportSigning of [
+      { privateKey: "PEM" },
+      pulumi.output({ privateKey: "PEM" }),
+      Promise.resolve({ privateKey: "PEM" }),
+    ]) {
+      azure = await recordAzure();
+      const component = new KmsEtcdEncryption("etcd", {
+        keyVersion: 1,
+        azureKeyVault: where,
+        aks: { clusterId },
+        reportSigning,
+      });
+      await valueOf(component.report);
+      const [settings] = azure.of(typeTokens.aksKmsSettings);
+      assert.match(
+        JSON.stringify(settings?.inputs["reportSigning"]),
+        /"4dabf18193072939515e22adb298388d":"1b47061264138c4ac30d75fd1eb44270"/,
+      );
+    }
+  });
+
   describe("what is refused before anything is made", () => {
     const good = { keyVersion: 1, azureKeyVault: where, aks: { clusterId } };
     const pmk = { clusterId, mode: "PlatformManagedKey" };

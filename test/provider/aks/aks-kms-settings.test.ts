@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { typeTokens } from "../../../core/type-tokens";
 import { isObject, type Properties, unknown } from "../../../provider/property-values";
-import { startProvider } from "../../../provider/provider";
-import { createAksEngine } from "../../../rotation/adapters/aks/aks-engine";
 import { stableApiVersion } from "../../../rotation/adapters/aks/kms-settings";
 import { ArmError } from "../../fakes/arm/arm-error";
 import { roles } from "../../fakes/arm/roles";
 import { type JsonObject, textAt } from "../../fakes/arm/shape";
 import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
-import { type EngineSide, engineSide } from "../support/engine-side";
+import { aksProviderSide } from "../support/aks-provider-side";
+import type { EngineSide } from "../support/engine-side";
 import { rolloutStack } from "../support/rollout-stack";
 import { nonconforming } from "../support/schema-conformance";
 
@@ -26,22 +25,7 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
   });
   after(() => aks.close());
   beforeEach(async () => {
-    const engine = createAksEngine(() => ({ arm: aks.client, entraToken: async () => "" }), {
-      pauseMs: 20,
-      grantPauseMs: 20,
-      openRewriter: (_access, state, _api, signal) => {
-        const cluster = clusters.get(String(state.body["id"])) ?? assert.fail("no such cluster");
-        return cluster.target().openRewriter(state, signal);
-      },
-    });
-    side = await engineSide((engineAddress) =>
-      startProvider({
-        engineAddress,
-        engine: { survey: () => assert.fail("no rollout"), run: () => assert.fail("no rollout") },
-        identity: { version: "0.0.0", schema: async () => "{}" },
-        aks: () => engine,
-      }),
-    );
+    side = await aksProviderSide(aks, clusters);
     stack = rolloutStack(side, side.resource(typeTokens.aksKmsSettings));
   });
   afterEach(() => side.close());

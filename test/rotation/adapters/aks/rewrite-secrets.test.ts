@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { aksEvidence } from "../../../../rotation/adapters/aks/aks-evidence";
+import { rewriteAll } from "../../../../rotation/adapters/aks/rewrite-secrets";
+
+describe("all Secrets of a cluster of AKS, written again", () => {
+  /** `again`: how many Secrets each pass stores again. */
+  async function rewritten(...again: readonly number[]) {
+    const left = [...again];
+    return rewriteAll({
+      open: async () => ({
+        rewrite: async () => ({ offered: 300, rewritten: left.shift() ?? 0, failures: [] }),
+        count: async () => undefined,
+        close: async () => undefined,
+      }),
+      limits: { apiMs: 1_000, pauseMs: 1, settleMs: 0 },
+      settledAt: 0,
+      onProgress: () => undefined,
+      signal: new AbortController().signal,
+    });
+  }
+  const discoveryOf = async (...again: readonly number[]) => {
+    const kms = { mode: "legacy", keyId: "https://v.vault.azure.net/keys/k/1", networkAccess: "Public" } as const;
+    const state = { provisioningState: "Succeeded", isStopped: false, kms, body: {} };
+    return aksEvidence(state, await rewritten(...again), 0).discovery;
+  };
+
+  it("a pass that leaves all as they are => the evidence says so", async () => {
+    assert.deepEqual(await rewritten(300, 0), { objects: 300, rewritten: 300, passes: 2, storedAgainLast: 0 });
+    assert.match(await discoveryOf(300, 0), /^all 300 Secrets were offered .* left as they are by the last pass;/);
+  });
+
+  it("clients that go on changing some => a third pass is taken for clean, and the evidence says what it stored again", async () => {
+    assert.deepEqual(await rewritten(300, 6, 4), { objects: 300, rewritten: 310, passes: 3, storedAgainLast: 4 });
+    assert.match(await discoveryOf(300, 6, 4), /by the last pass but for 4 that it stored again, taken for changes/);
+  });
+
+  it("as many as when API servers write with different keys => no pass comes out clean, and nothing is proven", async () => {
+    await assert.rejects(
+      rewritten(...Array<number>(9).fill(7)),
+      /after 8 passes API servers still store Secrets again/,
+    );
+  });
+});
