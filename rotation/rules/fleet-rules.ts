@@ -105,7 +105,11 @@ export const noServerStaysAway: Rule = ({ observed }) => {
   const troubled = observed.servers.filter((server) => trouble(server) !== undefined);
   if (troubled.length === 0) return undefined;
   const gate = observed.setbacks.find((setback) => setback.kind === "notLoaded");
-  const away = troubled.map((server) => [`${server.name}: ${trouble(server) ?? ""}`, server.fileProblem?.reason]);
+  const away = troubled.map((server) => [
+    `${server.name}: ${trouble(server) ?? ""}`,
+    pluginProblem(server),
+    server.fileProblem?.reason,
+  ]);
   return blocked(
     RotationStage.Plugin,
     [gate?.reason, ...away.flat()].filter(Boolean).join("; "),

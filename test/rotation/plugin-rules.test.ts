@@ -86,7 +86,8 @@ describe("plugins that run with other settings than are wanted", () => {
     cluster.faults.image = "broken";
     const { kind, reason, remedy } = await run(cluster);
     assert.equal(kind, "blocked");
-    assert.match(`${reason}; ${remedy}`, /cp1/);
+    assert.match(`${reason}`, new RegExp(`^cp1: /readyz says no: kms-providers; ${name}: socket does not answer$`));
+    assert.match(`${remedy}`, /bring cp1 back/);
     assert.deepEqual(images(cluster), ["broken", "first", "first"]);
     cluster.faults.image = "first";
     const before = cluster.log.length;
