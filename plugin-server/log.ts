@@ -1,6 +1,6 @@
 /** Port: the plugin's log. Plaintext, ciphertext and tokens never go in; what a call was about goes in by its uid. */
 import type * as pinoModule from "pino";
-import type { LogConfig, LogLevel } from "./config/plugin-config";
+import type { LogConfig, LogLevel } from "./config/operation-config";
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 

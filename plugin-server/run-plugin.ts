@@ -1,6 +1,7 @@
 /** A running plugin: its keys, their sockets, health and metrics, started in an order that leaves nothing behind on failure. */
 import { describeError } from "../core/errors";
-import type { OperationConfig, PluginConfig } from "./config/plugin-config";
+import type { OperationConfig } from "./config/operation-config";
+import type { PluginConfig } from "./config/plugin-config";
 import { createCallsUnderWay } from "./grpc/calls-under-way";
 import { type KmsServer, startKmsServer } from "./grpc/kms-server";
 import type { ServedKey } from "./grpc/served-key";

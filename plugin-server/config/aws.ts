@@ -1,8 +1,8 @@
 /** The flags of aws-encryption-provider: same names, forms and defaults, so that its manifests work unchanged. */
 import { type FlagSpecs, type Flags, splitList } from "./flags";
 import { listenAddress, socketPath } from "./listen-address";
+import type { OperationConfig } from "./operation-config";
 import { httpPath, logFormat, operationFlags, operationTimes, refuseSamePaths } from "./operation-flags";
-import type { OperationConfig } from "./plugin-config";
 
 export interface AwsPluginKey {
   /** `--key` verbatim: what Status reports as key_id and what AWS KMS gets as KeyId. */

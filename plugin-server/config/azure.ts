@@ -1,6 +1,7 @@
 /** The flags of Azure/kubernetes-kms v0.11: same names, forms and defaults, so that its manifests work unchanged. */
 import type { FlagSpecs, Flags } from "./flags";
 import { listenAddress, socketPath } from "./listen-address";
+import type { OperationConfig } from "./operation-config";
 import {
   healthzFlags,
   httpPath,
@@ -11,7 +12,6 @@ import {
   verbosityFlag,
   verbosityLevel,
 } from "./operation-flags";
-import type { OperationConfig } from "./plugin-config";
 
 export interface AzurePluginConfig {
   readonly kind: "azure";

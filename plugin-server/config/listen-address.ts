@@ -1,7 +1,7 @@
 /** Addresses as the upstream plugins' flags write them. */
 import { resolve } from "node:path";
 import type { Flags } from "./flags";
-import type { ListenAddress } from "./plugin-config";
+import type { ListenAddress } from "./operation-config";
 
 /** Longer paths do not fit into Linux' sockaddr_un (unix(7): 108 bytes with the final zero). */
 const socketPathBytes = 107;

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import type { FlagSpecs, Flags } from "./flags";
 import { listenAddress, socketPath } from "./listen-address";
+import type { OperationConfig } from "./operation-config";
 import {
   healthzFlags,
   httpPath,
@@ -12,7 +13,6 @@ import {
   verbosityFlag,
   verbosityLevel,
 } from "./operation-flags";
-import type { OperationConfig } from "./plugin-config";
 
 export interface LocalPluginConfig {
   readonly kind: "local";

@@ -1,6 +1,6 @@
 /** The flags that every key provider has beside its own: our additions to what the upstream plugins know. */
 import type { FlagSpecs, Flags } from "./flags";
-import type { LogConfig, LogLevel, OperationConfig } from "./plugin-config";
+import type { LogConfig, LogLevel, OperationConfig } from "./operation-config";
 
 export const operationFlags = {
   "livez-path": {

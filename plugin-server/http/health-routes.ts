@@ -3,7 +3,7 @@
  * work: for liveness, because a restart repairs no key and takes the socket away.
  */
 import { KmsEtcdError } from "../../core/errors";
-import type { OperationConfig } from "../config/plugin-config";
+import type { OperationConfig } from "../config/operation-config";
 import type { KmsServer } from "../grpc/kms-server";
 import type { KeyHealth } from "../health/key-health";
 import type { KeyProvider } from "../key-provider";

@@ -1,7 +1,7 @@
 /** Small HTTP servers for health and metrics. */
 import { createServer, type Server } from "node:http";
 import { describeError, KmsEtcdError } from "../../core/errors";
-import type { ListenAddress } from "../config/plugin-config";
+import type { ListenAddress } from "../config/operation-config";
 
 export interface Answer {
   readonly status: number;

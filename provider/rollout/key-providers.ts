@@ -2,7 +2,7 @@
 import { type EncryptionConfiguration, providerIds, writerOf } from "../../core/encryption-configuration";
 import { providerName, resourceSlot } from "../../core/provider-name";
 import { identityProvider, type ProviderId } from "../../core/write-key";
-import type { DeclaredKey } from "./rollout-inputs";
+import type { DeclaredKey } from "./declared-key";
 import type { SeenServer } from "./rotation-engine";
 
 /**

@@ -22,8 +22,9 @@ import { withoutObjectNames } from "../../rotation/object-names";
 import type { RotationPlan } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
 import { kopsLines, kopsStages, kopsWarnings } from "./kops-lines";
+import type { Platform } from "./platform";
 import { retirementProblems } from "./retirement-problems";
-import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
+import type { RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
 
 type Open = (cluster: KopsCluster, signal: AbortSignal) => Promise<OpenKopsCluster>;
 

@@ -1,7 +1,8 @@
 /** The rotation engine, loaded when a rollout first needs it: the provider answers Pulumi's first question without it. */
 import type * as kopsEngineModule from "./kops-engine";
 import type * as openClusterModule from "./open-cluster";
-import type { Platform, RotationEngine } from "./rotation-engine";
+import type { Platform } from "./platform";
+import type { RotationEngine } from "./rotation-engine";
 import type * as rotationOnPortsModule from "./rotation-on-ports";
 
 export function createLazyRotationEngine(): RotationEngine {

@@ -3,7 +3,7 @@ import { KmsEtcdError } from "../../core/errors";
 import type * as openLocalClusterModule from "../../rotation/adapters/hosts/open-local-cluster";
 import type * as openSelfManagedClusterModule from "../../rotation/adapters/hosts/open-self-managed-cluster";
 import type { Cluster } from "../../rotation/cluster";
-import type { LocalPlatform, Platform, SelfManagedPlatform } from "./rotation-engine";
+import type { LocalPlatform, Platform, SelfManagedPlatform } from "./platform";
 
 /** Platforms whose hosts are changed in place. */
 type HostsPlatform = LocalPlatform | SelfManagedPlatform;

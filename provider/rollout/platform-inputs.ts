@@ -6,7 +6,7 @@ import { describeSelfManagedCluster, isSameSelfManagedCluster } from "../../core
 import { selfManagedCluster, selfManagedViolations } from "../../core/self-managed-inputs";
 import { hasUnknown, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
-import type { Platform } from "./rotation-engine";
+import type { Platform } from "./platform";
 
 interface PlatformBlock {
   problems(block: Properties): readonly CheckProblem[];

@@ -1,20 +1,14 @@
 /** The inputs of an EncryptionRollout as they are meant, with the defaults. */
-import { keyReferenceOf } from "../../core/key-inputs";
-import type { KeyReference } from "../../core/key-reference";
 import { pluginInstance } from "../../core/plugin-instance";
 import type { RewriteMethod } from "../../core/rewrite-method";
 import { RotationStage } from "../../core/rotation-stage";
 import { defaultLimits, type Limits } from "../../rotation/goal";
 import { hasUnknown, isObject, type Properties, type PropertyValue } from "../property-values";
+import { type DeclaredKey, declaredKey } from "./declared-key";
+import type { Platform } from "./platform";
 import { platformOf } from "./platform-inputs";
-import type { Platform, RolloutGoal } from "./rotation-engine";
+import type { RolloutGoal } from "./rotation-engine";
 import { upkeep } from "./upkeep-inputs";
-
-/** One declared version of the write key. */
-export interface DeclaredKey {
-  readonly version: number;
-  readonly key: KeyReference;
-}
 
 /** The inputs as they are meant, with the defaults. */
 export interface RolloutInputs {
@@ -57,13 +51,6 @@ export function rolloutInputs(inputs: Properties): RolloutInputs | undefined {
       ...upkeep(inputs, declared),
     },
   };
-}
-
-function declaredKey(entry: PropertyValue): DeclaredKey | undefined {
-  if (!isObject(entry) || typeof entry["version"] !== "number") return undefined;
-  const version = entry["version"];
-  const key = keyReferenceOf(entry, version);
-  return key && { version, key };
 }
 
 function limitsOf(given: PropertyValue | undefined): Limits {

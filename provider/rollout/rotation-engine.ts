@@ -1,33 +1,11 @@
 /** Port: the rotation engine as the rollout uses it, with the cluster behind it already opened. */
-import type { KopsCluster } from "../../core/kops-cluster";
-import type { SelfManagedCluster } from "../../core/self-managed-cluster";
 import type { Evidence } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
 import type { ServerObservation } from "../../rotation/observation";
 import type { RotationPlan } from "../../rotation/plan";
 import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+import type { Platform } from "./platform";
 import type { Upkeep } from "./upkeep-inputs";
-
-/** A control plane on this machine. */
-export interface LocalPlatform {
-  readonly kind: "local";
-  readonly controlPlaneFile: string;
-}
-
-/** A cluster whose control-plane hosts are reached over SSH. Holds secrets: it is shown nowhere. */
-export interface SelfManagedPlatform {
-  readonly kind: "selfManaged";
-  readonly cluster: SelfManagedCluster;
-}
-
-/** A cluster that kOps makes. Holds secrets: it is shown nowhere. */
-export interface KopsPlatform {
-  readonly kind: "kops";
-  readonly cluster: KopsCluster;
-}
-
-/** Which cluster. One kind a platform. */
-export type Platform = LocalPlatform | SelfManagedPlatform | KopsPlatform;
 
 /** A goal without the servers, which the platform lists, and with what is done besides the rotation. */
 export type RolloutGoal = Omit<Goal, "servers"> & Pick<Upkeep, "withoutLease" | "retire" | "snapshotDirectories">;

@@ -9,8 +9,9 @@ import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
 import { retirementLook } from "../../rotation/retirement-look";
 import type { Clock } from "../../rotation/run";
 import { runRotationAlone } from "../../rotation/run-alone";
+import type { Platform } from "./platform";
 import { retirementProblems } from "./retirement-problems";
-import type { Platform, RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
+import type { RolloutGoal, RolloutRun, RotationEngine, Survey } from "./rotation-engine";
 
 /** For the look after a run. A run that was cancelled needs it too, so it has a signal of its own. */
 const lastLook = 15_000;

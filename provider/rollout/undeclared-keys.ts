@@ -3,8 +3,8 @@ import { possibleKeyIds } from "../../core/key-ids";
 import { canonicalKey } from "../../core/key-reference";
 import type { Observation } from "../../rotation/observation";
 import type { CheckProblem } from "../resource";
+import type { DeclaredKey } from "./declared-key";
 import { encryptsWith, possibleProviders, providersOf } from "./key-providers";
-import type { DeclaredKey } from "./rollout-inputs";
 
 /** Problems with the keys that `before` declares and `now` does not, by what is stored and loaded now. */
 export function undeclaredKeyProblems(

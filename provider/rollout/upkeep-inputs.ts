@@ -10,8 +10,8 @@ import {
 import type { RetiringKey } from "../../rotation/retire-keys";
 import { hasUnknown, isList, isObject, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { CheckProblem } from "../resource";
+import type { DeclaredKey } from "./declared-key";
 import { reportSigningProblems } from "./report-signing";
-import type { DeclaredKey } from "./rollout-inputs";
 
 export const upkeepInputNames = [
   ...["etcdSnapshot", "compactAfterPrune", "withoutLease", "retireKeyVersions", "policy"],

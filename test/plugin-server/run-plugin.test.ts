@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { KmsEtcdError } from "../../core/errors";
-import type { ListenAddress } from "../../plugin-server/config/plugin-config";
+import type { ListenAddress } from "../../plugin-server/config/operation-config";
 import { fakeKeyProvider } from "./support/fake-key-provider";
 import { useServe } from "./support/served";
 

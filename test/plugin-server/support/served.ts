@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { OperationConfig, PluginConfig } from "../../../plugin-server/config/plugin-config";
+import type { OperationConfig } from "../../../plugin-server/config/operation-config";
+import type { PluginConfig } from "../../../plugin-server/config/plugin-config";
 import type { KeyProvider } from "../../../plugin-server/key-provider";
 import { createLog } from "../../../plugin-server/log";
 import { type RunningPlugin, runPlugin } from "../../../plugin-server/run-plugin";

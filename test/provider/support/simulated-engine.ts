@@ -1,6 +1,8 @@
 /** The real rotation engine on a simulated cluster in virtual time, behind the provider's own port. */
+
+import type { Platform } from "../../../provider/rollout/platform";
 import { describePlatform } from "../../../provider/rollout/platform-inputs";
-import type { Platform, RotationEngine } from "../../../provider/rollout/rotation-engine";
+import type { RotationEngine } from "../../../provider/rollout/rotation-engine";
 import { createRotationEngine } from "../../../provider/rollout/rotation-on-ports";
 import type { SimulatedCluster } from "../../rotation/simulated-cluster";
 

@@ -2,7 +2,7 @@
 // Loaded before mocha looks at the globals: the SDK leaves one behind (`awslambda`).
 import "@aws-sdk/client-kms";
 import type { AwsPluginConfig } from "../../../../plugin-server/config/aws";
-import type { OperationConfig } from "../../../../plugin-server/config/plugin-config";
+import type { OperationConfig } from "../../../../plugin-server/config/operation-config";
 import type { CallContext, KeyProvider } from "../../../../plugin-server/key-provider";
 import { createAwsKmsProviders } from "../../../../plugin-server/providers/aws-kms";
 import { setAwsEnvironment } from "../../../fakes/aws/aws-environment";
