@@ -4,7 +4,7 @@
  */
 import type { EncryptionConfiguration } from "../core/encryption-configuration";
 import type { WriteKey } from "../core/write-key";
-import type { TakenSnapshot } from "./snapshot-record";
+import type { SnapshotRecord } from "./snapshot-record";
 
 export interface Observation {
   /** When it was taken. */
@@ -257,6 +257,13 @@ export interface EtcdMember {
   readonly problems: readonly string[];
   /** What it is doing for somebody at this moment; empty also where it does not tell. */
   readonly underWay: readonly ("snapshot" | "defragmentation")[];
+}
+
+/** A snapshot that this run has taken. */
+export interface TakenSnapshot {
+  readonly directory: string;
+  readonly record: SnapshotRecord;
+  readonly etcd: EtcdPosition;
 }
 
 /** What etcd no longer holds: whatever was overwritten or deleted before this revision. */

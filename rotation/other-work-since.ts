@@ -1,5 +1,6 @@
 /** For how long, in this run, others have been at work on the control plane: what no single look can tell. */
 import type { EtcdMember, Observation, ServerObservation } from "./observation";
+import { versionsOf } from "./versions-of";
 
 type Since = Pick<Observation, "etcdBusySince" | "versionsDifferSince">;
 
@@ -12,12 +13,7 @@ export function otherWorkSince(): (
   let since: Since = {};
   return (now, servers, members) => {
     const isBusy = members.some(({ underWay }) => underWay.length > 0);
-    // A server that cannot be seen has no version.
-    const differ = [servers, members].some((all) => {
-      // What can't be seen has no version.
-      const seen = all.flatMap(({ version }) => (version === undefined || version === "" ? [] : [version]));
-      return new Set(seen).size > 1;
-    });
+    const differ = [servers, members].some((all) => versionsOf(all).length > 1);
     since = {
       ...(isBusy && { etcdBusySince: since.etcdBusySince ?? now }),
       ...(differ && { versionsDifferSince: since.versionsDifferSince ?? now }),

@@ -22,6 +22,7 @@ import type {
   ServerObservation,
   Setback,
   StoredProof,
+  TakenSnapshot,
 } from "./observation";
 import { otherWorkSince } from "./other-work-since";
 import { countRepetitions, mayPass, sameActions, transientRetries } from "./patience";
@@ -30,7 +31,6 @@ import { serversBehind } from "./rules/key-id-rule";
 import { setbackRemedy } from "./rules/setback-remedy";
 import { settledSince } from "./settled";
 import { type Situation, situationOf } from "./situation";
-import type { TakenSnapshot } from "./snapshot-record";
 import type { Progress, StoredObjects } from "./stored-objects";
 
 export interface RotationEvent {

@@ -2,9 +2,7 @@
  * What a kept etcd snapshot needs to be readable: the record beside it, by which retiring a key version is refused while a
  * snapshot needs it, and by which people know which keys to keep with a backup. Counts and key ids, no object's name.
  */
-
 import type { WriteKey } from "../core/write-key";
-import type { EtcdPosition } from "./observation";
 
 /** Persisted beside users' backups: never change the meaning of a property; a new meaning needs a new `formatVersion`. */
 export interface SnapshotRecord {
@@ -26,13 +24,6 @@ export interface SnapshotRecord {
 
 export interface SnapshotNeed extends WriteKey {
   readonly objects: number;
-}
-
-/** A snapshot that this run has taken. */
-export interface TakenSnapshot {
-  readonly directory: string;
-  readonly record: SnapshotRecord;
-  readonly etcd: EtcdPosition;
 }
 
 /** File name of a snapshot's record. */

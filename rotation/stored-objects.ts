@@ -11,8 +11,8 @@ import type {
   ServerState,
   StoredProof,
   StoredResource,
+  TakenSnapshot,
 } from "./observation";
-import type { TakenSnapshot } from "./snapshot-record";
 
 export interface Progress {
   readonly done: number;

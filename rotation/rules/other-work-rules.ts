@@ -4,7 +4,8 @@
  */
 import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
-import type { EtcdMember, Observation } from "../observation";
+import type { Observation } from "../observation";
+import { versionsOf } from "../versions-of";
 import { blocked, type Rule, wait } from "./rule";
 
 /** A cluster may live with two patch levels for good. An upgrade goes on within this time. */
@@ -12,14 +13,13 @@ const longestPause = 10 * 60_000;
 
 /** An upgrade restarts servers one after the other, and so does a rotation: each would take the other's for a failure. */
 export const noUpgradeIsUnderWay: Rule = ({ observed }) => {
-  const seen = observed.servers.filter(({ version }) => version !== "");
-  const versions = new Set(seen.map(({ version }) => version));
-  if (versions.size < 2) return undefined;
-  const of = [...versions].map((version) => {
-    const names = seen.flatMap((server) => (server.version === version ? [server.name] : []));
+  const versions = versionsOf(observed.servers);
+  if (versions.length < 2) return undefined;
+  const of = versions.map((version) => {
+    const names = observed.servers.flatMap((server) => (server.version === version ? [server.name] : []));
     return `${names.join(", ")} ${names.length === 1 ? "runs" : "run"} ${version}`;
   });
-  if (!areOfOneMinor([...versions])) {
+  if (!areOfOneMinor(versions)) {
     return blocked(
       RotationStage.Plugin,
       `an upgrade of the API servers is under way: ${of.join("; ")}`,
@@ -57,10 +57,6 @@ export const etcdIsWell: Rule = ({ observed }) => {
     "see `etcdctl endpoint status`, `member list` and `alarm list`; finish or mend that, then run again",
   );
 };
-
-function versionsOf(members: readonly EtcdMember[]): readonly string[] {
-  return [...new Set(members.flatMap(({ version }) => version ?? []))];
-}
 
 /** A backup that is taken in the middle of a rewrite needs both keys: it waits for none, so the rotation does. */
 export const etcdIsNotBusy: Rule = ({ observed, goal }) => {

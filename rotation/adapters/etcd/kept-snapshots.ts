@@ -2,14 +2,13 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, KmsEtcdError } from "../../../core/errors";
-import type { StoredKey } from "../../observation";
+import type { StoredKey, TakenSnapshot } from "../../observation";
 import {
   isRecordName,
   parseSnapshotRecord,
   recordName,
   type SnapshotRecord,
   snapshotNeeds,
-  type TakenSnapshot,
 } from "../../snapshot-record";
 import type { Progress, SnapshotRequest } from "../../stored-objects";
 import { writeWholeFile } from "../whole-file";
