@@ -106,6 +106,8 @@ export interface SetUpNeed {
   readonly refused?: string;
   /** How the server will take a changed configuration once it is set up. */
   readonly reloadAfter: "hot" | "restart";
+  /** What starts it names no configuration at all: its `file` then is plaintext's. Its process may still have another one. */
+  readonly namesNoConfig?: true;
 }
 
 export interface ConfigFile {

@@ -61,7 +61,12 @@ export function predict(
       return settle(
         changeServer(observed, action.server, ({ setUp, ...server }) =>
           loadedNow(
-            { ...server, processStartedAt: observed.now, reload: setUp?.reloadAfter ?? server.reload },
+            {
+              ...server,
+              file: fileAfterSetUp(server, setUp),
+              processStartedAt: observed.now,
+              reload: setUp?.reloadAfter ?? server.reload,
+            },
             observed.now,
           ),
         ),
@@ -181,6 +186,17 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
   const atRest = observed.etcdMembers?.map((member) => ({ ...member, underWay: [] }));
   const next = { ...observed, now, servers, ...(atRest && { etcdMembers: atRest }) };
   return settle(next, observed, goal, endpointOf);
+}
+
+/** Where the flags were lost under a process that runs, what it has loaded is put to use again. */
+function fileAfterSetUp(
+  { file, loaded }: Omit<ServerObservation, "setUp">,
+  setUp: ServerObservation["setUp"],
+): ServerObservation["file"] {
+  if (setUp?.namesNoConfig !== true || file === undefined) return file;
+  return loaded.hash === undefined || loaded.config === undefined
+    ? file
+    : { ...file, hash: loaded.hash, config: loaded.config };
 }
 
 /** A cloud key's id is not known before one of its plugins reports it; here it only has to be the same wherever it stands. */

@@ -123,7 +123,10 @@ export const noServerStaysAway: Rule = ({ observed }) => {
 export const everyFileIsLoaded: Rule = (situation) => {
   const reachable = situation.observed.servers.filter((server) => server.unreachable === undefined);
   const pending = reachable.filter(
-    (server) => server.file === undefined || (server.file.hash !== server.loaded.hash && mayChange(situation, server)),
+    (server) =>
+      // One that has lost its flags while it runs would restart without a configuration: it is set up before.
+      server.setUp?.namesNoConfig !== true &&
+      (server.file === undefined || (server.file.hash !== server.loaded.hash && mayChange(situation, server))),
   );
   for (const server of pending) {
     const decision = gateDecision(situation, server);

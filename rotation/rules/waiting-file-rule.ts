@@ -19,7 +19,12 @@ import { configWrite, type Rule } from "./rule";
 export const waitingFilesAreHarmless: Rule = (situation) => {
   const { observed, slots } = situation;
   const waiting = observed.servers.filter(
-    ({ file, loaded }) => file !== undefined && loaded.config !== undefined && file.hash !== loaded.hash,
+    (server) =>
+      server.file !== undefined &&
+      server.loaded.config !== undefined &&
+      server.file.hash !== server.loaded.hash &&
+      // No file of its own is about to be loaded there; setting it up gives it one.
+      server.setUp?.namesNoConfig !== true,
   );
   for (const server of waiting) {
     const harmed = slots.filter(

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { decide } from "../../rotation/decide";
 import type { Observation, ServerObservation } from "../../rotation/observation";
 import { foretell } from "../../rotation/plan";
+import { runRotation } from "../../rotation/run";
 import { goalFor } from "./goals";
 import { observationOf } from "./observation-of";
 import { randomFrom } from "./random";
-import { simulateCluster } from "./simulated-cluster";
+import { plaintextStart, simulateCluster } from "./simulated-cluster";
 
 const need = { reason: "kube-apiserver.yaml: there is no --encryption-provider-config", reloadAfter: "hot" } as const;
 
@@ -36,6 +37,31 @@ describe("servers that the engine may set up", () => {
     }
     const next = decided(seen);
     assert.equal(next.kind === "act" && next.action.kind, "startPlugin");
+  });
+
+  it("flags that were lost under a process that still runs with them => set up again, before it could restart without", async () => {
+    const cluster = simulateCluster({ hosts: 3, reload: "hot", objects: 3, random: randomFrom(1) });
+    const { fleet, stored, clock } = cluster;
+    const signal = new AbortController().signal;
+    await runRotation({ goal, fleet, stored, clock, signal, onEvent: () => undefined });
+    const seen = await observationOf(cluster, goal);
+    const plaintext = { hash: "sha256:00", config: plaintextStart, writtenAt: 0 };
+    const lost = { reload: "restart", file: plaintext, setUp: { ...need, namesNoConfig: true } } as const;
+    const without = (change: Partial<ServerObservation>) => ({
+      ...seen,
+      servers: seen.servers.map((server, index) => (index === 1 ? { ...server, ...change } : server)),
+    });
+    const decision = decided(without(lost));
+    assert.deepEqual(decision.kind === "act" && decision.action, { kind: "setUp", server: "cp2" });
+    const { stages, blocked } = foretell(without(lost), goal, endpointOf);
+    assert.equal(blocked, undefined);
+    assert.deepEqual(
+      stages.map(({ stage, restarts }) => ({ stage, restarts })),
+      [{ stage: "Plugin", restarts: 1 }],
+    );
+    const refused = { ...lost.setUp, refused: "by hand" };
+    const { kind } = decided(without({ ...lost, setUp: refused }));
+    assert.equal(kind, "blocked");
   });
 
   it("none is set up in the middle of an upgrade, which edits the same manifests", async () => {

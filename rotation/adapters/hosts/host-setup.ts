@@ -53,10 +53,13 @@ export async function hostSetUpNeed(
     ...stray.map((name) => `the kubelet's folder has the encryption configuration ${name}`),
   ];
   if (isLost(definition, runningSince)) reasons.push("the restart that it was to make has not come");
-  const reloadAfter = reloadsVisibly(version, reloadAfterSetUp(manifest)) ? ("hot" as const) : ("restart" as const);
+  const seen = {
+    reloadAfter: reloadsVisibly(version, reloadAfterSetUp(manifest)) ? ("hot" as const) : ("restart" as const),
+    ...(setUp.readsFrom === undefined && { namesNoConfig: true as const }),
+  };
   if (setUp.edited !== undefined) {
     return {
-      reloadAfter,
+      ...seen,
       reason: setUp.edited,
       refused: `put it back, or remove the annotation ${staticPodAnnotations.setUp} to have that file taken over; then run again`,
     };
@@ -64,12 +67,12 @@ export async function hostSetUpNeed(
   if (reasons.length === 0) return undefined;
   const reason = `${label}: ${reasons.join(", ")}`;
   if (refusal !== undefined) {
-    return { reloadAfter, reason: `${reason}; ${refusal.reason}`, refused: refusal.refused };
+    return { ...seen, reason: `${reason}; ${refusal.reason}`, refused: refusal.refused };
   }
-  if (manifest.runsAsRoot) return { reason, reloadAfter };
+  if (manifest.runsAsRoot) return { ...seen, reason };
   // It would not start: the configuration and the sockets are root's alone.
   return {
-    reloadAfter,
+    ...seen,
     reason: `${reason}; its process does not run as root, and could not read what is set up`,
     refused:
       "let it run as root (no runAsUser, runAsNonRoot or User=), or put the flags, the mounts and a configuration that it can read there yourself; then run again",
