@@ -7,6 +7,7 @@ import type { EncryptionEvidence } from "./encryption-evidence";
 import type { EtcdSnapshotArgs } from "./etcd-snapshot";
 import type { LocalPlatformArgs } from "./local-platform";
 import { type ReportSigningArgs, withSigningSecret } from "./report-signing";
+import { rolloutOutputs } from "./rollout-outputs";
 import type { RotationLimitsArgs } from "./rotation-limits";
 import type { RotationPolicyArgs } from "./rotation-policy";
 import { type SelfManagedPlatformArgs, withSecrets } from "./self-managed-platform";
@@ -157,14 +158,7 @@ export class EncryptionRollout extends pulumi.CustomResource {
   declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: EncryptionRolloutArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = {
-      activeKeyVersion: undefined,
-      atGoal: undefined,
-      plan: undefined,
-      evidence: undefined,
-      report: undefined,
-    };
-    super(typeTokens.encryptionRollout, name, { ...outputs, ...args, ...secretBlocks(args) }, opts);
+    super(typeTokens.encryptionRollout, name, { ...rolloutOutputs, ...args, ...secretBlocks(args) }, opts);
   }
 }
 

@@ -6,6 +6,7 @@ import { typeTokens } from "../../core/type-tokens";
 import type { EncryptionEvidence } from "../encryption-evidence";
 import type { DeclaredKeyArgs } from "../encryption-rollout";
 import { type ReportSigningArgs, withSigningSecret } from "../report-signing";
+import { rolloutOutputs } from "../rollout-outputs";
 import type { RotationPolicyArgs } from "../rotation-policy";
 import { type KopsPlatformArgs, withKopsSecrets } from "./kops-platform";
 
@@ -90,17 +91,10 @@ export class KopsKmsSettings extends pulumi.CustomResource {
   declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: KopsKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = {
-      activeKeyVersion: undefined,
-      atGoal: undefined,
-      plan: undefined,
-      evidence: undefined,
-      report: undefined,
-    };
     const { kops, reportSigning } = args;
     const isLater = pulumi.Output.isInstance(kops) || kops instanceof Promise;
     const marked = isLater || (kops as unknown) === undefined ? {} : { kops: withKopsSecrets(kops) };
     const signing = reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) };
-    super(typeTokens.kopsKmsSettings, name, { ...outputs, ...args, ...marked, ...signing }, opts);
+    super(typeTokens.kopsKmsSettings, name, { ...rolloutOutputs, ...args, ...marked, ...signing }, opts);
   }
 }

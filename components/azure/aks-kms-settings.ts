@@ -4,6 +4,7 @@ import type { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import { typeTokens } from "../../core/type-tokens";
 import type { EncryptionEvidence } from "../encryption-evidence";
 import { type ReportSigningArgs, withSigningSecret } from "../report-signing";
+import { rolloutOutputs } from "../rollout-outputs";
 import { type AksKubernetesArgs, type AksLimitsArgs, withKubeconfigSecret } from "./aks-platform";
 import type { VaultAuthorization, VaultNetworkAccess } from "./vault-choices";
 
@@ -106,15 +107,7 @@ export class AksKmsSettings extends pulumi.CustomResource {
   declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: AksKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = {
-      settings: undefined,
-      activeKeyVersion: undefined,
-      previousKeyId: undefined,
-      atGoal: undefined,
-      plan: undefined,
-      evidence: undefined,
-      report: undefined,
-    };
+    const outputs = { ...rolloutOutputs, settings: undefined, previousKeyId: undefined };
     const { reportSigning } = args;
     const signing = reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) };
     super(typeTokens.aksKmsSettings, name, { ...outputs, ...args, ...withKubeconfigSecret(args), ...signing }, opts);
