@@ -2,12 +2,11 @@
  * HTTP to one API server. The engine must know which server answered, so there is one client a server and no load balancer
  * in between; and it must survive a server that comes and goes, so `get` retries what may pass by itself.
  */
-import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { errors, Pool } from "undici";
 import { KmsEtcdError } from "../../../core/errors";
 import { statusError } from "./api-error";
-import { connectBy } from "./connect-by";
+import { connectBy, type WayToServer } from "./connect-by";
 
 export interface ApiServerAddress {
   /** As the goal lists the server. */
@@ -17,8 +16,8 @@ export interface ApiServerAddress {
   readonly tls: { readonly ca: string; readonly cert?: string; readonly key?: string };
   /** A bearer token, held in memory only. */
   readonly token?: string;
-  /** The way to the server where it is not its URL's: the connection, and names of which its certificate must have one. */
-  readonly way?: { dial(): Promise<Duplex>; readonly serverNames: readonly string[] };
+  /** The way to the server where it is not its URL's. */
+  readonly way?: WayToServer;
 }
 
 export interface ApiRequest {

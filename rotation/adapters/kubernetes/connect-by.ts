@@ -1,7 +1,13 @@
 /** TLS over a connection that somebody else makes, as undici takes it: the way to an API server behind SSH. */
-import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
+import type { Duplex } from "node:stream";
+import { type ConnectionOptions, checkServerIdentity, connect, type PeerCertificate } from "node:tls";
 import type { buildConnector } from "undici";
-import type { ApiServerAddress } from "./api-client";
+
+/** The connection, and names of which the certificate of the server at its end must have one. */
+export interface WayToServer {
+  dial(): Promise<Duplex>;
+  readonly serverNames: readonly string[];
+}
 
 const handshakeTimeout = 10_000;
 
@@ -10,8 +16,8 @@ const handshakeTimeout = 10_000;
  * own loopback address is in few API servers' certificates.
  */
 export function connectBy(
-  { dial, serverNames }: NonNullable<ApiServerAddress["way"]>,
-  tls: ApiServerAddress["tls"],
+  { dial, serverNames }: WayToServer,
+  tls: Pick<ConnectionOptions, "ca" | "cert" | "key">,
 ): buildConnector.connector {
   return (_options, callback) => {
     dial().then(
