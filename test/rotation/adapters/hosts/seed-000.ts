@@ -4,7 +4,7 @@ import type { KeyReference } from "../../../../core/key-reference";
 import { PluginFlavour } from "../../../../core/plugin-flavour";
 import { type PluginPodSettings, pluginStaticPod } from "../../../../core/plugin-static-pod";
 
-export const seedSocket = "/opt/azurekms.socket";
+const seedSocket = "/opt/azurekms.socket";
 export const seedComment = "what is encrypted with the KMS plugin";
 
 export function seedConfiguration(socketPath = seedSocket): string {
