@@ -167,5 +167,10 @@ function retryAfter(header: string | string[] | undefined): number | undefined {
 function connectionProblem(thrown: unknown): string {
   if (thrown instanceof errors.ConnectTimeoutError) return "no connection in 5 s";
   const error = thrown as NodeJS.ErrnoException;
+  // Clocks are set wrong more often than certificates are forgotten: both are named.
+  if (error.code === "CERT_NOT_YET_VALID" || error.code === "CERT_HAS_EXPIRED") {
+    const when = error.code === "CERT_HAS_EXPIRED" ? "no longer" : "not yet";
+    return `its certificate is ${when} valid by this machine's clock, ${new Date().toISOString()} (${error.code})`;
+  }
   return error.code ?? error.message;
 }
