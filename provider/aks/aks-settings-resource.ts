@@ -118,13 +118,15 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
   async function diff(state: State, news: Properties, operation: Operation) {
     const survey = surveys.get(operation.urn);
     const drift = state.outputs["atGoal"] === false ? ["atGoal"] : [];
-    if (survey === undefined) {
-      // A refresh asks how the state it has just read differs from its own inputs, which have a plan or not.
-      const { plan: _before, ...before } = state.inputs;
-      const { plan: _after, ...after } = news;
-      return { inputs: changedProperties(before, after), outputs: drift };
-    }
+    // A refresh asks how the state it has just read differs from its own inputs, which have a plan or not.
+    const { plan: _before, ...before } = state.inputs;
+    const { plan: _after, ...after } = news;
+    const wanted = changedProperties(before, after);
+    if (survey === undefined) return { inputs: wanted, outputs: drift };
     const inputs = changedProperties(state.inputs, news);
+    // Nobody wants anything else than what was reached, and still it has to be set again.
+    const isOthers = wanted.size === 0 && drift.length === 0 && survey.legs.some(({ kind }) => kind === "set");
+    if (isOthers) await operation.warn(secondWriter(String(news["clusterId"])));
     return { inputs, outputs: survey.legs.length > 0 && inputs.size === 0 ? ["atGoal"] : drift };
   }
 
