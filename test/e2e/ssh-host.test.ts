@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -201,6 +203,35 @@ describe("a host over a real OpenSSH server", function () {
     mkdirSync(at("closed"));
     chmodSync(at("closed"), 0o500);
     await fails(connect().createFile(at("closed/f"), Buffer.from("x"), 0o600), "permission-denied", /ssh\.sudo/);
+  });
+
+  it("a disk that is full, then one that takes no writing => named as that; the file stays whole, and nothing is left beside it", async function () {
+    const folder = at("small");
+    mkdirSync(folder);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], { stdio: "pipe" });
+    } catch {
+      this.skip(); // mounting needs root
+    }
+    try {
+      const path = join(folder, "encryption-config.yaml");
+      writeFileSync(path, "as it was\n", { mode: 0o600 });
+      const expectedHash = fileHash(readFileSync(path));
+      const host = connect();
+      const replace = () =>
+        replaceFile(host, { path, expectedHash, bytes: Buffer.alloc(128 * 1_024, "x"), mode: 0o600 });
+      await fails(replace(), "blocked", /cannot make .*small.*the disk is full/, /make room/);
+      assert.equal(readFileSync(path, "utf8"), "as it was\n");
+      assert.deepEqual(readdirSync(folder), ["encryption-config.yaml"]);
+      execFileSync("mount", ["-o", "remount,ro", folder], { stdio: "pipe" });
+      await fails(replace(), "blocked", /small.*the file system is read-only/);
+      execFileSync("mount", ["-o", "remount,rw,size=1m", folder], { stdio: "pipe" });
+      await replace();
+      assert.equal(statSync(path).size, 128 * 1_024);
+      assert.deepEqual(readdirSync(folder), ["encryption-config.yaml"]);
+    } finally {
+      execFileSync("umount", ["-l", folder], { stdio: "pipe" });
+    }
   });
 
   it("cut at any moment of a replacement => the file is whole, old or new; the next one removes what was left", async () => {

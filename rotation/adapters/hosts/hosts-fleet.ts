@@ -88,18 +88,16 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
 
   async function observe(signal: AbortSignal, declared: readonly PluginInstance[] = []) {
     const clients = members.map(({ client }) => client);
-    const [servers, leases] = await Promise.all([
-      Promise.all(
-        members.map(({ at, client, endpoints }) =>
-          withDeadline(signal, observeTimeout, (limited) =>
-            observeHost({ at, client, endpoints, memory, declared }, limited),
-          ).then(withSetUps),
+    const [servers, leases] = await withDeadline(signal, observeTimeout, (limited) =>
+      Promise.all([
+        Promise.all(
+          members.map(({ at, client, endpoints }) =>
+            observeHost({ at, client, endpoints, memory, declared }, limited).then(withSetUps),
+          ),
         ),
-      ),
-      withDeadline(signal, observeTimeout, (limited) => identityLeases(clients, limited)).catch((problem: unknown) => ({
-        problem,
-      })),
-    ]);
+        identityLeases(clients, limited).catch((problem: unknown) => ({ problem })),
+      ]),
+    );
     const listed = servers.map(({ name }) => ({ name, idHash: idHashes.get(name) }));
     return { servers, ...compareWithList(listed, leases) };
   }
