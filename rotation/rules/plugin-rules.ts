@@ -19,6 +19,7 @@ export const failingPluginsGetTheirSettings: Rule = (situation) => {
     const seen = instancesOf(situation, plugin);
     // The new settings have not helped yet: they are no better, or not given the time.
     if (seen.some(({ instance }) => instance.problem !== undefined && instance.outdated === undefined)) continue;
+    if (seen.some(({ instance }) => awaitsRestart(instance, situation.observed, situation.goal.limits))) continue;
     const failing = seen.find(({ instance }) => instance.problem !== undefined && mayBeReplaced(instance));
     if (failing !== undefined) return replaced(plugin, failing);
   }

@@ -123,6 +123,7 @@ for (const reload of ["hot", "restart"] as const) {
             material: "local-3",
             image: "first",
             runs: { image: "first", since: 0 },
+            answered: false,
             broken: true,
             socketMissing: false,
           });

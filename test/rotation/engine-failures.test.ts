@@ -42,6 +42,7 @@ describe("the engine when something fails", function () {
       material: "local-2",
       image: "first",
       runs: { image: "first", since: 0 },
+      answered: false,
       broken: true,
       socketMissing: false,
     });

@@ -100,7 +100,7 @@ const mutants: readonly {
   without("the new settings of plugins that fail", failingPluginsGetTheirSettings, "brokenImage"),
   {
     what: "another image everywhere at once",
-    fault: "brokenImage",
+    fault: "image",
     decide: ordered(progressRules.map((rule) => (rule === pluginsRunAsDeclared ? everyImageAtOnce : rule))),
   },
   {

@@ -37,6 +37,8 @@ export interface SimulatedPlugin {
   image: string;
   /** Its process, which is another image's until a kubelet has seen the manifest. */
   runs: { image: string; since: number } | undefined;
+  /** Whether it answered when the engine last looked. */
+  answered: boolean;
   /** Its key_id. */
   material: string;
   /** Key_ids of before, where its KMS has changed the key behind it: it still decrypts with them. */
