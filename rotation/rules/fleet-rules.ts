@@ -160,9 +160,14 @@ export function trouble(server: ServerObservation): string | undefined {
   return undefined;
 }
 
+/**
+ * Counted from when the trouble was first seen in this run: a request to restart from before may have been met long ago, which a
+ * server that is away cannot say.
+ */
 function isPastLimit({ observed, goal }: Situation, server: ServerObservation): boolean {
-  if (server.restartRequestedAt !== undefined) return observed.now - server.restartRequestedAt > goal.limits.restart;
-  return observed.now - (server.troubleSince ?? observed.now) > goal.limits.ready;
+  const { restartRequestedAt, troubleSince = observed.now } = server;
+  if (restartRequestedAt === undefined) return observed.now - troubleSince > goal.limits.ready;
+  return observed.now - Math.max(restartRequestedAt, troubleSince) > goal.limits.restart;
 }
 
 function gateDecision({ observed, goal }: Situation, server: ServerObservation): Decision | undefined {
@@ -185,7 +190,8 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
         reason: `${server.name} reads its configuration at start only`,
       };
     }
-    if (observed.now - server.restartRequestedAt <= goal.limits.restart) return undefined;
+    const askedAt = Math.max(server.restartRequestedAt, observed.runStartedAt);
+    if (observed.now - askedAt <= goal.limits.restart) return undefined;
     return blocked(
       RotationStage.Read,
       `${server.name} was asked to restart ${seconds(observed.now - server.restartRequestedAt)} ago and still runs its old process`,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { RotationStage } from "../../core/rotation-stage";
+import { defaultLimits } from "../../rotation/goal";
 import { planRotation } from "../../rotation/plan";
 import { runRotation } from "../../rotation/run";
 import { goalFor, keyVersion } from "./goals";
@@ -123,6 +124,18 @@ describe("the engine when something fails", function () {
       target.downUntil = cluster.clock.now();
       assert.equal((await run(cluster, 2)).kind, "done");
     }
+  });
+
+  it("server that dies after it had restarted as it was asked to => it has its full time, in this run and in the next", async () => {
+    const cluster = enabledCluster({ reload: "restart" });
+    await run(cluster, 1);
+    const target = cluster.hosts[2];
+    if (target === undefined) throw new Error("no host");
+    // Nobody can say any more that the restart was made: the host is seen, the server is not.
+    target.restartRequestedAt = cluster.clock.now();
+    cluster.advance(defaultLimits.restart - 5_000);
+    target.downUntil = cluster.clock.now() + 60_000;
+    assert.equal((await run(cluster, 2)).kind, "done", cluster.log.slice(-20).join("\n"));
   });
 
   it("live server that is not listed => refused before anything is done", async () => {
