@@ -126,7 +126,8 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     const inputs = changedProperties(state.inputs, news);
     // Nobody wants anything else than what was reached, and still it has to be set again.
     const isOthers = wanted.size === 0 && drift.length === 0 && survey.legs.some(({ kind }) => kind === "set");
-    if (isOthers) await operation.warn(secondWriter(String(news["clusterId"])));
+    const { clusterId } = state.outputs;
+    if (isOthers && typeof clusterId === "string") await operation.warn(secondWriter(clusterId));
     return { inputs, outputs: survey.legs.length > 0 && inputs.size === 0 ? ["atGoal"] : drift };
   }
 

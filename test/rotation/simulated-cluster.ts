@@ -25,11 +25,11 @@ import {
   keepRecord,
   presentHash,
   type SimulatedHost,
-  type SimulatedPlugin,
   type StoredObject,
   wellHost,
 } from "./simulated-host";
 import { simulateKms } from "./simulated-kms";
+import { answers, simulatePlugins } from "./simulated-plugins";
 
 export class InvariantBroken extends Error {}
 /** Thrown by the simulator where a test kills the engine. */
@@ -52,7 +52,6 @@ export const plaintextStart: EncryptionConfiguration = {
 export type SimulatedCluster = ReturnType<typeof simulateCluster>;
 
 const requestTimeout = 15_000;
-const kubeletDelay = 5_000;
 
 export function simulateCluster(options: SimulationOptions) {
   const { random } = options;
@@ -70,7 +69,7 @@ export function simulateCluster(options: SimulationOptions) {
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
     etcdMembers: undefined as readonly EtcdMember[] | undefined,
-    /** The image that is wanted for plugins. One that is called broken never answers. */
+    /** The image that is wanted for plugins; see simulated-plugins.ts. */
     image: "first",
     /** Something that happens to the cluster once the engine has had so many effects: right after one, or after a look. */
     strike: undefined as { readonly after: number; readonly work: () => void; readonly onLook?: boolean } | undefined,
@@ -104,14 +103,10 @@ export function simulateCluster(options: SimulationOptions) {
     const name = /([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? "";
     return host.plugins.get(name);
   };
-  const answers = (plugin: SimulatedPlugin | undefined) =>
-    plugin !== undefined &&
-    !plugin.broken &&
-    !plugin.socketMissing &&
-    plugin.runs?.image !== "broken" &&
-    plugin.runs !== undefined;
 
   const kms = simulateKms({ hosts, now: () => now, listFor, pluginOf, answers });
+
+  const plugins = simulatePlugins({ hosts, now: () => now, wantedImage: () => faults.image, log, broken });
 
   function broken(rule: string): never {
     throw new InvariantBroken(`${rule}\n${log.slice(-25).join("\n")}`);
@@ -223,40 +218,13 @@ export function simulateCluster(options: SimulationOptions) {
     checkReadable(`${target.name} loaded`);
   }
 
-  /** A kubelet looks at its manifests now and then: until it has, the process of before answers. */
-  function restartPlugins(target: SimulatedHost): void {
-    for (const [name, plugin] of target.plugins) {
-      if (plugin.runs?.image === plugin.image || now < plugin.startedAt + kubeletDelay) continue;
-      plugin.runs = { image: plugin.image, since: now };
-      log.push(`${now} ${target.name} runs ${name} with the image ${plugin.image}`);
-    }
-  }
-
-  /** One at a time, and one that answers only while all others do: as far as an engine can know. */
-  function checkReplacement(target: SimulatedHost, name: string): void {
-    const present = target.plugins.get(name);
-    if (present === undefined || present.image === faults.image) return;
-    const others = hosts.filter((other) => other !== target && other.plugins.has(name));
-    const [pending] = others.filter((other) => {
-      const plugin = other.plugins.get(name);
-      return plugin?.runs !== undefined && plugin.runs.image !== plugin.image;
-    });
-    if (pending !== undefined)
-      broken(
-        `invariant 3: ${name} is replaced on ${target.name} before ${pending.name} runs the one that it was given`,
-      );
-    const [away] = others.filter((other) => other.plugins.get(name)?.answered !== true);
-    if (present.answered && away !== undefined)
-      broken(`invariant 3: ${name} is replaced on ${target.name} while that of ${away.name} is away`);
-  }
-
   /** Lets time pass: polls, restarts, clients. */
   function advance(milliseconds: number): void {
     const end = now + milliseconds;
     while (now < end) {
       now = Math.min(end, now + 1_000);
       for (const target of hosts) {
-        restartPlugins(target);
+        plugins.restart(target);
         if (target.downUntil !== Number.POSITIVE_INFINITY && target.downUntil !== 0 && now >= target.downUntil) {
           target.downUntil = 0;
           target.processStartedAt = now;
@@ -339,7 +307,6 @@ export function simulateCluster(options: SimulationOptions) {
     async observe(): Promise<FleetObservation> {
       advance(1_000);
       looked = true;
-      for (const plugin of hosts.flatMap((target) => [...target.plugins.values()])) plugin.answered = answers(plugin);
       return {
         unlistedServers: [...unlisted],
         discovery: "simulated",
@@ -369,14 +336,7 @@ export function simulateCluster(options: SimulationOptions) {
                 failures: target.failures,
               }
             : { hash: undefined, config: undefined, since: 0, basis: "none", failures: 0 },
-          plugins: (target.unseen && !up(target) ? [] : [...target.plugins]).map(([name, plugin]) => ({
-            name,
-            startedAt: plugin.startedAt,
-            ...(plugin.runs && { listeningSince: plugin.runs.since }),
-            ...(plugin.image !== faults.image && { outdated: { differences: ["image"], isEdited: false } }),
-            keyId: answers(plugin) ? plugin.material : undefined,
-            problem: answers(plugin) ? undefined : "socket does not answer",
-          })),
+          plugins: target.unseen && !up(target) ? [] : plugins.seen(target),
           ...(up(target) && { heardKeyIds: kms.heardBy(target) }),
         })),
       };
@@ -396,21 +356,9 @@ export function simulateCluster(options: SimulationOptions) {
     },
     startPlugin: (server, plugin) =>
       effect(`start ${plugin.name} on ${server}`, () => {
-        checkReplacement(host(server), plugin.name);
         const [keyId = ""] = possibleKeyIds(plugin.key);
         const material = faults.wrongKeyOn === server ? `${keyId}-other` : kms.presentKeyId(keyId);
-        const present = host(server).plugins.get(plugin.name);
-        const started = {
-          startedAt: now,
-          image: faults.image,
-          runs: present?.runs,
-          answered: present?.answered === true,
-          material,
-          former: kms.formerKeyIds(keyId),
-          broken: present?.broken ?? false,
-          socketMissing: false,
-        };
-        if (present?.image !== faults.image) host(server).plugins.set(plugin.name, started);
+        plugins.write(host(server), plugin.name, { material, former: kms.formerKeyIds(keyId) });
       }),
     stopPlugin: (server, name) =>
       effect(`stop ${name} on ${server}`, () => {
