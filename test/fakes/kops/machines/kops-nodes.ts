@@ -45,7 +45,9 @@ export async function startKopsNodes(
   const log: string[] = [];
   const stopping = new AbortController();
   let isHeld = false;
-  let isSettled = false;
+  /** Looks that have begun, and the last one if it found everything settled; 0 if it did not. */
+  let looks = 0;
+  let settledAt = 0;
   let turn = 0;
 
   const say = (text: string) => {
@@ -81,6 +83,7 @@ export async function startKopsNodes(
   }
 
   async function look(): Promise<void> {
+    const own = (looks += 1);
     const instances = (await cloud.instances()).filter((instance) => instance.cluster === cluster);
     for (const [id, machine] of machines) {
       if (instances.some((instance) => instance.id === id)) continue;
@@ -99,7 +102,7 @@ export async function startKopsNodes(
       }),
     );
     if (ready.size === 0) {
-      isSettled = false;
+      settledAt = 0;
       return;
     }
     const nodes = await nodeNames(ask);
@@ -119,7 +122,7 @@ export async function startKopsNodes(
         say(`${instance.id} has joined`);
       } else if (machine !== undefined) await probe(instance, machine);
     }
-    isSettled = !missing && ready.size === machines.size;
+    settledAt = !missing && ready.size === machines.size ? own : 0;
   }
 
   async function isWhole(machine: KopsMachine | undefined): Promise<boolean> {
@@ -143,7 +146,7 @@ export async function startKopsNodes(
     while (!stopping.signal.aborted) {
       // The API servers or moto may be away for a moment: look again.
       await look().catch((thrown: unknown) => {
-        isSettled = false;
+        settledAt = 0;
         say(thrown instanceof Error ? thrown.message : String(thrown));
       });
       await sleep(tick, undefined, { signal: stopping.signal }).catch(() => undefined);
@@ -182,9 +185,10 @@ export async function startKopsNodes(
     ask,
     hold: (held) => (isHeld = held),
     async settled() {
-      isSettled = false;
+      // The look that is under way may have begun before what is waited for.
+      const before = looks;
       const until = Date.now() + settleWithin;
-      while (!(isSettled as boolean)) {
+      while (settledAt <= before) {
         if (Date.now() > until) throw new Error(`the machines did not settle:\n${log.slice(-40).join("\n")}`);
         await sleep(tick);
       }

@@ -52,7 +52,8 @@ describe("an SSH connection that ends before the server has said a word", () => 
 });
 
 describe("a command over SSH", () => {
-  it("whose end comes in one piece with its beginning => its exit code and output are there, each time", async () => {
+  it("whose end comes in one piece with its beginning => its exit code and output are there, each time", async function () {
+    this.timeout(60_000);
     const server = new Server({ hostKeys: [privateKey] }, (client) => {
       client.on("authentication", (context) => context.accept());
       client.on("error", () => undefined);
