@@ -13,8 +13,10 @@ export const everyServerIsSetUp: Rule = ({ observed, goal }) => {
   for (const { name, setUp } of observed.servers) {
     if (setUp?.refused !== undefined) return blocked(RotationStage.Plugin, `${name}: ${setUp.reason}`, setUp.refused);
   }
-  // Its old process may still run with the same configuration: it is on its way all the same.
-  const restarting = observed.servers.filter((server) => server.restartRequestedAt !== undefined);
+  // Its old process may still run with the same configuration: it is on its way all the same. One that is away has had its time.
+  const restarting = observed.servers.filter(
+    (server) => server.restartRequestedAt !== undefined && trouble(server) === undefined,
+  );
   for (const { name, restartRequestedAt = 0 } of restarting) {
     if (observed.now - Math.max(restartRequestedAt, observed.runStartedAt) <= goal.limits.restart) continue;
     return blocked(

@@ -135,8 +135,12 @@ describe("servers that the engine may set up", () => {
       now: seen.now + goal.limits.ready + goal.limits.restart + 1,
       servers: seen.servers.map((server) => ({ ...server, troubleSince: seen.now })),
     };
-    const decision = decided(late);
-    assert.equal(decision.kind === "act" && decision.action.kind, "undoSetUp");
+    // Whether its restart has been made, one that is away cannot say.
+    for (const restartRequestedAt of [undefined, seen.now]) {
+      const asked = late.servers.map((server, index) => (index === 0 ? { ...server, restartRequestedAt } : server));
+      const decision = decided({ ...late, servers: asked });
+      assert.equal(decision.kind === "act" && decision.action.kind, "undoSetUp");
+    }
     const setback = { server: "cp1", kind: "notLoaded", what: "manifest", reason: "cp1 did not become ready" } as const;
     assert.equal(decided({ ...late, setbacks: [setback] }).kind, "blocked");
     const back = {
