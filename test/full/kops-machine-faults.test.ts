@@ -71,40 +71,43 @@ describe("faults of a kOps rotation on real API servers", function () {
   it("killed after every single action, and a machine replaced in every gap => each one boots, reads everything, and the rotation ends", async () => {
     const watch = watchCluster(cluster);
     const done: string[] = [];
-    for (let run = 0; ; run += 1) {
-      assert.ok(run < 60, done.join("\n"));
-      let acted = 0;
-      const dies = (kops: Kops): Kops => {
-        /** The first change of the cluster is made; before the second one the engine is gone. */
-        const once =
-          <Args extends readonly unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
-          (...args: Args) => {
-            if ((acted += 1) > 1) throw new Killed();
-            return work(...args);
+    try {
+      for (let run = 0; ; run += 1) {
+        assert.ok(run < 60, done.join("\n"));
+        let acted = 0;
+        const dies = (kops: Kops): Kops => {
+          /** The first change of the cluster is made; before the second one the engine is gone. */
+          const once =
+            <Args extends readonly unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+            (...args: Args) => {
+              if ((acted += 1) > 1) throw new Killed();
+              return work(...args);
+            };
+          return {
+            ...kops,
+            putCluster: once(kops.putCluster),
+            putSecret: once(kops.putSecret),
+            update: once(kops.update),
+            roll: once(kops.roll),
           };
-        return {
-          ...kops,
-          putCluster: once(kops.putCluster),
-          putSecret: once(kops.putSecret),
-          update: once(kops.update),
-          roll: once(kops.roll),
         };
-      };
-      const outcome = await engine.run(version, { wrap: dies }).catch((thrown: unknown) => {
-        if (!(thrown instanceof Killed)) throw thrown;
-        return undefined;
-      });
-      if (outcome !== undefined) {
-        assertDone(cluster, outcome);
-        break;
+        const outcome = await engine.run(version, { wrap: dies }).catch((thrown: unknown) => {
+          if (!(thrown instanceof Killed)) throw thrown;
+          return undefined;
+        });
+        if (outcome !== undefined) {
+          assertDone(cluster, outcome);
+          break;
+        }
+        done.push(engine.commands.at(-1)?.args.join(" ") ?? "");
+        const oldest = ids()[0] ?? assert.fail();
+        await cluster.cloud.terminate(oldest);
+        await cluster.nodes.settled();
+        assert.ok(!ids().includes(oldest));
       }
-      done.push(engine.commands.at(-1)?.args.join(" ") ?? "");
-      const oldest = ids()[0] ?? assert.fail();
-      await cluster.cloud.terminate(oldest);
-      await cluster.nodes.settled();
-      assert.ok(!ids().includes(oldest));
+    } finally {
+      await watch.stop();
     }
-    await watch.stop();
     assert.deepEqual(watch.violations, []);
     assert.ok(done.length >= 8, done.join("\n"));
     await finish();
