@@ -177,7 +177,7 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
     unreachable: undefined,
     notReady: undefined,
     troubleSince: undefined,
-    plugins: server.plugins.map((plugin) => ({
+    plugins: server.plugins.map(({ listeningSince: _before, ...plugin }) => ({
       ...plugin,
       keyId: plugin.keyId ?? predictedKeyId(observed, goal, plugin.name),
       problem: undefined,

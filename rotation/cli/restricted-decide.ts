@@ -1,6 +1,7 @@
 /** The engine, held back: `verify` may only look, `rewrite` may only rewrite. What they would need beyond that is said. */
 import { type Decide, decide } from "../decide";
 import type { Action } from "../decision";
+import type { Observation } from "../observation";
 
 export interface RestrictedDecide {
   readonly decide: Decide;
@@ -13,11 +14,20 @@ export function restrictedDecide(allowed: readonly Action["kind"][], remedy: str
   let pending: string | undefined;
   return {
     decide: (observed, goal, endpointOf) => {
-      const decision = decide(observed, goal, endpointOf);
+      const decision = decide(withPluginsAsTheyRun(observed), goal, endpointOf);
       if (decision.kind !== "act" || allowed.includes(decision.action.kind)) return decision;
       pending = decision.reason;
       return { kind: "blocked", stage: decision.stage, reason: decision.reason, remedy };
     },
     pending: () => pending,
   };
+}
+
+/** With which settings plugins run is nothing that looking or rewriting depends on. */
+function withPluginsAsTheyRun(observed: Observation): Observation {
+  const servers = observed.servers.map((server) => ({
+    ...server,
+    plugins: server.plugins.map(({ outdated: _settings, ...plugin }) => plugin),
+  }));
+  return { ...observed, servers };
 }

@@ -7,7 +7,7 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
 import type { Goal } from "../goal";
 import type { Observation, PluginObservation, ServerObservation } from "../observation";
-import { type Situation, usedEndpoints } from "../situation";
+import { configOf, type Situation, usedEndpoints } from "../situation";
 import { blocked, type Rule, wait } from "./rule";
 
 /**
@@ -15,6 +15,9 @@ import { blocked, type Rule, wait } from "./rule";
  * corrected. It comes before the rules that wait for servers, which may not be ready for want of it.
  */
 export const failingPluginsGetTheirSettings: Rule = (situation) => {
+  // On a host that cannot be seen one may be about to run anew.
+  if (situation.observed.servers.some((server) => server.unreachable !== undefined && configOf(server) === undefined))
+    return undefined;
   for (const plugin of situation.goal.declared) {
     const seen = instancesOf(situation, plugin);
     // The new settings have not helped yet: they are no better, or not given the time.
@@ -26,22 +29,30 @@ export const failingPluginsGetTheirSettings: Rule = (situation) => {
   return undefined;
 };
 
-/** One host at a time; each new one answers, and works crosswise with the others, before the next one is replaced. */
+/** One host at a time; each new one answers, and works crosswise with the others, before anything else is done. */
 export const pluginsRunAsDeclared: Rule = (situation) => {
   for (const plugin of situation.goal.declared) {
     if (!isKept(situation, plugin)) continue;
     const seen = instancesOf(situation, plugin);
     const outdated = seen.find(({ instance }) => mayBeReplaced(instance));
-    if (outdated === undefined) continue;
+    if (outdated === undefined && !isOnItsWay(situation, plugin, seen)) continue;
     const servers = seen.map(({ server }) => server);
-    return (
+    const decision =
       pluginDecision(situation, plugin, servers) ??
       crosswiseDecision(situation, plugin, servers) ??
-      replaced(plugin, outdated)
-    );
+      (outdated && replaced(plugin, outdated));
+    if (decision !== undefined) return decision;
   }
   return undefined;
 };
+
+/** The last one that was replaced too. Of the goal's own plugin, which may just come to be, the next rule says when it is proven. */
+function isOnItsWay({ goal, observed }: Situation, plugin: PluginInstance, seen: readonly Instance[]): boolean {
+  if (goal.writer !== "identity" && goal.writer.name === plugin.name) return false;
+  return seen.some(
+    ({ instance }) => instance.startedAt > observed.runStartedAt || awaitsRestart(instance, observed, goal.limits),
+  );
+}
 
 interface Instance {
   readonly server: ServerObservation;
@@ -105,7 +116,7 @@ export function pluginDecision(
       return blocked(
         RotationStage.Plugin,
         problem,
-        `look at the log of ${plugin.name} on ${server.name}, or, where it has none, for what keeps it from starting (an image that the host cannot get, a kubelet that does not run); where its settings are wrong, correct them; then run again`,
+        `look at the log of ${plugin.name} on ${server.name}, or, where it has none, for what keeps it from starting (an image that the host cannot get, a kubelet that does not run, a file that was written again without a change); where its settings are wrong, correct them; then run again`,
       );
     }
     waiting.push(problem);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { restrictedDecide } from "../../rotation/cli/restricted-decide";
 import { planRotation } from "../../rotation/plan";
 import { runRotation } from "../../rotation/run";
 import { goalFor, keyVersion } from "./goals";
@@ -14,6 +15,8 @@ describe("plugins that run with other settings than are wanted", () => {
     runRotation({ goal, fleet, stored, clock, signal, onEvent: ({ message }) => log.push(message) });
   const plan = ({ fleet, stored }: SimulatedCluster) => planRotation({ goal, fleet, stored, signal });
   const images = ({ hosts }: SimulatedCluster) => hosts.map((host) => host.plugins.get(name)?.runs?.image);
+
+  const fleetStart = ({ fleet }: SimulatedCluster) => fleet.startPlugin("cp1", keyVersion(1));
 
   async function atTheGoal(): Promise<SimulatedCluster> {
     const cluster = simulateCluster({ hosts: 3, reload: "restart", objects: 5, random: randomFrom(3) });
@@ -79,6 +82,43 @@ describe("plugins that run with other settings than are wanted", () => {
     );
     assert.equal((await run(theirs)).kind, "done");
     assert.deepEqual(images(cluster), ["first", "first", "first"]);
+  });
+
+  it("turned off with other settings in the same run => the last plugin is waited for, and tried, before any server restarts", async () => {
+    const cluster = await atTheGoal();
+    cluster.faults.image = "second";
+    const before = cluster.log.length;
+    const { fleet, stored, clock, log } = cluster;
+    const off = { ...goal, writer: "identity" as const };
+    const onEvent = ({ message }: { readonly message: string }) => log.push(message);
+    assert.equal((await runRotation({ goal: off, fleet, stored, clock, signal, onEvent })).kind, "done");
+    const said = cluster.log.slice(before);
+    const last = said.findIndex((line) => line.endsWith(`cp3 runs ${name} with the image second`));
+    const tried = said.lastIndexOf(`try ${name} crosswise on cp1, cp2, cp3`);
+    const written = said.findIndex((line) => line.includes("engine: write"));
+    assert.ok(last >= 0 && last < tried && tried < written, said.join("\n"));
+  });
+
+  it("verify proves what is stored, whatever the plugins' settings", async () => {
+    const cluster = await atTheGoal();
+    cluster.faults.image = "second";
+    const { fleet, stored, clock } = cluster;
+    const { decide, pending } = restrictedDecide([], "run rotate");
+    const outcome = await runRotation({ goal, fleet, stored, clock, signal, decide, onEvent: () => undefined });
+    assert.deepEqual([outcome.kind, outcome.evidence.complete, pending()], ["done", true, undefined]);
+    assert.deepEqual(images(cluster), ["first", "first", "first"]);
+  });
+
+  it("a plan right after a host was given its settings => the other hosts, as the run has them", async () => {
+    const cluster = await atTheGoal();
+    cluster.faults.image = "second";
+    await fleetStart(cluster);
+    const patient = { ...goal, limits: { ...goal.limits, plugin: 900_000 } };
+    const { stages } = await planRotation({ goal: patient, fleet: cluster.fleet, stored: cluster.stored, signal });
+    assert.deepEqual(
+      stages.map(({ servers }) => servers),
+      [["cp2", "cp3"]],
+    );
   });
 
   it("settings that do not work stop at the first host; a run with those of before mends it and touches no other", async () => {

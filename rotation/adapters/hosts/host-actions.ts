@@ -112,7 +112,13 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
     // A unit is not restarted by its file. Stopped first, it is not there until it runs with the new one, whatever happens in between.
     if (text !== undefined) await at.systemd?.control.disable(`${plugin.name}.service`);
     const expectedHash = present && fileHash(present);
-    await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });
+    try {
+      await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });
+    } catch (thrown) {
+      // The one that was there goes on; where it cannot, what failed first tells more.
+      if (text !== undefined) await at.systemd?.control.enable(`${plugin.name}.service`).catch(() => undefined);
+      throw thrown;
+    }
   }
   if (at.systemd === undefined) return;
   const { control } = at.systemd;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { KmsEtcdError } from "../../../../core/errors";
+import { KmsEtcdError } from "../../../../core/errors";
 import { pluginInstance } from "../../../../core/plugin-instance";
 import { fileHash } from "../../../../rotation/adapters/hosts/file-hash";
 import type { FleetHost } from "../../../../rotation/adapters/hosts/fleet-host";
@@ -285,6 +285,22 @@ describe("a plugin that is a unit", () => {
     await startHostPlugin(changed, plugin);
     assert.match(control.started(`${plugin.name}.service`) ?? "", /--keyvault-name=w/);
     assert.equal((await look(changed)).length, 1);
+  });
+
+  it("other settings that cannot be written => the plugin that was there goes on, also at boot", async () => {
+    const { control, host } = machine();
+    await startHostPlugin(host, plugin);
+    const before = control.started(`${plugin.name}.service`);
+    const full = { ...host.host, createFile: () => Promise.reject(new KmsEtcdError("blocked", "the disk is full")) };
+    const changed: FleetHost = {
+      ...host,
+      host: full,
+      pluginManifest: (wanted, present) =>
+        host.pluginManifest(wanted, present).replace("--keyvault-name=v", "--keyvault-name=w"),
+    };
+    await assert.rejects(startHostPlugin(changed, plugin), /the disk is full/);
+    assert.equal(control.started(`${plugin.name}.service`), before);
+    assert.equal(control.asked.at(-1), `enable ${plugin.name}.service`);
   });
 
   it("stopped => disabled before its file goes; edited => kept in the backups", async () => {
