@@ -6,7 +6,7 @@
  * Several tiers may be named. The tests are in test/**, those of the last two tiers in test/e2e/ and test/full/.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,9 @@ const tiers = {
     tools: ["etcd", "kube-apiserver", "kube-apiserver-1.31", "kubectl", "pulumi"],
   },
 };
+
+/** What a process may take to end once its tests are counted. One that takes longer has left something open, and would hang for ever. */
+const longestEnd = 60_000;
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((tier) => !(tier in tiers));
@@ -132,8 +135,18 @@ function run(args, env = {}) {
     const child = spawn(process.execPath, args, { cwd: project, stdio: "inherit", env: { ...process.env, ...env } });
     const forward = (signal) => child.kill(signal);
     process.once("SIGTERM", forward);
+    let countedAt;
+    const watch = setInterval(() => {
+      if (env.KMS_ETCD_TEST_COUNTS === undefined || !existsSync(env.KMS_ETCD_TEST_COUNTS)) return;
+      countedAt ??= Date.now();
+      if (Date.now() - countedAt < longestEnd) return;
+      clearInterval(watch);
+      process.stderr.write("error: the tests have ended and their process has not: a test has left something open\n");
+      child.kill("SIGKILL");
+    }, 1_000);
     child.once("error", reject);
     child.once("exit", (code) => {
+      clearInterval(watch);
       process.off("SIGTERM", forward);
       resolve(code ?? 1);
     });

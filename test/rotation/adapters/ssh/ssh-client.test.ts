@@ -78,10 +78,13 @@ describe("a command over SSH", () => {
       privateKey,
       knownHosts: `[127.0.0.1]:${port} ssh-rsa ${known.getPublicSSH().toString("base64")}\n`,
     });
-    for (let count = 0; count < 50; count += 1) {
-      assert.deepEqual(await client.run("date"), { code: 3, stdout: "out", stderr: "" });
+    try {
+      for (let count = 0; count < 50; count += 1) {
+        assert.deepEqual(await client.run("date"), { code: 3, stdout: "out", stderr: "" });
+      }
+    } finally {
+      client.close();
+      server.close();
     }
-    client.close();
-    server.close();
   });
 });
