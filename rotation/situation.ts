@@ -82,6 +82,11 @@ export function configOf({ file, fileProblem, fallback }: ServerObservation): En
   return file?.config ?? (fileProblem && fallback?.config);
 }
 
+/** A host of which nothing is known: neither what its server reads and writes, nor which plugins it has. */
+export function isUnseen(server: ServerObservation): boolean {
+  return server.unreachable !== undefined && configOf(server) === undefined;
+}
+
 /** The sockets that the server's API server asks, by its file and by what it has loaded. */
 export function usedEndpoints({ file, loaded }: ServerObservation): readonly string[] {
   const configs = [file?.config, loaded.config].filter((config) => config !== undefined);

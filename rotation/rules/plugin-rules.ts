@@ -7,7 +7,7 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
 import type { Goal } from "../goal";
 import type { Observation, PluginObservation, ServerObservation } from "../observation";
-import { configOf, type Situation, usedEndpoints } from "../situation";
+import { isUnseen, type Situation, usedEndpoints } from "../situation";
 import { blocked, type Rule, wait } from "./rule";
 
 /**
@@ -16,8 +16,7 @@ import { blocked, type Rule, wait } from "./rule";
  */
 export const failingPluginsGetTheirSettings: Rule = (situation) => {
   // On a host that cannot be seen one may be about to run anew.
-  if (situation.observed.servers.some((server) => server.unreachable !== undefined && configOf(server) === undefined))
-    return undefined;
+  if (situation.observed.servers.some(isUnseen)) return undefined;
   for (const plugin of situation.goal.declared) {
     const seen = instancesOf(situation, plugin);
     // The new settings have not helped yet: they are no better, or not given the time.
@@ -48,7 +47,7 @@ export const pluginsRunAsDeclared: Rule = (situation) => {
 
 /** The last one that was replaced too. Of the goal's own plugin, which may just come to be, the next rule says when it is proven. */
 function isOnItsWay({ goal, observed }: Situation, plugin: PluginInstance, seen: readonly Instance[]): boolean {
-  if (goal.writer !== "identity" && goal.writer.name === plugin.name) return false;
+  if (isOfTheWriter(goal, plugin)) return false;
   return seen.some(
     ({ instance }) => instance.startedAt > observed.runStartedAt || awaitsRestart(instance, observed, goal.limits),
   );
@@ -61,9 +60,17 @@ interface Instance {
 
 function instancesOf({ observed }: Situation, { name }: PluginInstance): readonly Instance[] {
   return observed.servers.flatMap((server) => {
-    const instance = server.plugins.find((candidate) => candidate.name === name);
+    const instance = instanceOn(server, name);
     return instance === undefined ? [] : [{ server, instance }];
   });
+}
+
+function instanceOn({ plugins }: ServerObservation, name: string): PluginObservation | undefined {
+  return plugins.find((candidate) => candidate.name === name);
+}
+
+function isOfTheWriter({ writer }: Goal, { name }: PluginInstance): boolean {
+  return writer !== "identity" && writer.name === name;
 }
 
 /** What somebody has edited by hand is theirs. */
@@ -73,8 +80,9 @@ function mayBeReplaced({ outdated }: PluginObservation): boolean {
 
 /** One that nothing names is stopped in the end. */
 function isKept({ goal, observed, endpointOf }: Situation, plugin: PluginInstance): boolean {
-  const isWriter = goal.writer !== "identity" && goal.writer.name === plugin.name;
-  return isWriter || observed.servers.some((server) => usedEndpoints(server).includes(endpointOf(plugin)));
+  return (
+    isOfTheWriter(goal, plugin) || observed.servers.some((server) => usedEndpoints(server).includes(endpointOf(plugin)))
+  );
 }
 
 function replaced(plugin: PluginInstance, { server, instance }: Instance): Decision {
@@ -94,7 +102,7 @@ export function pluginDecision(
 ): Decision | undefined {
   const waiting: string[] = [];
   for (const server of servers) {
-    const seen = server.plugins.find((candidate) => candidate.name === plugin.name);
+    const seen = instanceOn(server, plugin.name);
     if (seen === undefined) {
       return {
         kind: "act",
@@ -144,7 +152,7 @@ export function crosswiseDecision(
   among: readonly ServerObservation[],
 ): Decision | undefined {
   const servers = among.map((server) => server.name);
-  const keyIds = among.map((server) => server.plugins.find((seen) => seen.name === plugin.name)?.keyId);
+  const keyIds = among.map((server) => instanceOn(server, plugin.name)?.keyId);
   const proof = observed.crosswise.find(
     (candidate) =>
       candidate.plugin === plugin.name &&

@@ -10,7 +10,7 @@ import type { Decision } from "../decision";
 import { declaredReaders } from "../declared-readers";
 import type { Observation, ServerObservation, StoredProof } from "../observation";
 import { isEtcdUnchanged, serverState, validReadThrough, validStored } from "../proofs";
-import { configOf, declaredPlugin, itemFor, listOf, neededProviders, type Situation } from "../situation";
+import { configOf, declaredPlugin, isUnseen, itemFor, listOf, neededProviders, type Situation } from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
 import { crosswiseDecision, pluginDecision } from "./plugin-rules";
@@ -47,8 +47,7 @@ export const differencesAreMeasured: Rule = (situation) => {
  */
 export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
   // Of a host that cannot be seen at all it is not known what it reads and writes: then nothing is concluded.
-  const unseen = (server: ServerObservation) => server.unreachable !== undefined && configOf(server) === undefined;
-  if (situation.observed.servers.some(unseen)) return undefined;
+  if (situation.observed.servers.some(isUnseen)) return undefined;
   // A server that has just refused a file would refuse the like of it: the run ends with why.
   if (situation.observed.setbacks.some((setback) => setback.kind !== "unreadable")) return undefined;
   const needs = situation.slots.map(({ slot }) => ({ slot, required: requiredReaders(situation, slot) }));

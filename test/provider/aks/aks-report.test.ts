@@ -14,6 +14,7 @@ import { aksProviderSide } from "../support/aks-provider-side";
 import { type EngineSide, initFailure } from "../support/engine-side";
 import { rolloutStack } from "../support/rollout-stack";
 import { nonconforming } from "../support/schema-conformance";
+import { unusableKeyFiles } from "../support/unusable-key-files";
 
 const limits = { apiSeconds: 5, grantSeconds: 0.2, settleSeconds: 0.05 };
 
@@ -169,11 +170,8 @@ describe("the report of a change to a cluster of AKS, and the key that it is sig
   it("a key file that others can read, or that is not there => nothing is changed, and the message says what to do", async () => {
     const { made, inputs } = await cluster();
     const privateKeyFile = join(directory, "key.pem");
-    for (const [prepare, said] of [
-      [() => undefined, /cannot be read \(ENOENT\)/],
-      [() => writeFileSync(privateKeyFile, privateKey, { mode: 0o644 }), /has mode 0644.*chmod 600/],
-    ] as const) {
-      prepare();
+    for (const { make, said } of unusableKeyFiles(privateKeyFile, privateKey)) {
+      make();
       const { failure = "" } = await stack.up(inputs(1, { reportSigning: { privateKeyFile } }));
       assert.match(failure, said);
       assert.doesNotMatch(failure, new RegExp(material));

@@ -15,6 +15,7 @@ import { simulateCluster } from "../../rotation/simulated-cluster";
 import { type EngineSide, engineSide } from "../support/engine-side";
 import { rolloutStack } from "../support/rollout-stack";
 import { simulatedEngine } from "../support/simulated-engine";
+import { unusableKeyFiles } from "../support/unusable-key-files";
 
 const controlPlaneFile = "/simulated/control-plane.json";
 
@@ -113,11 +114,8 @@ describe("the report of a rollout, and the key that it is signed with", () => {
 
   it("a file that others can read, or that is not there => nothing is changed, and the message says what to do", async () => {
     const privateKeyFile = join(directory, "key.pem");
-    for (const [prepare, said] of [
-      [() => undefined, /cannot be read \(ENOENT\)/],
-      [() => writeFileSync(privateKeyFile, privateKey, { mode: 0o644 }), /has mode 0644.*chmod 600/],
-    ] as const) {
-      prepare();
+    for (const { make, said } of unusableKeyFiles(privateKeyFile, privateKey)) {
+      make();
       const { failure = "" } = await stack.up(wanted(1, { reportSigning: { privateKeyFile } }));
       assert.match(failure, said);
       assert.doesNotMatch(failure, new RegExp(material));
