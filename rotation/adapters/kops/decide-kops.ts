@@ -6,14 +6,18 @@
  *  - the spec gets a plugin, the groups get the spec, and only then the secret names it; a plugin leaves in the opposite order;
  *  - what a machine runs is seen on it, not concluded from what was done.
  * A rotation costs three rolls of the control plane: for READ, for WRITE and for PRUNE.
+ * Before each action that is no repair: nobody else is at work on the cluster.
  */
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import { isAfter, RotationStage } from "../../../core/rotation-stage";
+import { sameList, slotProviders } from "../../slots";
 import type { KopsDecision, KopsGoal } from "./kops-decision";
 import type { KopsObservation } from "./kops-observation";
-import { kopsSituation } from "./kops-situation";
+import { type KopsSituation, kopsSituation } from "./kops-situation";
 import type { KopsRule } from "./rules/kops-rule";
+import { finalList } from "./rules/kops-rule";
 import * as machine from "./rules/machine-rules";
+import * as otherWork from "./rules/other-work-rules";
 import * as progress from "./rules/progress-rules";
 import * as store from "./rules/store-rules";
 
@@ -58,11 +62,23 @@ const specRules: readonly KopsRule[] = [
   progress.theNewPluginIsInTheSpec,
 ];
 
+/** What keeps the engine from acting beside somebody else: asked before each action that is no repair. */
+const besideRules: readonly KopsRule[] = [otherWork.noUpgradeIsUnderWay, otherWork.noOtherGroupChanges];
+
+/** And these before the first action of a rotation: afterwards what they see may be its own work. */
+const beginningRules: readonly KopsRule[] = [
+  otherWork.nothingIsPendingBefore,
+  otherWork.noMachineIsLateBefore,
+  machine.theClusterIsValid,
+];
+
 export interface KopsRules {
   readonly repair: readonly KopsRule[];
   readonly spec: readonly KopsRule[];
   readonly finish: readonly KopsRule[];
   readonly progress: readonly KopsRule[];
+  readonly beside: readonly KopsRule[];
+  readonly beginning: readonly KopsRule[];
 }
 
 export const kopsRules: KopsRules = {
@@ -70,6 +86,8 @@ export const kopsRules: KopsRules = {
   spec: specRules,
   finish: finishRules,
   progress: progressRules,
+  beside: besideRules,
+  beginning: beginningRules,
 };
 
 export type DecideKops = (observed: KopsObservation, goal: KopsGoal) => KopsDecision;
@@ -89,26 +107,60 @@ export function decideKopsBy(rules: KopsRules, observed: KopsObservation, goal: 
       remedy: (thrown instanceof KmsEtcdError ? thrown.remedy : undefined) ?? "mend it, then run again",
     };
   }
-  const first = (list: readonly KopsRule[], limited: boolean): KopsDecision | undefined => {
+  const done: KopsDecision = { kind: "done", stage: goal.advanceTo };
+  const isBehind = (decision: KopsDecision) => isAfter(decision.stage, goal.advanceTo);
+  for (const rule of rules.repair) {
+    const decision = rule(situation);
+    if (decision !== undefined) return decision;
+  }
+  let leavesSpec = true;
+  for (const rule of rules.spec) {
+    const decision = rule(situation);
+    if (decision === undefined) continue;
+    leavesSpec = false;
+    if (!isBehind(decision)) return heldBy(rules, situation, decision, true) ?? decision;
+  }
+  const isThere = leavesSpec && hasFinalLists(situation);
+  for (const [list, limited] of [
+    [rules.finish, false],
+    [rules.progress, true],
+  ] as const) {
     for (const rule of list) {
       const decision = rule(situation);
       if (decision === undefined) continue;
-      if (!limited || !isAfter(decision.stage, goal.advanceTo)) return decision;
+      // What lies behind `advanceTo` is not begun, nor is anything after it.
+      if (limited && isBehind(decision)) return done;
+      const held = heldBy(rules, situation, decision, !isThere);
+      if (held === undefined) return decision;
+      // Nothing is left to do for the key: an update or a roll would be somebody else's alone, and is left to them.
+      const isOurs = situation.behind.length > 0 || observed.run.specChanged;
+      if (!isThere || isOurs || !isOfOthers(decision)) return held;
     }
-    return undefined;
-  };
-  const done: KopsDecision = { kind: "done", stage: goal.advanceTo };
-  return (
-    first(rules.repair, false) ??
-    first(rules.spec, true) ??
-    first(rules.finish, false) ??
-    progressDecision(rules.progress) ??
-    done
-  );
-
-  /** What lies behind `advanceTo` is not begun, nor is anything after it. */
-  function progressDecision(list: readonly KopsRule[]): KopsDecision | undefined {
-    const decision = first(list, false);
-    return decision !== undefined && isAfter(decision.stage, goal.advanceTo) ? done : decision;
   }
+  return done;
+}
+
+/** Why an action is not done now. A machine that did not come up is looked after in any case. */
+function heldBy(
+  { beside, beginning }: KopsRules,
+  situation: KopsSituation,
+  { kind, stage }: KopsDecision,
+  leadsOn: boolean,
+): KopsDecision | undefined {
+  if (kind !== "act" || Object.keys(situation.observed.run.notLoaded).length > 0) return undefined;
+  for (const rule of [...beside, ...(leadsOn && !otherWork.isBegun(situation) ? beginning : [])]) {
+    const held = rule(situation);
+    if (held !== undefined) return { ...held, stage };
+  }
+  return undefined;
+}
+
+function hasFinalLists(situation: KopsSituation): boolean {
+  return situation.slots.every((kopsSlot) =>
+    sameList(slotProviders(situation.config, kopsSlot.slot), finalList(situation, kopsSlot)),
+  );
+}
+
+function isOfOthers(decision: KopsDecision): boolean {
+  return decision.kind === "act" && (decision.action.kind === "update" || decision.action.kind === "roll");
 }

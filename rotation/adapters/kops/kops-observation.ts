@@ -76,6 +76,8 @@ export interface KopsObservation extends KopsSeen {
 export interface KopsRunFacts {
   /** The spec and secret that the last complete update of this run carried over, as `storeFingerprint` names them. */
   readonly updatedFor: string | undefined;
+  /** Whether this run has changed the spec: an update that carries that over is not somebody else's alone. */
+  readonly specChanged: boolean;
   /** The secret that every machine of a group was replaced for, in this run. */
   readonly rolledFor: Readonly<Record<string, string>>;
   /** What `kops validate cluster` said of these machines; undefined: it was not asked since they changed. */
@@ -95,6 +97,7 @@ export interface KopsRunFacts {
 
 export const freshRun: KopsRunFacts = {
   updatedFor: undefined,
+  specChanged: false,
   rolledFor: {},
   validation: undefined,
   stored: undefined,

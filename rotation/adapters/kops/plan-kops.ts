@@ -168,7 +168,7 @@ function afterAction(observed: KopsObservation, action: KopsAction): KopsObserva
   const { run, secret } = observed;
   switch (action.kind) {
     case "putCluster":
-      return { ...observed, cluster: action.cluster };
+      return withRun({ ...observed, cluster: action.cluster }, { specChanged: true });
     case "putSecret": {
       const put = { ...observed, secret: secretSeen(action.text) };
       return withRun(put, { rolledFor: {}, replaced: secret });

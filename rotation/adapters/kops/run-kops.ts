@@ -98,7 +98,9 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     emit("action", [describeAction(action), ...pendingIn(action, observed)].join(": "), at);
     switch (action.kind) {
       case "putCluster":
-        return kops.putCluster(action.cluster, action.expected, signal);
+        await kops.putCluster(action.cluster, action.expected, signal);
+        facts = { ...facts, specChanged: true };
+        return;
       case "putSecret":
         // Before the call: one that fails may have written all the same.
         expected = [observed.secret?.hash, secretHash(action.text)];

@@ -51,6 +51,7 @@ function assertAtGoal(cluster: SimulatedKops, version: number | "identity"): voi
   );
 }
 
+const never = new AbortController().signal;
 const runs = Number(process.env["MODEL_RUNS"] ?? 60);
 
 describe("the kOps engine against a simulated cluster", function () {
@@ -169,7 +170,13 @@ describe("the kOps engine against a simulated cluster", function () {
             });
           }
           cluster.faults.killAfter = Number.POSITIVE_INFINITY;
-          const outcome = await run(cluster, last);
+          let outcome = await run(cluster, last);
+          // What a killed run towards another goal has left looks like somebody else's work; what the engine says then helps.
+          for (let tries = 0; tries < 2 && outcome.reason?.endsWith(" before this rotation") === true; tries += 1) {
+            await cluster.kops.update(never);
+            for (const group of cluster.groups) await cluster.kops.roll(group.name, false, never);
+            outcome = await run(cluster, last);
+          }
           // A machine that booted into an update that was cut off waits for somebody, and the engine says so.
           if (outcome.kind === "blocked" && outcome.reason?.includes("is not valid") === true) return;
           assert.equal(outcome.kind, "done", `${outcome.reason}\n${cluster.log.slice(-60).join("\n")}`);
@@ -264,6 +271,8 @@ describe("the kOps engine against a simulated cluster", function () {
         spec: drop(kopsRules.spec),
         finish: drop(kopsRules.finish),
         progress: drop(kopsRules.progress),
+        beside: kopsRules.beside,
+        beginning: kopsRules.beginning,
       };
     };
     const noticed: string[] = [];

@@ -59,6 +59,12 @@ export const plainCluster: KopsCluster = {
   spec: { kubernetesVersion: "1.36.0", channel: "none" },
 };
 
+function olderCluster(cluster: KopsCluster): KopsCluster {
+  return { ...cluster, spec: { ...cluster.spec, kubernetesVersion: "1.33.0" } };
+}
+
+const versionOf = ({ spec }: KopsCluster) => `v${spec.kubernetesVersion}`;
+
 export const hashOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 export type SimulatedKops = ReturnType<typeof simulateKops>;
@@ -67,7 +73,7 @@ export function simulateKops(options: SimulatedKopsOptions) {
   const { random, groups, namesHash = true } = options;
   const serverGroups = groups.filter((group) => ["ControlPlane", "APIServer"].includes(group.role));
   const state = {
-    cluster: options.cluster ?? plainCluster,
+    cluster: namesHash ? (options.cluster ?? plainCluster) : olderCluster(options.cluster ?? plainCluster),
     secret: options.secret,
     told: new Map<string, Told>(),
     templates: new Map<string, { version: number; told: Told }>(),
@@ -82,6 +88,11 @@ export function simulateKops(options: SimulatedKopsOptions) {
     failNext: [] as KmsEtcdError[],
     rejectedObject: undefined as string | undefined,
     unreadable: undefined as string | undefined,
+    /** What kops says that an update would do besides. */
+    pending: [] as string[],
+    /** Versions of API servers that are not the spec's, by machine. */
+    versions: new Map<string, string>(),
+    invalid: undefined as string | undefined,
   };
   const log: string[] = [];
   let now = 1_000_000;
@@ -266,11 +277,12 @@ export function simulateKops(options: SimulatedKopsOptions) {
           group: machine.group,
           needsUpdate: needsUpdate(machine),
           unreachable: machine.up ? undefined : "connection refused",
-          version: namesHash ? "1.36.0" : "1.33.0",
+          version: faults.versions.get(machine.name) ?? versionOf(state.cluster),
           processStartedAt: machine.startedAt,
           loaded: machine.up ? loadedBy(machine) : { kind: "unknown" as const },
         })),
         strangers: [],
+        pending: [...faults.pending],
       };
     },
     async putCluster(cluster, expected) {
@@ -334,6 +346,7 @@ export function simulateKops(options: SimulatedKopsOptions) {
     },
     async validate() {
       const down = state.machines.find((machine) => !machine.up);
+      if (faults.invalid !== undefined) return faults.invalid;
       return down === undefined ? undefined : `machine ${down.name} has not joined`;
     },
   };
