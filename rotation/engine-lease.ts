@@ -6,7 +6,7 @@
  * until it has it.
  */
 import { describeError, type ErrorCode, KmsEtcdError } from "../core/errors";
-import { type Clock, systemClock } from "./run";
+import { type Clock, systemClock } from "./clock";
 
 /** Who is at work, as the cluster has it written down. Times are milliseconds since the epoch by the cluster's own clock. */
 export interface LeaseRecord {

@@ -1,6 +1,6 @@
 /** What the engine's events look like to people: in the Info column of a Pulumi row, and on a terminal. */
 import { rotationStages } from "../core/rotation-stage";
-import type { RotationEvent } from "./run";
+import type { RotationEvent } from "./run-events";
 
 /** Counters arrive by the page; a line a second is what an eye, and a log without a terminal, can take. */
 const progressInterval = 1_000;

@@ -5,7 +5,8 @@ import { type Decide, decideBy, decide as decideByTheRules, repairRules } from "
 import { type EngineLeaseOptions, type HeldLease, withEngineLease } from "./engine-lease";
 import { evidenceOf } from "./evidence";
 import { type KeyWork, runWithKeys } from "./key-work";
-import { type RotationEvent, type RotationOptions, type RotationOutcome, runRotation } from "./run";
+import { type RotationOptions, type RotationOutcome, runRotation } from "./run";
+import type { RotationEvent } from "./run-events";
 
 /** How this engine keeps others out. `clock` is of its own: it stays real where a test's engine runs in virtual time. */
 export type AloneBy = Pick<EngineLeaseOptions, "lease" | "identity" | "breakLease" | "withoutLease" | "clock">;

@@ -3,9 +3,10 @@
  * the proofs and the setbacks of this very run (invariant 7), so it may be killed anywhere and started with any goal.
  */
 import { describeError, KmsEtcdError } from "../core/errors";
-import { isAfter, RotationStage } from "../core/rotation-stage";
+import type { RotationStage } from "../core/rotation-stage";
+import { type Clock, systemClock } from "./clock";
 import { type Decide, decide as decideByTheRules } from "./decide";
-import type { Action, Decision, Measurement } from "./decision";
+import type { Action, Measurement } from "./decision";
 import { describeAction, describeMeasurement } from "./describe-steps";
 import { type Evidence, evidenceOf } from "./evidence";
 import type { Fleet, FleetObservation } from "./fleet";
@@ -29,22 +30,10 @@ import { countRepetitions, mayPass, sameActions, transientRetries } from "./pati
 import { serverState, serverStates } from "./proofs";
 import { serversBehind } from "./rules/key-id-rule";
 import { setbackRemedy } from "./rules/setback-remedy";
+import { createRunEvents, type RotationEvent } from "./run-events";
 import { settledSince } from "./settled";
 import { type Situation, situationOf } from "./situation";
-import type { Progress, StoredObjects } from "./stored-objects";
-
-export interface RotationEvent {
-  readonly stage: RotationStage;
-  readonly kind: "stage-started" | "stage-finished" | "action" | "measurement" | "waiting" | "progress" | "warning";
-  readonly message: string;
-  readonly done?: number;
-  readonly total?: number;
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  /** With `stage-finished`: how long the stage took, and how much of it was waiting for servers. */
-  readonly durationMs?: number;
-  readonly waitingMs?: number;
-}
+import type { StoredObjects } from "./stored-objects";
 
 export interface RotationOutcome {
   /** `paused`: `maxActions` have been done. `cancelled`: the signal was aborted, at a safe point. */
@@ -56,13 +45,6 @@ export interface RotationOutcome {
   /** What the run has kept and removed besides, where that was asked for. */
   readonly snapshot?: TakenSnapshot;
   readonly compacted?: Compaction;
-}
-
-/** Time, so that tests need none. */
-export interface Clock {
-  now(): number;
-  /** Resolves after the time, or as soon as the signal is aborted. */
-  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface RotationOptions {
@@ -80,25 +62,8 @@ export interface RotationOptions {
 
 /** How often the cluster is looked at while waiting: a look costs a few small requests to each server. */
 const pollInterval = 1_000;
-/** How often a wait that goes on is said again. */
-const sayAgain = 10_000;
 /** After a rewrite that left objects behind, so that what refuses them gets a chance to recover. */
 const rewriteBackOff = 5_000;
-
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  sleep: (milliseconds, signal) =>
-    new Promise((resolve) => {
-      if (signal.aborted) return resolve();
-      const finish = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", finish);
-        resolve();
-      };
-      const timer = setTimeout(finish, milliseconds);
-      signal.addEventListener("abort", finish, { once: true });
-    }),
-};
 
 /** Carries the cluster to the goal, or says why not. Throws only for what is no state of the cluster (a bug, no permission). */
 export async function runRotation(options: RotationOptions): Promise<RotationOutcome> {
@@ -169,40 +134,10 @@ function createRun(options: RotationOptions, clock: Clock) {
   const othersSince = otherWorkSince();
   let keyIdBehindSince: number | undefined;
   let observation: Observation | undefined;
-  let current: { stage: RotationStage; since: number; waiting: number } | undefined;
-  let wait = { reason: "", since: 0, said: 0 };
   const written = new Set<string>();
-  let waitingSince: number | undefined;
   let failuresInARow = 0;
   const repetitions = countRepetitions();
-
-  const stage = () => current?.stage ?? RotationStage.Plugin;
-  const emit = (kind: RotationEvent["kind"], message: string, more: Partial<RotationEvent> = {}) =>
-    onEvent({ stage: stage(), kind, message, at: clock.now(), ...more });
-  const progress = (what: string) => (seen: Progress) =>
-    emit("progress", what, { done: seen.done, ...(seen.total === undefined ? {} : { total: seen.total }) });
-
-  /** A stage is never left backwards: counting again during PRUNE is part of PRUNE. */
-  function enter(decision: Decision): void {
-    // Looking while waiting is waiting too: a wait lasts until something else is decided.
-    if (decision.kind !== "wait" && waitingSince !== undefined) {
-      if (current !== undefined) current.waiting += clock.now() - waitingSince;
-      waitingSince = undefined;
-    }
-    const next = decision.kind === "done" || decision.kind === "blocked" ? undefined : decision.stage;
-    if (current !== undefined && (next === undefined || isAfter(next, current.stage))) {
-      if (decision.kind !== "blocked") finish();
-    }
-    if (next !== undefined && (current === undefined || isAfter(next, current.stage))) {
-      current = { stage: next, since: clock.now(), waiting: 0 };
-      emit("stage-started", "reason" in decision ? decision.reason : next);
-    }
-  }
-
-  function finish(): void {
-    if (current === undefined) return;
-    emit("stage-finished", current.stage, { durationMs: clock.now() - current.since, waitingMs: current.waiting });
-  }
+  const { stage, emit, progress, enter, waiting } = createRunEvents(onEvent, clock);
 
   function look(
     seen: FleetObservation,
@@ -270,18 +205,6 @@ function createRun(options: RotationOptions, clock: Clock) {
     } catch {
       return undefined; // decide says what is wrong with the configuration
     }
-  }
-
-  async function waiting(reason: string, sleep: () => Promise<void>): Promise<void> {
-    const before = clock.now();
-    if (reason !== wait.reason) wait = { reason, since: before, said: Number.NEGATIVE_INFINITY };
-    if (before - wait.said >= sayAgain) {
-      const elapsed = Math.round((before - wait.since) / 1_000);
-      emit("waiting", `waiting for ${reason}${elapsed === 0 ? "" : `, ${elapsed} s so far`}`);
-      wait.said = before;
-    }
-    waitingSince ??= before;
-    await sleep();
   }
 
   /** Someone else changed a file: look again. Anything else that fails ends this run, with what was loaded left in place. */

@@ -2,7 +2,8 @@
 import { describeError, KmsEtcdError } from "../../core/errors";
 import type { Evidence } from "../../rotation/evidence";
 import { throttledProgress } from "../../rotation/progress-text";
-import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+import type { RotationOutcome } from "../../rotation/run";
+import type { RotationEvent } from "../../rotation/run-events";
 import type { Properties, PropertyValue } from "../property-values";
 import { InitFailed, type Operation } from "../resource";
 import { activeKeyVersion } from "./key-providers";

@@ -3,7 +3,8 @@ import type { Evidence } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
 import type { ServerObservation } from "../../rotation/observation";
 import type { RotationPlan } from "../../rotation/plan";
-import type { RotationEvent, RotationOutcome } from "../../rotation/run";
+import type { RotationOutcome } from "../../rotation/run";
+import type { RotationEvent } from "../../rotation/run-events";
 import type { Platform } from "./platform";
 import type { Upkeep } from "./upkeep-inputs";
 

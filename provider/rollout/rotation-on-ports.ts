@@ -1,5 +1,6 @@
 /** The RotationEngine port on the engine itself: whatever platform a cluster is of, it is opened, used and closed. */
 import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
+import type { Clock } from "../../rotation/clock";
 import { type Cluster, closeCluster } from "../../rotation/cluster";
 import { evidenceOf } from "../../rotation/evidence";
 import type { Goal } from "../../rotation/goal";
@@ -7,7 +8,6 @@ import type { KeyWork } from "../../rotation/key-work";
 import { planRotation } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
 import { retirementLook } from "../../rotation/retirement-look";
-import type { Clock } from "../../rotation/run";
 import { runRotationAlone } from "../../rotation/run-alone";
 import type { Platform } from "./platform";
 import { retirementProblems } from "./retirement-problems";

@@ -1,7 +1,7 @@
 /** The rows of a rollout: one view a stage. The state keeps them, so they say where the rotation to the present target stands. */
 import { isAfter, RotationStage, rotationStages } from "../../core/rotation-stage";
 import type { PlannedStage, RotationPlan } from "../../rotation/plan";
-import type { RotationEvent } from "../../rotation/run";
+import type { RotationEvent } from "../../rotation/run-events";
 import type { Properties } from "../property-values";
 import type { Views } from "../resource";
 

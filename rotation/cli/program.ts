@@ -3,9 +3,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { KubeadmApiVersion } from "../../core/bootstrap";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { RotationStage, rotationStages } from "../../core/rotation-stage";
+import type { Clock } from "../clock";
 import { type Cluster, closeCluster } from "../cluster";
 import { planRotation } from "../plan";
-import type { Clock } from "../run";
 import { BootstrapPart, bootstrapParts, bootstrapText } from "./bootstrap-command";
 import { ExitCode, exitCodeHelp } from "./exit-code";
 import { jsonText } from "./json-text";

@@ -1,12 +1,14 @@
 /** `rotate`, `rewrite` and `verify`: one run of the engine, with its progress, its result and its report. */
 import { RotationStage } from "../../core/rotation-stage";
+import type { Clock } from "../clock";
 import type { Cluster } from "../cluster";
 import { type Evidence, evidenceOf } from "../evidence";
 import { planRotation, type RotationPlan } from "../plan";
 import { throttledProgress } from "../progress-text";
 import { type ReportedStage, rotationReport, stageRecorder } from "../report/report";
-import type { Clock, RotationEvent, RotationOutcome } from "../run";
+import type { RotationOutcome } from "../run";
 import { runRotationAlone } from "../run-alone";
+import type { RotationEvent } from "../run-events";
 import { ExitCode } from "./exit-code";
 import { jsonText } from "./json-text";
 import { counted, type LookContext, type Target } from "./look";

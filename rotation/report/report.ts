@@ -8,7 +8,8 @@ import type { Evidence } from "../evidence";
 import type { Goal } from "../goal";
 import { withoutObjectNames } from "../object-names";
 import type { Compaction } from "../observation";
-import type { RotationEvent, RotationOutcome } from "../run";
+import type { RotationOutcome } from "../run";
+import type { RotationEvent } from "../run-events";
 import type { SnapshotRecord } from "../snapshot-record";
 import { canonicalJson, type Json } from "./canonical-json";
 

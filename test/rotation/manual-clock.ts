@@ -1,5 +1,5 @@
 /** A clock that stands still until the test moves it: background loops run exactly as often as their time has come. */
-import type { Clock } from "../../rotation/run";
+import type { Clock } from "../../rotation/clock";
 
 export interface ManualClock extends Clock {
   /** Moves the time on, waking sleepers in order and letting each do its work before the next. */

@@ -1,7 +1,7 @@
 /** The Lease of a cluster in memory, as API servers keep it: one record, replaced only as expected. */
 import { KmsEtcdError } from "../../core/errors";
+import type { Clock } from "../../rotation/clock";
 import { type EngineIdentity, type EngineLease, type LeaseRecord, leaseDuration } from "../../rotation/engine-lease";
-import type { Clock } from "../../rotation/run";
 
 export interface MemoryLease extends EngineLease {
   record: Omit<LeaseRecord, "now"> | undefined;

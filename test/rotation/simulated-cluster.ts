@@ -6,6 +6,7 @@
 import { type EncryptionConfiguration, readersOf, writerOf } from "../../core/encryption-configuration";
 import { KmsEtcdError } from "../../core/errors";
 import { possibleKeyIds } from "../../core/key-ids";
+import type { Clock } from "../../rotation/clock";
 import type { ConfigWrite, RewriteTarget } from "../../rotation/decision";
 import type { Fleet, FleetObservation } from "../../rotation/fleet";
 import type {
@@ -16,7 +17,6 @@ import type {
   ServerState,
   StoredProof,
 } from "../../rotation/observation";
-import type { Clock } from "../../rotation/run";
 import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
 import {
   configHash,

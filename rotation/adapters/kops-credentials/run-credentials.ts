@@ -1,7 +1,7 @@
 /** The loop of both rotations: look, decide, do one thing, look again. */
 import { describeError, KmsEtcdError } from "../../../core/errors";
+import { type Clock, systemClock } from "../../clock";
 import { countRepetitions, mayPass, sameActions, transientRetries, withRetries } from "../../patience";
-import { type Clock, systemClock } from "../../run";
 import {
   type CredentialDecision,
   type CredentialFacts,

@@ -1,10 +1,11 @@
 /** `runKops` as the one engine at work on a cluster: what the Pulumi provider runs. */
 import { KmsEtcdError } from "../../../core/errors";
 import { RotationStage } from "../../../core/rotation-stage";
+import { systemClock } from "../../clock";
 import { withEngineLease } from "../../engine-lease";
 import { type KeyWork, runWithKeys } from "../../key-work";
-import { type RotationEvent, systemClock } from "../../run";
 import type { AloneBy } from "../../run-alone";
+import type { RotationEvent } from "../../run-events";
 import { freshRun } from "./kops-observation";
 import { type KopsOutcome, type KopsRunOptions, runKops } from "./run-kops";
 

@@ -1,9 +1,10 @@
 /** The loop: look, decide, do one thing, look again. What it keeps in memory (proofs, failures) saves time and no more. */
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { RotationStage } from "../../../core/rotation-stage";
+import { type Clock, systemClock } from "../../clock";
 import { withoutObjectNames } from "../../object-names";
 import { countRepetitions, mayPass, sameActions, transientRetries, withRetries } from "../../patience";
-import { type Clock, type RotationEvent, systemClock } from "../../run";
+import type { RotationEvent } from "../../run-events";
 import type { Progress, StoredObjects } from "../../stored-objects";
 import { type DecideKops, decideKops } from "./decide-kops";
 import type { KopsAction, KopsDecision, KopsGoal, KopsMeasurement } from "./kops-decision";

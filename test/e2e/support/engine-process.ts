@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { localControlPlaneFile } from "../../../core/local-control-plane";
 import type { Goal } from "../../../rotation/goal";
-import type { RotationEvent, RotationOutcome } from "../../../rotation/run";
+import type { RotationOutcome } from "../../../rotation/run";
+import type { RotationEvent } from "../../../rotation/run-events";
 import type { RealCluster } from "./real-cluster";
 
 export interface EngineProcess {

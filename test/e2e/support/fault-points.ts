@@ -1,5 +1,5 @@
 /** The four points of a rotation at which the tests make things go wrong, told by what the engine says that it does. */
-import type { RotationEvent } from "../../../rotation/run";
+import type { RotationEvent } from "../../../rotation/run-events";
 
 export const faultPoints = [
   "while the new plugin starts",

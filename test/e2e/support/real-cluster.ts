@@ -19,7 +19,8 @@ import type { FleetHost } from "../../../rotation/adapters/hosts/fleet-host";
 import { createHostsFleet } from "../../../rotation/adapters/hosts/hosts-fleet";
 import { createLocalStoredObjects, localFleetHosts } from "../../../rotation/adapters/hosts/local-fleet";
 import { defaultLimits, type Goal } from "../../../rotation/goal";
-import { type RotationEvent, type RotationOutcome, runRotation } from "../../../rotation/run";
+import { type RotationOutcome, runRotation } from "../../../rotation/run";
+import type { RotationEvent } from "../../../rotation/run-events";
 import { storedProviders } from "./stored-providers";
 
 export interface RealCluster {

@@ -10,7 +10,8 @@ import { kubeadmLayout, type SelfManagedCluster, type SelfManagedPlugin } from "
 import { openSelfManagedCluster } from "../../../rotation/adapters/hosts/open-self-managed-cluster";
 import { type Cluster, closeCluster } from "../../../rotation/cluster";
 import type { Goal } from "../../../rotation/goal";
-import { type RotationEvent, type RotationOutcome, runRotation } from "../../../rotation/run";
+import { type RotationOutcome, runRotation } from "../../../rotation/run";
+import type { RotationEvent } from "../../../rotation/run-events";
 import { type CuttableWay, cuttableWay } from "../../support/cuttable-way";
 import { type SshServer, startSshServer } from "../../support/ssh-server";
 import type { RealCluster } from "./real-cluster";

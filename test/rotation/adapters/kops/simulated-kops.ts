@@ -16,7 +16,7 @@ import type { FileAsset, InstanceGroup, KopsCluster } from "../../../../rotation
 import type { MachineConfig } from "../../../../rotation/adapters/kops/kops-observation";
 import type { Kops } from "../../../../rotation/adapters/kops/kops-ports";
 import type { KopsStored } from "../../../../rotation/adapters/kops/run-kops";
-import type { Clock } from "../../../../rotation/run";
+import type { Clock } from "../../../../rotation/clock";
 
 export class InvariantBroken extends Error {}
 /** Thrown where a test kills the engine. */
