@@ -52,5 +52,5 @@ function proofLines(evidence: AksEvidence, rewrittenBy: string): readonly string
 function notProven({ provenEarlier }: AksReport): readonly string[] {
   if (provenEarlier === undefined) return ["nothing was proven about what is stored"];
   const { provenAt, digest } = provenEarlier;
-  return [`nothing was to do; proven by an earlier run, ${provenAt}, whose evidence has the digest ${digest}`];
+  return [`no rewrite was needed; proven by an earlier run, ${provenAt}, whose evidence has the digest ${digest}`];
 }

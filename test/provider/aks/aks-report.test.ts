@@ -121,7 +121,7 @@ describe("the report of a change to a cluster of AKS, and the key that it is sig
     assert.deepEqual(provenEarlier, { provenAt: evidence["provenAt"], digest: evidence["digest"] });
     assert.equal(JSON.stringify(stack.state()?.inputs).includes(material), false);
     const said = aksReportLines(opened()).join("\n");
-    assert.match(said, /nothing was to do; proven by an earlier run/);
+    assert.match(said, /no rewrite was needed; proven by an earlier run/);
     assert.doesNotMatch(said, /proven complete/);
   });
 
