@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { killPod, runningPods } from "../../control-plane/running-pods";
 import { stateLayout } from "../../control-plane/state-layout";
@@ -82,6 +91,19 @@ describe("faults on the way to control-plane hosts over SSH", function () {
     }
   });
 
+  it("every action is cut in its middle, each somewhere else => done all the same", async () => {
+    let actions = 0;
+    const onEvent = (event: RotationEvent) => {
+      if (event.kind !== "action" || event.stage === "Rewrite") return;
+      actions += 1;
+      for (const way of ssh.ways) way.cutOnceAfter((actions * 7) % 40);
+    };
+    let outcome = await to(3, { onEvent });
+    for (let runs = 1; outcome.kind !== "done" && runs < 6; runs += 1) outcome = await to(3, { onEvent });
+    await assertDone(outcome, 3);
+    assert.ok(actions >= 8, `${actions} actions`);
+  });
+
   it("a host that is rebooted in the middle => the engine waits for it, or says so, and goes on", async () => {
     let rebooted: Promise<void> | undefined;
     const reboot = async () => {
@@ -97,6 +119,10 @@ describe("faults on the way to control-plane hosts over SSH", function () {
     assert.ok(rebooted);
     for (let runs = 1; outcome.kind !== "done" && runs < 4; runs += 1) outcome = await to(2);
     await assertDone(outcome, 2);
+    for (const index of ssh.servers.keys()) {
+      const beside = readdirSync(dirname(ssh.configFile(index))).filter((name) => /kms-etcd-(tmp|lock)/.test(name));
+      assert.deepEqual(beside, [], "what the cuts have left is gone");
+    }
   });
 
   it("a manifest that somebody edits meanwhile => what is theirs is kept, what is ours is refused", async () => {

@@ -5,6 +5,8 @@ export interface CuttableWay {
   readonly port: number;
   /** The next connections end after so many packets in the client's direction; undefined: they stay. */
   cutAfter(packets: number | undefined): void;
+  /** One connection ends after so many packets from now on; those after it stay. */
+  cutOnceAfter(packets: number): void;
   cutNow(): void;
   close(): Promise<void>;
 }
@@ -12,6 +14,7 @@ export interface CuttableWay {
 export async function cuttableWay(to: number): Promise<CuttableWay> {
   const sockets = new Set<Socket>();
   let limit: number | undefined;
+  let once = false;
   let seen = 0;
   const server = createServer((client) => {
     const host = connect(to, "127.0.0.1");
@@ -29,8 +32,12 @@ export async function cuttableWay(to: number): Promise<CuttableWay> {
     }
     client.on("data", (data) => {
       seen += 1;
-      if (limit !== undefined && seen > limit) cut();
-      else host.write(data);
+      if (limit === undefined || seen <= limit) {
+        host.write(data);
+        return;
+      }
+      if (once) limit = undefined;
+      cut();
     });
     host.on("data", (data) => client.write(data));
   });
@@ -38,12 +45,15 @@ export async function cuttableWay(to: number): Promise<CuttableWay> {
   const cutNow = () => {
     for (const socket of sockets) socket.destroy();
   };
+  const cutFrom = (packets: number | undefined, onlyOnce: boolean) => {
+    limit = packets;
+    once = onlyOnce;
+    seen = 0;
+  };
   return {
     port: (server.address() as AddressInfo).port,
-    cutAfter: (packets) => {
-      limit = packets;
-      seen = 0;
-    },
+    cutAfter: (packets) => cutFrom(packets, false),
+    cutOnceAfter: (packets) => cutFrom(packets, true),
     cutNow,
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
