@@ -43,7 +43,7 @@ for (const automaticReload of [true, false]) {
         assert.equal(outcome.evidence.complete, true);
         assert.deepEqual(await cluster.storedProviders(), { [cluster.providerOf(version)]: 20 });
         assert.deepEqual(traffic.report().failures.filter(isLoss), []);
-        const restarts = cluster.log.filter((line) => line.includes("action: restart ")).length;
+        const restarts = cluster.log.filter((line) => line.includes(": restart the API server")).length;
         // Three files a server, and none of them twice; a set-up restarts by itself.
         assert.ok(automaticReload ? restarts === 0 : restarts <= 6, cluster.log.join("\n"));
       });
