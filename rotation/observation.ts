@@ -149,6 +149,8 @@ export interface LoadedConfig {
 export interface PluginObservation {
   /** As `PluginInstance.name`, or the manifest's name for a plugin that is not ours. */
   readonly name: string;
+  /** `unix://` and its socket, as configurations name it. Where its manifest has none: where the engine would have put it. */
+  readonly endpoint: string;
   /** When its manifest was written, the limit for its first answer counts from it. */
   readonly startedAt: number;
   /** When its process began to listen; absent where that cannot be told. */
@@ -303,4 +305,6 @@ export interface Setback {
   /** The configuration hash that the server did not load, or the plugin that did not come up. */
   readonly what: string;
   readonly reason: string;
+  /** The server's way back has been asked for, and nothing has said yet that it was done: whoever looks may ask for it again. */
+  readonly unfinished?: true;
 }

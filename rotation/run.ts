@@ -312,17 +312,17 @@ function createRun(options: RotationOptions, clock: Clock) {
       case "setUp":
         return ports.setUp?.(action.server);
       case "undoSetUp":
-        setbacks.push({ server: action.server, kind: "notLoaded", what: "manifest", reason: action.failed });
-        troubleSince.delete(action.server);
-        return ports.undoSetUp?.(action.server);
-      case "restoreLoaded":
-        if (action.failed !== undefined) {
-          const what = action.expectedHash ?? "";
-          setbacks.push({ server: action.server, kind: "notLoaded", what, reason: action.failed });
-        }
-        // With another file it has its full time again.
-        troubleSince.delete(action.server);
-        return ports.restoreConfig(action.server, action.expectedHash, action.loadedHash);
+        return goBack({ server: action.server, kind: "notLoaded", what: "manifest", reason: action.failed }, async () =>
+          ports.undoSetUp?.(action.server),
+        );
+      case "restoreLoaded": {
+        const { server, expectedHash, loadedHash, failed } = action;
+        const work = () => ports.restoreConfig(server, expectedHash, loadedHash);
+        if (failed !== undefined)
+          return goBack({ server, kind: "notLoaded", what: expectedHash ?? "", reason: failed }, work);
+        troubleSince.delete(server);
+        return work();
+      }
       case "compact":
         if (stored.compact === undefined) throw noWayToEtcd("compactAfterPrune");
         compacted = await stored.compact(action.revision, progress("etcd members defragmented"), signal);
@@ -348,6 +348,17 @@ function createRun(options: RotationOptions, clock: Clock) {
         return;
       }
     }
+  }
+
+  /** What failed is known from here on, so that its like is not tried; the way back itself is, until it has been gone. */
+  async function goBack(setback: Setback, work: () => Promise<void>): Promise<void> {
+    const isSame = ({ server, kind, what, unfinished }: Setback) =>
+      unfinished === true && server === setback.server && kind === setback.kind && what === setback.what;
+    if (!setbacks.some(isSame)) setbacks.push({ ...setback, unfinished: true });
+    // With what it had before it has its full time again.
+    troubleSince.delete(setback.server);
+    await work();
+    setbacks.splice(setbacks.findIndex(isSame), 1, setback);
   }
 
   function outcome(result: Omit<RotationOutcome, "evidence">): RotationOutcome {

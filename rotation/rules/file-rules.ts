@@ -67,7 +67,7 @@ export const serversGoBack: Rule = (situation) => {
     if (fallback === undefined || why === undefined) continue;
     if (fileProblem !== undefined && fileProblem.hash === undefined) continue;
     // Once in a run: where that did not help either, nothing is known to go back to.
-    if (observed.setbacks.some((setback) => setback.server === name)) continue;
+    if (observed.setbacks.some((setback) => setback.server === name && setback.unfinished !== true)) continue;
     if (!readsWhatIsNeeded(situation, server, fallback.config)) continue;
     const expectedHash = file?.hash ?? fileProblem?.hash;
     return (

@@ -214,14 +214,17 @@ function gateDecision({ observed, goal }: Situation, server: ServerObservation):
 
 /** Once in a run: where going back did not help, going to and fro between two files would not end. */
 function hasGoneBack({ setbacks }: Observation, server: ServerObservation): boolean {
-  return setbacks.some((setback) => setback.kind === "notLoaded" && setback.server === server.name);
+  return setbacks.some(
+    ({ kind, server: of, unfinished }) => kind === "notLoaded" && of === server.name && unfinished !== true,
+  );
 }
 
 /** The problem of a plugin that the file names. A server that starts without it would not get ready. */
 function pluginProblem({ file, plugins }: ServerObservation): string | undefined {
   const items = (file?.config.blocks ?? []).flatMap((block) => block.providers);
   const endpoints = items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
-  const away = plugins.find(({ name, problem }) => problem !== undefined && endpoints.some((at) => at.includes(name)));
+  // By the socket: a plugin that was adopted is called after its pod, which need not have anything to do with its socket's name.
+  const away = plugins.find(({ endpoint, problem }) => problem !== undefined && endpoints.includes(endpoint));
   return away && `${away.name}: ${away.problem ?? ""}`;
 }
 

@@ -46,7 +46,7 @@ export const setUpThatFailsIsUndone: Rule = ({ observed }) => {
   for (const server of observed.servers) {
     const why = trouble(server);
     if (why === undefined || server.setUpUnproven !== true) continue;
-    if (observed.setbacks.some((setback) => setback.server === server.name)) continue;
+    if (observed.setbacks.some((setback) => setback.server === server.name && setback.unfinished !== true)) continue;
     return {
       kind: "act",
       stage: RotationStage.Plugin,

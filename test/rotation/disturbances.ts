@@ -57,6 +57,11 @@ export const disturbances = {
   image: (cluster: SimulatedCluster, random: () => number) => {
     cluster.faults.image = random() < 0.3 ? "broken" : `image ${Math.floor(random() * 1e6)}`;
   },
+  /** Connections to hosts are cut, each in the middle of something; half of the time a server loads nothing new besides. */
+  cut: (cluster: SimulatedCluster, random: () => number) => {
+    cluster.faults.cuts = 1 + Math.floor(random() * 4);
+    if (random() < 0.5) disturbances.cannotLoad(cluster, random);
+  },
   /** Somebody takes a backup of etcd. */
   backup: (cluster: SimulatedCluster) => {
     const member = { name: "m1", version: "3.6.5", state: "voting", problems: [] } as const;
@@ -71,6 +76,7 @@ export const disturbanceNames = Object.keys(disturbances) as readonly Disturbanc
 /** What people mend before they start the engine again. */
 export function mend(cluster: SimulatedCluster): void {
   cluster.faults.etcdMembers = undefined;
+  cluster.faults.cuts = 0;
   if (cluster.faults.image === "broken") cluster.faults.image = "mended";
   for (const host of cluster.hosts) {
     host.version = "v1.36.3";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { KmsEtcdError } from "../../core/errors";
 import { type Decide, decideBy, progressRules, repairRules } from "../../rotation/decide";
 import type { Fleet } from "../../rotation/fleet";
 import type { SetUpNeed } from "../../rotation/observation";
@@ -25,6 +26,7 @@ function unsetCluster(random: () => number, fault: Fault | undefined) {
   const unproven = new Set<string>();
   const asked = new Map<string, number>();
   const trespasses: string[] = [];
+  let cuts = 1;
   const faulty = "cp2";
   const hostOf = (name: string) => hosts.find((host) => host.name === name) ?? assert.fail(name);
   const isUp = (name: string) => hostOf(name).downUntil <= clock.now();
@@ -78,9 +80,14 @@ function unsetCluster(random: () => number, fault: Fault | undefined) {
       if (fault === "crashes" && name === "cp1") hostOf("cp3").downUntil = clock.now() + 30_000;
     },
     async undoSetUp(name) {
+      // The first time the connection is cut, before or after it is done.
+      const isCut = cuts > 0;
+      cuts -= 1;
+      if (isCut && random() < 0.5) throw new KmsEtcdError("unreachable", "the connection was cut");
       lacking.add(name);
       unproven.delete(name);
       hostOf(name).downUntil = clock.now() + 3_000;
+      if (isCut) throw new KmsEtcdError("unreachable", "the connection was cut");
     },
     async startPlugin(server, plugin) {
       if (lacking.size > 0) trespasses.push(`started a plugin before ${[...lacking].join(", ")} was set up`);

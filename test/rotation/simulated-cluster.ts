@@ -69,6 +69,8 @@ export function simulateCluster(options: SimulationOptions) {
     rejectedObject: undefined as string | undefined,
     wrongKeyOn: undefined as string | undefined,
     etcdMembers: undefined as readonly EtcdMember[] | undefined,
+    /** How many of the engine's next effects lose their connection: half of them before they are done, half of them after. */
+    cuts: 0,
     /** The image that is wanted for plugins; see simulated-plugins.ts. */
     image: "first",
     /** Something that happens to the cluster once the engine has had so many effects: right after one, or after a look. */
@@ -297,7 +299,12 @@ export function simulateCluster(options: SimulationOptions) {
     if (effects > faults.killAfter && random() < 0.5) throw new Killed(`killed before ${what}`);
     log.push(`${now} engine: ${what}`);
     advance(1_000);
+    const isCut = faults.cuts > 0;
+    if (isCut) faults.cuts -= 1;
+    const cut = new KmsEtcdError("unreachable", "the connection was cut");
+    if (isCut && random() < 0.5) throw cut;
     const result = work();
+    if (isCut) throw cut;
     if (faults.strike?.onLook !== true) strikeIfDue();
     if (effects > faults.killAfter) throw new Killed(`killed after ${what}`);
     return result;
