@@ -27,6 +27,8 @@ export interface LoadedInput {
 
 /** An API server looks at its file once a minute (apiserver encryptionconfig/controller/controller.go, 1.29 and later). */
 const pollInterval = 60_000;
+/** What the measuring of a host's clock, and the rounding of boot time, may be off by. */
+const clockTolerance = 5_000;
 /** Before 1.28 a server says nothing at all about its reloads. */
 const firstMinorWithReloadTime = 28;
 const firstMinorWithHash = 34;
@@ -67,6 +69,16 @@ function evidenceByTime(input: LoadedInput): Omit<LoadedConfig, "config"> {
   }
   if (input.namesItsHash) return { hash: undefined, since: 0, basis: "the server names no loaded file", failures };
   if (file === undefined) return { hash: undefined, since: 0, basis: "there is no configuration file", failures };
+  // A clock that was set back leaves times in its future: they come after any write, and say nothing of it. (A process start follows
+  // the clock: client_golang computes it from the boot time whenever it is asked.)
+  const [ahead] = [
+    ...(processStartedAt > now + clockTolerance ? ["the process start"] : []),
+    ...((lastSuccess ?? 0) > now + clockTolerance ? ["the last reload"] : []),
+    ...(file.writtenAt > now + clockTolerance ? ["the file's time"] : []),
+  ];
+  if (ahead !== undefined) {
+    return { hash: undefined, since: 0, basis: `${ahead} lies in the future of the host's clock`, failures };
+  }
   const weaker = file.byItself === true ? ", by the file's modification time alone" : "";
   // 2.
   if (processStartedAt > file.writtenAt) {

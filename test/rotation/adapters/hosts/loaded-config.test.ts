@@ -50,6 +50,19 @@ describe("which configuration is loaded", () => {
     );
   });
 
+  it("before 1.34 a time in the future of the host's clock, as after the clock was set back => evidence of nothing", () => {
+    const hour = 3_600_000;
+    const [started, reloaded, written] = [
+      { processStartedAt: 3_000_000 + hour },
+      success(3_000_000 + hour),
+      { processStartedAt: 3_000_000 + 2 * hour, file: { ...file, writtenAt: 3_000_000 + hour } },
+    ].map((more) => loadedEvidence(input(more)));
+    assert.deepEqual([started?.hash, reloaded?.hash, written?.hash], [undefined, undefined, undefined]);
+    assert.match(started?.basis ?? "", /^the process start lies in the future of the host's clock$/);
+    assert.match(reloaded?.basis ?? "", /^the last reload lies in the future/);
+    assert.equal(hashOf({ processStartedAt: 3_002_000 }), "sha256:file", "clocks are not measured to the second");
+  });
+
   it("from 1.34 the server's own hash decides, whatever the file is", () => {
     const evidence = loadedEvidence(
       input({ metrics: { ...metrics, loadedHash: "sha256:own", lastSuccess: 2_500_000, failures: 4 } }),
