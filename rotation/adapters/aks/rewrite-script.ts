@@ -10,7 +10,8 @@ const mostLines = 20;
 
 /**
  * The table of all Secrets is made by the API server and has no contents in it. An empty merge patch makes the API server store an object
- * again if it is not stored as it would store it now; kubectl says whether it was. A Secret that is deleted meanwhile is nobody's loss.
+ * again if it is not stored as it would store it now; kubectl says whether it was. A Secret that is deleted meanwhile is nobody's loss; that
+ * a vault does not find its key (KeyNotFound) is a failure.
  */
 export const rewriteScript = `
 set -u
@@ -32,7 +33,7 @@ awk '
   FILENAME == "all" { offered += 1; next }
   FILENAME == "said" { said += 1; if (!/\\(no change\\)$/) rewritten += 1; next }
   /^Warning:/ { next }
-  /NotFound/ { gone += 1; next }
+  /^Error from server \\(NotFound\\): (secrets|namespaces) ".*" not found$/ { gone += 1; next }
   NF > 0 { failed += 1; if (failed <= ${mostLines}) print "kms-etcd failed " $0 }
   END {
     missing = offered - said - gone - failed

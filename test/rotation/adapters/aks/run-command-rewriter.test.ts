@@ -77,6 +77,13 @@ describe("Secrets written again by a command in the cluster", () => {
       "rewritten=0 gone=1 failed=2",
     ],
     [
+      "a key that the vault does not find, a webhook's own NotFound, a Secret that is gone => the first two have failed",
+      `echo 'Error from server (InternalError): Internal error occurred: failed to decrypt: StatusCode=404 Code="KeyNotFound" Message="it was not found"' >&2
+       echo 'Error from server (NotFound): admission webhook "w" denied the request: nothing like it is not found' >&2
+       echo 'Error from server (NotFound): secrets "s3" not found' >&2; exit 1`,
+      "rewritten=0 gone=1 failed=2",
+    ],
+    [
       "a warning for each => no failure",
       "for s in 1 2 3; do echo \"secret/s$s patched\"; echo 'Warning: as it is' >&2; done",
       "rewritten=3 gone=0 failed=0",
