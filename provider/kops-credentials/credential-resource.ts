@@ -5,6 +5,7 @@
  */
 import { describeError } from "../../core/errors";
 import type { InputViolation } from "../../core/input-rules";
+import { inTurn, turnTaken } from "../../rotation/adapters/kops/cluster-turns";
 import { changedProperties } from "../property-diff";
 import { hasUnknown, type Properties, unknown } from "../property-values";
 import { type Checked, InitFailed, type Operation, type Resource, type State } from "../resource";
@@ -95,7 +96,12 @@ export function createCredentialResource(kind: CredentialKind, secretOutputs: re
     const id = before?.id ?? operation.name;
     const plan = inputs["plan"] ?? before?.outputs["plan"] ?? [];
     try {
-      const { outputs, stopped, warnings } = await kind.run(inputs, before, operation);
+      const { outputs, stopped, warnings } = await inTurn(
+        clusterName(inputs),
+        operation.signal,
+        () => operation.progress(turnTaken),
+        () => kind.run(inputs, before, operation),
+      );
       for (const warning of warnings) await operation.warn(warning);
       if (stopped === undefined) return { ...outputs, atGoal: true, plan };
       throw new InitFailed(id, { ...before?.outputs, ...outputs, atGoal: false, plan }, [stopped]);
@@ -133,6 +139,10 @@ export function createCredentialResource(kind: CredentialKind, secretOutputs: re
       await operation.warn(kind.left);
     },
   };
+}
+
+function clusterName({ kops }: Properties): string {
+  return (kops as { readonly clusterName: string }).clusterName;
 }
 
 function isPending({ changes, blocked }: CredentialSurvey): boolean {

@@ -5,7 +5,9 @@
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { describeKopsCluster, type KopsCluster } from "../../core/kops-cluster";
 import { PluginFlavour } from "../../core/plugin-flavour";
+import { RotationStage } from "../../core/rotation-stage";
 import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
+import { inTurn, turnTaken } from "../../rotation/adapters/kops/cluster-turns";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import { freshRun, type KopsObservation } from "../../rotation/adapters/kops/kops-observation";
 import { machineStates, machinesAtRest } from "../../rotation/adapters/kops/kops-situation";
@@ -30,24 +32,27 @@ type Open = (cluster: KopsCluster, signal: AbortSignal) => Promise<OpenKopsClust
 
 export function createKopsEngine(open: Open = openKopsCluster): RotationEngine {
   async function withCluster<Result>(
-    platform: Platform,
+    cluster: KopsCluster,
     signal: AbortSignal,
-    work: (open: OpenKopsCluster, cluster: KopsCluster) => Promise<Result>,
+    work: (open: OpenKopsCluster) => Promise<Result>,
   ): Promise<Result> {
-    if (platform.kind !== "kops") throw new KmsEtcdError("internal", `${platform.kind} is no kOps cluster`);
-    const opened = await open(platform.cluster, signal);
+    const opened = await open(cluster, signal);
     try {
-      return await work(opened, platform.cluster);
+      return await work(opened);
     } finally {
       await opened.close();
     }
   }
 
   return {
-    survey: (platform, goal, signal) =>
-      withCluster(platform, signal, (opened, cluster) => survey(opened, cluster, goal, signal)),
-    run: (platform, rollout, onEvent, signal) =>
-      withCluster(platform, signal, async (opened, cluster): Promise<RolloutRun> => {
+    async survey(platform, goal, signal) {
+      const cluster = clusterOf(platform);
+      return withCluster(cluster, signal, (opened) => survey(opened, cluster, goal, signal));
+    },
+    async run(platform, rollout, onEvent, signal) {
+      const cluster = clusterOf(platform);
+      const wait = () => onEvent({ stage: RotationStage.Plugin, kind: "waiting", message: turnTaken, at: Date.now() });
+      const rotateCluster = async (opened: OpenKopsCluster): Promise<RolloutRun> => {
         const { retire = [], withoutLease = false } = rollout;
         const goal = kopsGoal(rollout, cluster);
         const whole = (observed: KopsObservation): Goal => ({
@@ -72,8 +77,15 @@ export function createKopsEngine(open: Open = openKopsCluster): RotationEngine {
           outcome: { ...ended, evidence: evidenceOf(view, whole(observed), kopsEndpoint) },
           servers: view.servers,
         };
-      }),
+      };
+      return inTurn(cluster.clusterName, signal, wait, () => withCluster(cluster, signal, rotateCluster));
+    },
   };
+}
+
+function clusterOf(platform: Platform): KopsCluster {
+  if (platform.kind !== "kops") throw new KmsEtcdError("internal", `${platform.kind} is no kOps cluster`);
+  return platform.cluster;
 }
 
 function kopsGoal(goal: RolloutGoal, { plugin, policyStatements }: KopsCluster): KopsGoal {
