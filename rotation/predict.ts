@@ -19,11 +19,12 @@ export function predict(
   switch (action.kind) {
     case "startPlugin": {
       const keyId = predictedKeyId(observed, goal, action.plugin.name);
-      const plugin = { name: action.plugin.name, startedAt: observed.now, keyId, problem: undefined };
-      const crosswise = observed.crosswise.filter((proof) => proof.plugin !== plugin.name);
+      const { name } = action.plugin;
+      const plugin = { name, endpoint: endpointOf(action.plugin), startedAt: observed.now, keyId, problem: undefined };
+      const crosswise = observed.crosswise.filter((proof) => proof.plugin !== name);
       return changeServer({ ...observed, crosswise }, action.server, (server) => ({
         ...server,
-        plugins: [...server.plugins.filter(({ name }) => name !== plugin.name), plugin],
+        plugins: [...server.plugins.filter((present) => present.name !== name), plugin],
       }));
     }
     case "stopPlugin":

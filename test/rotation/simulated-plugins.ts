@@ -35,6 +35,7 @@ export function simulatePlugins({ hosts, now, wantedImage, log, broken }: Simula
         plugin.answered = answers(plugin);
         return {
           name,
+          endpoint: `unix:///run/${name}.socket`,
           startedAt: plugin.startedAt,
           ...(plugin.runs && { listeningSince: plugin.runs.since }),
           ...(plugin.image !== wantedImage() && { outdated: { differences: ["image"], isEdited: false } }),

@@ -8,6 +8,7 @@ import { mapEndpoints } from "./encryption-config-file";
 export interface EndpointMap {
   toHost(config: EncryptionConfiguration): EncryptionConfiguration;
   toModel(config: EncryptionConfiguration): EncryptionConfiguration;
+  endpointToModel(endpoint: string): string;
 }
 
 /** Both directories are absolute; where they are the same, nothing is changed. */
@@ -17,5 +18,6 @@ export function endpointMap(modelDirectory: string, hostDirectory: string): Endp
   return {
     toHost: (config) => mapEndpoints(config, change(modelDirectory, hostDirectory)),
     toModel: (config) => mapEndpoints(config, change(hostDirectory, modelDirectory)),
+    endpointToModel: change(hostDirectory, modelDirectory),
   };
 }

@@ -3,7 +3,7 @@ import type { EncryptionConfiguration } from "../../../core/encryption-configura
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
 import type { FleetObservation } from "../../fleet";
-import type { ConfigFile, KeptConfig } from "../../observation";
+import type { ConfigFile, KeptConfig, PluginObservation } from "../../observation";
 import type { ApiClient } from "../kubernetes/api-client";
 import type { ApiServerDefinition } from "./api-server-definition";
 import { apiServerFlags, isPending, restartRequest } from "./api-server-manifest";
@@ -226,14 +226,16 @@ async function kept(at: FleetHost, hash: string): Promise<EncryptionConfiguratio
   }
 }
 
-function pluginsOf(
-  { at, declared }: HostLook,
+async function pluginsOf(
+  { at, declared, endpoints }: HostLook,
   known: readonly (EncryptionConfiguration | undefined)[],
   clockAhead: number,
   signal: AbortSignal,
-) {
+): Promise<readonly PluginObservation[]> {
   const configs = known.filter((config) => config !== undefined);
-  return observePlugins({ ...at, socketDirectory: at.pluginSocketDirectory, configs, declared, clockAhead }, signal);
+  const search = { ...at, socketDirectory: at.pluginSocketDirectory, configs, declared, clockAhead };
+  const seen = await observePlugins(search, signal);
+  return seen.map((plugin) => ({ ...plugin, endpoint: endpoints.endpointToModel(plugin.endpoint) }));
 }
 
 function unseen(name: string): HostObservation {

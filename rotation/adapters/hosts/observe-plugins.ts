@@ -1,5 +1,5 @@
 /** The KMS plugins of one host: ours by their manifests, others by the sockets that a configuration names. */
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
@@ -33,13 +33,14 @@ interface Found {
 /** A plugin that hangs is a problem of that plugin: it must not make the whole host look away. */
 const answerTimeout = 2_000;
 
-/** Asks every plugin at once; `signal` bounds it. */
+/** Asks every plugin at once; `signal` bounds it. Endpoints are this host's. */
 export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<readonly PluginObservation[]> {
   const found = await findPlugins(search);
   const ahead = search.clockAhead ?? 0;
   return Promise.all(
     found.map(async ({ name, startedAt, socketPath, apiVersion, outdated }) => {
-      const seen = { name, startedAt: startedAt - ahead, ...(outdated && { outdated }) };
+      const endpoint = `unix://${socketPath ?? join(search.socketDirectory, `${name}.socket`)}`;
+      const seen = { name, endpoint, startedAt: startedAt - ahead, ...(outdated && { outdated }) };
       if (socketPath === undefined) {
         return { ...seen, keyId: undefined, problem: "its manifest names no unix socket to listen on" };
       }

@@ -8,6 +8,7 @@ import { settledSince } from "../../settled";
 import type { KopsGoal } from "./kops-decision";
 import type { KopsObservation, Machine } from "./kops-observation";
 import { pluginsNamed, validSecretOf } from "./kops-situation";
+import { kopsEndpoint } from "./plugin-asset";
 
 /** Kubernetes' own; kOps' machines are replaced, so no request outlives a change of theirs. */
 const requestTimeout = 60_000;
@@ -50,10 +51,11 @@ function serverOf(machine: Machine, observed: KopsObservation, goal: KopsGoal): 
     requestTimeout,
     file: machine.loaded.kind === "none" || secret === undefined ? undefined : { ...secret, writtenAt: 0 },
     loaded,
-    plugins: pluginsNamed(loaded.config ?? { blocks: [] }, goal).map(({ name, key }) => ({
-      name,
+    plugins: pluginsNamed(loaded.config ?? { blocks: [] }, goal).map((plugin) => ({
+      name: plugin.name,
+      endpoint: kopsEndpoint(plugin),
       startedAt: machine.processStartedAt,
-      keyId: key.kind === "aws" ? key.keyArn : undefined,
+      keyId: plugin.key.kind === "aws" ? plugin.key.keyArn : undefined,
       problem: undefined,
     })),
   };

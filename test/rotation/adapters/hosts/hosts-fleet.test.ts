@@ -267,7 +267,13 @@ describe("a fleet of hosts", function () {
     );
     await fleet.startPlugin("cp1", plugin);
     const seen = await look();
-    assert.deepEqual(seen.plugins.map((found) => found.name).sort(), [plugin.name, "vault-kms"].sort());
+    assert.deepEqual(
+      new Map(seen.plugins.map((found) => [found.name, found.endpoint])),
+      new Map([
+        [plugin.name, fleet.endpoint(plugin)],
+        ["vault-kms", "unix:///var/other/kms.sock"],
+      ]),
+    );
     await fleet.stopPlugin("cp1", plugin.name);
     assert.deepEqual(
       (await look()).plugins.map((found) => found.name),
