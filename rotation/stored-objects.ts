@@ -25,6 +25,8 @@ export interface RewriteResult {
   readonly offered: number;
   /** Objects whose resourceVersion changed by it; undefined where someone else did the work and does not say. */
   readonly rewritten: number | undefined;
+  /** Which these were, as namespace/name, where they are few. For comparing passes: it gets into no state and no log. */
+  readonly rewrittenNames?: readonly string[];
   readonly failures: readonly ObjectFailure[];
 }
 

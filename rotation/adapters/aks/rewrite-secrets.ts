@@ -1,11 +1,12 @@
 /**
  * All Secrets written again, and seen to be. Behind one address we can't tell which API server has answered, so nothing is proven by one pass
- * alone: what a pass stores again must be left alone by the next one. Where API servers still write with different keys, they undo each
- * other's work and no pass comes out clean.
+ * alone: what a pass stores again must be left alone by the next ones, and the fewer Secrets there are, the more passes it takes
+ * (`agreement.ts`).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { KmsEtcdError } from "../../../core/errors";
 import type { Progress, RewriteResult } from "../../stored-objects";
+import { createAgreement } from "./agreement";
 import type { SecretsRewriter } from "./secrets-rewriter";
 
 export interface RewriteLimits {
@@ -21,9 +22,9 @@ export interface Rewritten {
   readonly objects: number;
   /** Objects that some pass has stored again. */
   readonly rewritten: number;
-  /** Passes until one came out clean. */
+  /** Passes until they said that all API servers write with one key. */
   readonly passes: number;
-  /** What that one has stored again all the same: taken for changes of clients. */
+  /** What the last one has stored again all the same: taken for changes of clients. */
   readonly storedAgainLast: number;
 }
 
@@ -36,10 +37,9 @@ export interface RewriteWork {
   readonly signal: AbortSignal;
 }
 
-/** Clients change some Secrets all the time: from the third pass on, one with no more of them than this has come out clean. */
-const share = 0.02;
-const few = 5;
-const mostPasses = 8;
+/** Passes that say nothing for agreement, and all of them: a single Secret takes two dozen. */
+const mostDisturbed = 8;
+const mostPasses = 40;
 
 /** One pass, as soon as the API servers answer. What it could not write again is in the result. */
 export async function rewriteOnce(work: RewriteWork): Promise<RewriteResult> {
@@ -58,9 +58,11 @@ export async function rewriteOnce(work: RewriteWork): Promise<RewriteResult> {
   }
 }
 
-/** Passes until one that began late enough leaves everything as it is. Throws `blocked` where that does not come. */
+/** Passes until those that began late enough leave everything as it is. Throws `blocked` where that does not come. */
 export async function rewriteAll(work: RewriteWork): Promise<Rewritten> {
+  const agreement = createAgreement();
   let rewritten = 0;
+  let disturbed = 0;
   for (let passes = 1; ; passes += 1) {
     // The first pass needs not wait: whatever it gets done is done.
     if (passes > 1 && performance.now() < work.settledAt) {
@@ -71,12 +73,12 @@ export async function rewriteAll(work: RewriteWork): Promise<Rewritten> {
     const result = await rewriteOnce(work);
     const again = result.rewritten ?? 0;
     rewritten += again;
-    const changing = passes < 3 ? 0 : Math.max(few, share * result.offered);
-    if (result.failures.length === 0 && isLate && again <= changing) {
-      return { objects: result.offered, rewritten, passes, storedAgainLast: again };
-    }
-    if (passes < mostPasses) {
-      await pause(passes === 1 ? 0 : work.limits.pauseMs, work.signal);
+    const said = agreement.passed(result, isLate);
+    if (said === "agreed") return { objects: result.offered, rewritten, passes, storedAgainLast: again };
+    if (said === "disturbed") disturbed += 1;
+    if (disturbed < mostDisturbed && passes < mostPasses) {
+      const isClean = again === 0 && result.failures.length === 0;
+      await pause(passes === 1 || isClean ? 0 : work.limits.pauseMs, work.signal);
       continue;
     }
     const [failure] = result.failures;
@@ -95,7 +97,7 @@ export async function rewriteAll(work: RewriteWork): Promise<Rewritten> {
       `after ${passes} passes API servers still store Secrets again that others have stored`,
       {
         remedy:
-          "AKS has not brought all API servers to the same key: see the cluster's KMS detector (Diagnose and solve problems)",
+          "AKS has not brought all API servers to the same key: see the cluster's KMS detector (Diagnose and solve problems). Where clients change most of the Secrets all the time, stop them for the update",
       },
     );
   }

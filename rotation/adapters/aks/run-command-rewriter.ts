@@ -54,7 +54,9 @@ export function runCommandRewriter(
       }
       const [offered = 0, rewritten = 0, , failed = 0] = found.slice(1).map(Number);
       onProgress({ done: offered, total: offered });
-      return { offered, rewritten, failures: failuresIn(logs, failed) };
+      const names = [...logs.matchAll(/^kms-etcd rewritten (.+)$/gm)].map(([, name = ""]) => name);
+      const named = names.length > 0 && names.length === rewritten ? { rewrittenNames: names } : {};
+      return { offered, rewritten, ...named, failures: failuresIn(logs, failed) };
     },
     // A command takes a pod and half a minute: too much for a preview to learn a number.
     count: async () => undefined,

@@ -5,6 +5,9 @@ import { noOpPatch, resourceVersionOf } from "./no-op-patch";
 import { runPass } from "./object-pass";
 import type { ServedResource } from "./resources";
 
+/** So many are named in the result, no more: a first pass rewrites all there are. */
+const mostNames = 20;
+
 /** Safe to repeat: what is stored with the right key already stays as it is. */
 export async function rewriteObjects(
   clients: readonly ApiClient[],
@@ -13,6 +16,7 @@ export async function rewriteObjects(
   signal: AbortSignal,
 ): Promise<RewriteResult> {
   let rewritten = 0;
+  const names: string[] = [];
   const { objects, failures } = await runPass({
     clients,
     resources,
@@ -20,10 +24,13 @@ export async function rewriteObjects(
     // 404: deleted meanwhile. 409: someone else wrote it meanwhile, and every server writes with the new key by now.
     isAnswer: (status) => status === 404 || status === 409,
     onAnswer: (object, response) => {
-      if (response.status === 200 && resourceVersionOf(response) !== object.resourceVersion) rewritten += 1;
+      if (response.status !== 200 || resourceVersionOf(response) === object.resourceVersion) return;
+      rewritten += 1;
+      if (names.length < mostNames) names.push(`${object.namespace}/${object.name}`);
     },
     onProgress,
     signal,
   });
-  return { offered: objects, rewritten, failures };
+  const isFew = rewritten > 0 && rewritten <= mostNames;
+  return { offered: objects, rewritten, ...(isFew ? { rewrittenNames: names } : {}), failures };
 }

@@ -4,11 +4,12 @@ import { rewriteAll } from "../../../../rotation/adapters/aks/rewrite-secrets";
 
 describe("all Secrets of a cluster of AKS, written again", () => {
   /** `again`: how many Secrets each pass stores again. */
-  async function rewritten(...again: readonly number[]) {
+  const rewritten = (...again: readonly number[]) => rewrittenOf(300, ...again);
+  async function rewrittenOf(offered: number, ...again: readonly number[]) {
     const left = [...again];
     return rewriteAll({
       open: async () => ({
-        rewrite: async () => ({ offered: 300, rewritten: left.shift() ?? 0, failures: [] }),
+        rewrite: async () => ({ offered, rewritten: left.shift() ?? 0, failures: [] }),
         count: async () => undefined,
         close: async () => undefined,
       }),
@@ -32,6 +33,16 @@ describe("all Secrets of a cluster of AKS, written again", () => {
   it("clients that go on changing some => a third pass is taken for clean, and the evidence says what it stored again", async () => {
     assert.deepEqual(await rewritten(300, 6, 4), { objects: 300, rewritten: 310, passes: 3, storedAgainLast: 4 });
     assert.match(await discoveryOf(300, 6, 4), /by the last pass but for 4 that it stored again, taken for changes/);
+  });
+
+  it("a few Secrets => as many passes as it takes to see that API servers agree", async () => {
+    assert.deepEqual(await rewrittenOf(5, 5), { objects: 5, rewritten: 5, passes: 6, storedAgainLast: 0 });
+    assert.deepEqual(await rewrittenOf(0), { objects: 0, rewritten: 0, passes: 1, storedAgainLast: 0 });
+  });
+
+  it("a few Secrets, of which some are stored again by each pass => nothing is proven", async () => {
+    await assert.rejects(rewrittenOf(8, ...Array<number>(9).fill(5)), /after 8 passes API servers still store/);
+    await assert.rejects(rewrittenOf(8, ...Array<number>(40).fill(3)), /after \d+ passes API servers still store/);
   });
 
   it("as many as when API servers write with different keys => no pass comes out clean, and nothing is proven", async () => {
