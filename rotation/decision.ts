@@ -36,7 +36,7 @@ export type Action =
   | { readonly kind: "restart"; readonly server: string }
   /** Give the API server what it needs to read the engine's configuration. It restarts. */
   | { readonly kind: "setUp"; readonly server: string }
-  /** Put back what `setUp` changed in this run. `failed` is the gate that failed, which ends the run. */
+  /** Put back what `setUp` changed. `failed` is the gate that failed, which ends the run. */
   | { readonly kind: "undoSetUp"; readonly server: string; readonly failed: string }
   /** Put back the file that the server has loaded, or last had, from the backup with that hash. */
   | {

@@ -32,14 +32,14 @@ export interface Fleet {
   restoreConfig(server: string, expectedHash: string | undefined, loadedHash: string): Promise<void>;
   /**
    * The server is ready with the file that has this hash, so it has nothing to go back to any more. Only for fleets that
-   * observe a `fallback`; a run asks for it while one is there.
+   * observe a `fallback`; a run asks for it while one is there. A set-up that was seen to work is confirmed by it too.
    */
   confirmLoaded?(server: string, hash: string): Promise<void>;
   /** Asks for a restart of the API server with the configuration that is on disk. Returns when asked, not when ready. */
   restart(server: string): Promise<void>;
   /** Gives the API server what it lacks by its `setUp`. Only for fleets that observe one. Returns when asked, not when ready. */
   setUp?(server: string): Promise<void>;
-  /** Takes back what `setUp` of this fleet changed. */
+  /** Takes back what `setUp` changed, also of an engine that was killed, where the server has not been seen well since. */
   undoSetUp?(server: string): Promise<void>;
   /** Closes connections. */
   close(): Promise<void>;

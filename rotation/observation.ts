@@ -81,7 +81,7 @@ export interface ServerObservation {
   readonly fallback?: KeptConfig;
   /** What its API server lacks before the engine can work with it, where the engine may add it. */
   readonly setUp?: SetUpNeed;
-  /** It was set up in this run and has not been seen well since. */
+  /** It was set up, in this run or an earlier one, and that it has been seen well since is not confirmed yet. */
   readonly setUpUnproven?: true;
   readonly loaded: LoadedConfig;
   readonly plugins: readonly PluginObservation[];
@@ -106,7 +106,10 @@ export interface SetUpNeed {
   readonly refused?: string;
   /** How the server will take a changed configuration once it is set up. */
   readonly reloadAfter: "hot" | "restart";
-  /** What starts it names no configuration at all: its `file` then is plaintext's. Its process may still have another one. */
+  /**
+   * What starts it names no configuration at all: its `file` then is plaintext's. Or what was set up has not been started yet.
+   * Its process may still have another one.
+   */
   readonly namesNoConfig?: true;
 }
 

@@ -18,6 +18,7 @@ import { pluginForm, wantedPlugin } from "./plugin-form";
 import { isOurPlugin } from "./plugin-manifest";
 import { apiServerDefinition, applyDefinition, noDefinition } from "./read-api-server";
 import { removeExpected, replaceFile } from "./replace-file";
+import { isInPlace, keepSetUpRecord, nextSetUpRecord, presentHash, readSetUpRecord } from "./set-up-record";
 import { keepWrittenRecord, nextRecord, readWrittenRecord } from "./written-record";
 
 const configMode = 0o600;
@@ -165,6 +166,11 @@ export async function requestRestart(at: FleetHost, runningSince: number | undef
   if (!isAsked) {
     const bytes = Buffer.from(definition.edited({ hash, restartOf: runningSince }));
     if (present === undefined) await host.makeDirectory(dirname(path));
+    // A set-up that has not been seen to work can be taken back all the same.
+    const setUp = await readSetUpRecord(at);
+    if (isInPlace(setUp, presentHash(present))) {
+      await keepSetUpRecord(at, nextSetUpRecord(setUp, presentHash(present), fileHash(bytes)));
+    }
     await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: manifestMode });
   }
   await applyDefinition(at);

@@ -20,6 +20,7 @@ import { reloadsVisibly } from "./loaded-config";
 import { booleanFlag, flagValue, type Manifest } from "./manifest";
 import { apiServerDefinition, applyDefinition, noDefinition } from "./read-api-server";
 import { removeExpected, replaceFile } from "./replace-file";
+import { isInPlace, keepSetUpRecord, nextSetUpRecord, presentHash, readSetUpRecord } from "./set-up-record";
 import { readWrittenRecord } from "./written-record";
 
 /** Before 1.28 a server does not show what it has reloaded, so nothing is gained by the flag. */
@@ -37,25 +38,28 @@ export const plaintextConfigText = renderEncryptionConfig(
 
 /**
  * Undefined where nothing is lacking. `version` is what the API server says, empty while it does not answer; `runningSince` is the
- * start of its process.
+ * start of its process; `isUnproven`: it was set up and has not been seen well since.
  */
 export async function hostSetUpNeed(
   at: FleetHost,
   definition: ApiServerDefinition,
   version: string,
   runningSince?: number,
+  isUnproven = false,
 ): Promise<SetUpNeed | undefined> {
   const { manifest, label, refusal } = definition;
   const setUp = definition.setUp(at, reloads(version));
-  const stray = await strayConfigs(at, setUp, manifest);
+  // The manifest from before, which may come back, names it.
+  const stray = isUnproven ? [] : await strayConfigs(at, setUp, manifest);
   const reasons = [
     ...setUp.missing,
     ...stray.map((name) => `the kubelet's folder has the encryption configuration ${name}`),
   ];
-  if (isLost(definition, runningSince)) reasons.push("the restart that it was to make has not come");
+  const isLate = isLost(definition, runningSince);
+  if (isLate) reasons.push("the restart that it was to make has not come");
   const seen = {
     reloadAfter: reloadsVisibly(version, reloadAfterSetUp(manifest)) ? ("hot" as const) : ("restart" as const),
-    ...(setUp.readsFrom === undefined && { namesNoConfig: true as const }),
+    ...((setUp.readsFrom === undefined || (isLate && isUnproven)) && { namesNoConfig: true as const }),
   };
   if (setUp.edited !== undefined) {
     return {
@@ -102,23 +106,8 @@ export function missingKmsV1Gate(manifest: Manifest, config: EncryptionConfigura
 
 type Refusal = Pick<SetUpNeed, "reason" | "refused">;
 
-/** What `setUpHost` replaced, so that it can be put back. */
-export interface DoneSetUp {
-  readonly path: string;
-  readonly writtenHash: string;
-  /** Undefined where there was no file. */
-  readonly before: Buffer | undefined;
-}
-
-/**
- * One step, needs the host's lock. `runningSince` is the start of the process that shall end. Undefined where the manifest did
- * not have to change.
- */
-export async function setUpHost(
-  at: FleetHost,
-  version: string,
-  runningSince: number | undefined,
-): Promise<DoneSetUp | undefined> {
+/** One step, needs the host's lock. `runningSince` is the start of the process that shall end. */
+export async function setUpHost(at: FleetHost, version: string, runningSince: number | undefined): Promise<void> {
   const { host, manifestDirectory, backupDirectory } = at;
   // What somebody has written and not yet put into force counts from now on.
   await at.systemd?.control.reload();
@@ -127,8 +116,10 @@ export async function setUpHost(
   const { path, bytes: present, refusal } = definition;
   const setUp = definition.setUp(at, reloads(version));
   if (setUp.edited !== undefined) throw new KmsEtcdError("conflict", `${host.name}: ${setUp.edited}`);
+  const record = await readSetUpRecord(at);
   if (setUp.missing.length === 0) {
-    for (const name of await strayConfigs(at, setUp, definition.manifest)) {
+    const isUnproven = isInPlace(record, presentHash(present));
+    for (const name of isUnproven ? [] : await strayConfigs(at, setUp, definition.manifest)) {
       const stray = join(manifestDirectory, name);
       const bytes = (await host.readFile(stray))?.bytes;
       if (bytes === undefined) continue;
@@ -136,7 +127,7 @@ export async function setUpHost(
       await removeExpected(host, stray, fileHash(bytes));
     }
     if (isLost(definition, runningSince)) await applyDefinition(at);
-    return undefined;
+    return;
   }
   if (refusal !== undefined) {
     throw new KmsEtcdError("blocked", `${host.name}: ${refusal.reason}`, { remedy: refusal.refused });
@@ -147,28 +138,30 @@ export async function setUpHost(
   else await keepBackup(host, backupDirectory, present);
   const request = { hash: fileHash(config), restartOf: runningSince };
   const bytes = Buffer.from(definition.edited(request, { paths: at, reloads: reloads(version) }));
+  // Before the file itself: from its rename on somebody has to know the way back, whatever becomes of this engine.
+  await keepSetUpRecord(at, nextSetUpRecord(record, presentHash(present), fileHash(bytes)));
   await replaceFile(host, { path, expectedHash: present && fileHash(present), bytes, mode: configMode });
   await applyDefinition(at);
-  return { path, writtenHash: fileHash(bytes), before: present };
 }
 
 /** The engine was cut off between its file and the restart, which nobody makes by himself here. */
-function isLost({ manifest, restarting, writtenAt }: ApiServerDefinition, runningSince: number | undefined): boolean {
+function isLost(definition: ApiServerDefinition, runningSince: number | undefined): boolean {
+  return definition.restarting === false && runsFromBefore(definition, runningSince);
+}
+
+/** Whether the process is the one that the engine's file was to end. */
+export function runsFromBefore(
+  { manifest, writtenAt }: ApiServerDefinition,
+  runningSince: number | undefined,
+): boolean {
   const request = restartRequest(manifest);
-  if (restarting !== false || request === undefined || runningSince === undefined) return false;
+  if (request === undefined || runningSince === undefined) return false;
   // A process that did not answer when it was asked for is known by being older than the file. Its time is the end of a second.
   if (request.restartOf === undefined) return runningSince < writtenAt - fileTimeMargin;
   return isSameProcess(request.restartOf, runningSince);
 }
 
 const fileTimeMargin = 3_000;
-
-/** Puts the file from before `setUpHost` back, where nobody has changed it since. */
-export async function undoSetUp(at: FleetHost, { path, writtenHash, before }: DoneSetUp): Promise<void> {
-  if (before === undefined) await removeExpected(at.host, path, writtenHash);
-  else await replaceFile(at.host, { path, expectedHash: writtenHash, bytes: before, mode: configMode });
-  await applyDefinition(at);
-}
 
 /** The configuration's bytes, which are at the engine's place when this returns. */
 async function placeConfig(at: FleetHost, { readsFrom }: ApiServerSetUp): Promise<Buffer> {

@@ -22,9 +22,11 @@ import {
   writeHostConfig,
 } from "./host-actions";
 import { type LockSettings, withHostLock } from "./host-lock";
-import { type DoneSetUp, setUpHost, undoSetUp } from "./host-setup";
-import { type HostMemory, type HostObservation, observeHost } from "./observe-host";
+import { setUpHost } from "./host-setup";
+import { type HostMemory, observeHost } from "./observe-host";
 import { compareWithList, identityLeases } from "./server-discovery";
+import { removeSetUpRecord } from "./set-up-record";
+import { undoSetUp } from "./undo-set-up";
 
 export interface HostsFleetOptions {
   readonly hosts: readonly FleetHost[];
@@ -52,8 +54,8 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
   }));
   const idHashes = new Map<string, string>();
   const configs = new Map<string, EncryptionConfiguration>();
-  const memory = hostMemory(idHashes, configs);
-  const setUps = new Map<string, DoneSetUp>();
+  const provenSetUps = new Set<string>();
+  const memory = hostMemory(idHashes, configs, provenSetUps);
 
   function member(server: string) {
     const found = members.find(({ at }) => at.host.name === server);
@@ -67,7 +69,13 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
   /** One engine at a time changes a host. */
   function change(server: string, action: (at: FleetHost, endpoints: EndpointMap) => Promise<void>): Promise<void> {
     const { at, endpoints } = member(server);
-    return withHostLock(at.host, at.backupDirectory, () => action(at, endpoints), lock);
+    const work = async () => {
+      // Before anything else is changed: what comes after must not be taken for the set-up's doing.
+      if (provenSetUps.has(server)) await removeSetUpRecord(at);
+      provenSetUps.delete(server);
+      await action(at, endpoints);
+    };
+    return withHostLock(at.host, at.backupDirectory, work, lock);
   }
 
   async function ask(server: string) {
@@ -79,21 +87,12 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
     return { runningSince: status.processStartedAt, version: status.version };
   }
 
-  /** Set up by this fleet, and not seen well since. */
-  function withSetUps(server: HostObservation): HostObservation {
-    const isWell = [server.unreachable, server.notReady, server.restartRequestedAt].every((why) => why === undefined);
-    if (isWell && server.file !== undefined && server.file.hash === server.loaded.hash) setUps.delete(server.name);
-    return setUps.has(server.name) ? { ...server, setUpUnproven: true } : server;
-  }
-
   async function observe(signal: AbortSignal, declared: readonly PluginInstance[] = []) {
     const clients = members.map(({ client }) => client);
     const [servers, leases] = await withDeadline(signal, observeTimeout, (limited) =>
       Promise.all([
         Promise.all(
-          members.map(({ at, client, endpoints }) =>
-            observeHost({ at, client, endpoints, memory, declared }, limited).then(withSetUps),
-          ),
+          members.map(({ at, client, endpoints }) => observeHost({ at, client, endpoints, memory, declared }, limited)),
         ),
         identityLeases(clients, limited).catch((problem: unknown) => ({ problem })),
       ]),
@@ -125,17 +124,9 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
     },
     setUp: async (server) => {
       const { runningSince, version } = await ask(server);
-      await change(server, async (at) => {
-        const replaced = await setUpHost(at, version, runningSince);
-        if (replaced !== undefined) setUps.set(server, replaced);
-      });
+      await change(server, (at) => setUpHost(at, version, runningSince));
     },
-    undoSetUp: (server) =>
-      change(server, async (at) => {
-        const done = setUps.get(server);
-        if (done !== undefined) await undoSetUp(at, done);
-        setUps.delete(server);
-      }),
+    undoSetUp: (server) => change(server, (at) => undoSetUp(at)),
     configOf: (hash) => configs.get(hash),
     close: async () => {
       await Promise.all(members.map(({ client }) => client.close()));
@@ -144,7 +135,11 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
   };
 }
 
-function hostMemory(idHashes: Map<string, string>, configs: Map<string, EncryptionConfiguration>): HostMemory {
+function hostMemory(
+  idHashes: Map<string, string>,
+  configs: Map<string, EncryptionConfiguration>,
+  provenSetUps: Set<string>,
+): HostMemory {
   const starts = new Map<string, number>();
   return {
     steadyStart: (server, processStartedAt) => {
@@ -158,6 +153,10 @@ function hostMemory(idHashes: Map<string, string>, configs: Map<string, Encrypti
     },
     remember: (hash, config) => {
       configs.set(hash, config);
+    },
+    setUpSeen: (server, isWell) => {
+      if (isWell) provenSetUps.add(server);
+      return isWell || !provenSetUps.has(server);
     },
   };
 }

@@ -7,16 +7,17 @@ import type { ConfigFile, KeptConfig, PluginObservation } from "../../observatio
 import type { ApiClient } from "../kubernetes/api-client";
 import type { ApiServerDefinition } from "./api-server-definition";
 import { apiServerFlags, isPending, restartRequest } from "./api-server-manifest";
-import { askApiServer } from "./api-server-status";
+import { type ApiServerStatus, askApiServer } from "./api-server-status";
 import { readBackup } from "./config-backups";
 import { parseEncryptionConfig } from "./encryption-config-file";
 import type { EndpointMap } from "./endpoint-map";
 import { fileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
-import { configInUse, hostSetUpNeed, missingKmsV1Gate, plaintextConfigText } from "./host-setup";
+import { configInUse, hostSetUpNeed, missingKmsV1Gate, plaintextConfigText, runsFromBefore } from "./host-setup";
 import { loadedEvidence, namesLoadedHash, reloadsVisibly } from "./loaded-config";
 import { observePlugins } from "./observe-plugins";
 import { apiServerDefinition, noDefinition } from "./read-api-server";
+import { isInPlace, presentHash, readSetUpRecord } from "./set-up-record";
 import { fallbackHash, readWrittenRecord } from "./written-record";
 
 export type HostObservation = FleetObservation["servers"][number];
@@ -29,6 +30,8 @@ export interface HostMemory {
   identify(server: string, idHash: string | undefined): void;
   /** Remembers what a hash stands for. */
   remember(hash: string, config: EncryptionConfiguration): void;
+  /** The server has a set-up that its host's record speaks of. Whether that is still to be confirmed, or undone. */
+  setUpSeen(server: string, isWell: boolean): boolean;
 }
 
 /** A restart that was asked for longer ago than this has nothing to do with why a server does not answer now. */
@@ -56,17 +59,23 @@ export async function observeHost(it: HostLook, signal: AbortSignal): Promise<Ho
 async function look(it: HostLook, signal: AbortSignal): Promise<HostObservation> {
   const { at, client, endpoints, memory } = it;
   const { host } = at;
-  const [status, definition, written, ahead] = await Promise.all([
+  const [status, definition, written, record, ahead] = await Promise.all([
     askApiServer(client, signal),
     apiServerDefinition(at),
     readWrittenRecord(host, at.backupDirectory),
+    at.mayBeSetUp === true ? readSetUpRecord(at) : undefined,
     host.clockAhead?.() ?? 0,
   ]);
   const manifest = definition?.manifest;
   const mayBeSetUp = at.mayBeSetUp === true && definition !== undefined;
   const version = status.unreachable === undefined ? status.version : "";
   const since = status.unreachable === undefined ? status.processStartedAt : undefined;
-  const setUp = mayBeSetUp ? await hostSetUpNeed(at, definition, version, since) : undefined;
+  const isSetUp = mayBeSetUp && isInPlace(record, presentHash(definition.bytes));
+  // Its process from before the set-up proves nothing.
+  const isWell = isReady(status) && definition !== undefined && !runsFromBefore(definition, since);
+  const setUpUnproven = isSetUp && memory.setUpSeen(host.name, isWell);
+  const mayComeBack = setUpUnproven && !isWell;
+  const setUp = mayBeSetUp ? await hostSetUpNeed(at, definition, version, since, mayComeBack) : undefined;
   const inUse = mayBeSetUp ? configInUse(at, definition.manifest) : at.encryptionConfigFile;
   const found = inUse === undefined ? withoutEncryption(definition) : await readConfigFile(at, inUse);
   // Only servers that name no hash are judged by it; their file has been read before, so it can only seem too young.
@@ -106,6 +115,7 @@ async function look(it: HostLook, signal: AbortSignal): Promise<HostObservation>
     ...(fallback && { fallback }),
     ...(flags && { requestTimeout: flags.requestTimeout }),
     ...(setUp && { setUp }),
+    ...(setUpUnproven && { setUpUnproven }),
     restartRequestedAt: pending ? askedAt - ahead : undefined,
   };
   if (
@@ -160,6 +170,10 @@ async function look(it: HostLook, signal: AbortSignal): Promise<HostObservation>
       since: heard.since === 0 ? 0 : heard.since - ahead,
     })),
   };
+}
+
+function isReady(status: ApiServerStatus): boolean {
+  return status.unreachable === undefined && status.notReady === undefined;
 }
 
 type FoundFile =

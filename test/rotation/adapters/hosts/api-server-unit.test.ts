@@ -4,15 +4,11 @@ import { pluginInstance } from "../../../../core/plugin-instance";
 import { fileHash } from "../../../../rotation/adapters/hosts/file-hash";
 import type { FleetHost } from "../../../../rotation/adapters/hosts/fleet-host";
 import { requestRestart, startHostPlugin, stopHostPlugin } from "../../../../rotation/adapters/hosts/host-actions";
-import {
-  hostSetUpNeed,
-  plaintextConfigText,
-  setUpHost,
-  undoSetUp,
-} from "../../../../rotation/adapters/hosts/host-setup";
+import { hostSetUpNeed, plaintextConfigText, setUpHost } from "../../../../rotation/adapters/hosts/host-setup";
 import { observePlugins } from "../../../../rotation/adapters/hosts/observe-plugins";
 import { apiServerDefinition } from "../../../../rotation/adapters/hosts/read-api-server";
 import { selfManagedPluginManifest } from "../../../../rotation/adapters/hosts/self-managed-hosts";
+import { undoSetUp } from "../../../../rotation/adapters/hosts/undo-set-up";
 import { isUnitAsWritten } from "../../../../rotation/adapters/systemd/sealed-unit";
 import { fleetHost } from "./fleet-host";
 import { Killed, type KillMode, type MemoryDisk, memoryDisk, memoryHost, put, textOf } from "./memory-host";
@@ -110,8 +106,8 @@ describe("an API server that is a unit", () => {
 
   it("a server that does not come up => the drop-in goes, and the unit runs as before", async () => {
     const { disk, control, host } = machine();
-    const done = (await setUpHost(host, version, 1_000)) ?? assert.fail();
-    await undoSetUp(host, done);
+    await setUpHost(host, version, 1_000);
+    await undoSetUp(host);
     assert.equal(textOf(disk, dropIn), undefined);
     assert.equal(control.started(unit), command);
   });
