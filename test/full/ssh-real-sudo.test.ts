@@ -27,7 +27,7 @@ import { haveProgram } from "./support/debian-program";
 
 /**
  * A user that is not root on a machine with the real sudo, and the lines of sudoers that docs/self-managed.md has. sshd runs in a mount
- * namespace with an /etc and a /run of its own: users and sudoers of this machine stay as they are.
+ * namespace with an /etc, a /run and an /opt of its own: users and sudoers of this machine stay as they are.
  */
 describe("a host over SSH as a user with the real sudo", function () {
   this.timeout(300_000);
@@ -74,16 +74,16 @@ describe("a host over SSH as a user with the real sudo", function () {
       appendFileSync(join(etc, "shadow"), `${user}:*:19000:0:99999:7:::\n`);
     }
     const lines = readFileSync(join(repository, "docs", "self-managed.md"), "utf8").match(/^kms-etcd ALL=.*$/gm) ?? [];
-    assert.equal(lines.length, 3, "the document's lines");
+    assert.equal(lines.length, 4, "the document's lines");
     writeFileSync(join(etc, "sudoers.d", "kms-etcd"), `${lines.join("\n")}\n`, { mode: 0o440 });
-    for (const folder of ["run/sshd", "run/kms-etcd", "run/elsewhere"]) {
+    for (const folder of ["run/sshd", "run/kms-etcd", "run/kmsplugin", "run/elsewhere", "opt"]) {
       mkdirSync(join(directory, folder), { recursive: true, mode: 0o755 });
     }
     chmodSync(join(directory, "run", "kms-etcd"), 0o700);
   }
 
   function enter(): string {
-    const mounts = ["etc", "run"].map((name) => `mount --bind '${join(directory, name)}' /${name}`);
+    const mounts = ["etc", "run", "opt"].map((name) => `mount --bind '${join(directory, name)}' /${name}`);
     return [...mounts, 'exec "$@"'].join(" && ");
   }
 
@@ -127,28 +127,32 @@ describe("a host over SSH as a user with the real sudo", function () {
     );
   });
 
-  it("with the document's lines => root's sockets in the plugins' directory are reached, and no others", async () => {
-    await echoAt("run/kms-etcd/a.socket", async () => {
-      const socket = await connect(server, {}).dialSocket("/run/kms-etcd/a.socket", AbortSignal.timeout(60_000));
-      const answer = new Promise<string>((resolve) => socket.once("data", (data: Buffer) => resolve(data.toString())));
+  async function said(path: string): Promise<string> {
+    const socket = await connect(server, {}).dialSocket(path, AbortSignal.timeout(60_000));
+    return new Promise((resolve) => {
+      socket.once("data", (data: Buffer) => resolve(`answered ${data.toString()}`));
+      socket.once("error", (error: Error) => resolve(error.message));
+      socket.once("close", () => resolve("closed"));
       socket.write("to and fro");
-      assert.equal(await answer, "to and fro");
-      socket.destroy();
     });
-    await echoAt("run/elsewhere/b.socket", async () => {
-      const dialled = connect(server, {}).dialSocket("/run/elsewhere/b.socket", AbortSignal.timeout(60_000));
-      const said = await dialled.then(
-        (socket) =>
-          new Promise<string>((resolve) => {
-            socket.once("data", () => resolve("answered"));
-            socket.once("error", (error: Error) => resolve(error.message));
-            socket.once("close", () => resolve("closed"));
-            socket.write("to and fro");
-          }),
-        (error: unknown) => (error as Error).message,
-      );
-      assert.notEqual(said, "answered");
-    });
+  }
+
+  it("with the document's lines => root's sockets of the plugins and of the upstream guides are reached, and no others", async () => {
+    for (const [file, path] of [
+      ["run/kms-etcd/a.socket", "/run/kms-etcd/a.socket"],
+      ["opt/azurekms.socket", "/opt/azurekms.socket"],
+      ["run/kmsplugin/socket2.sock", "/var/run/kmsplugin/socket2.sock"],
+    ] as const) {
+      await echoAt(file, async () => assert.equal(await said(path), "answered to and fro", path));
+    }
+    for (const file of ["run/elsewhere/b.socket", "opt/other.socket"]) {
+      await echoAt(file, async () => {
+        assert.match(
+          await said(`/${file}`),
+          /^(sudo: |Sorry, user ).*; docs\/self-managed\.md has the line for sudoers$/,
+        );
+      });
+    }
   });
 
   it("with the document's line for systemctl => exactly what the engine asks of systemd is allowed", async () => {

@@ -25,8 +25,29 @@ export async function dialThroughSudo(session: SshSession, path: string): Promis
     carrier.catch(() => known.delete(session));
   }
   const { command } = await carrier;
-  return (await session.ssh()).start(`sudo -n ${command(path)}`);
+  const channel = await (await session.ssh()).start(`sudo -n ${command(path)}`);
+  failWithSudosWords(channel);
+  return channel;
 }
+
+/**
+ * Else a refusal looks like a plugin that ends every connection. What the program itself says is left alone: it has times and
+ * process ids in it, so that it would be another text at each look.
+ */
+function failWithSudosWords(channel: Duplex): void {
+  const { stderr } = channel as { readonly stderr?: NodeJS.ReadableStream };
+  let line = "";
+  // Read to its end, so that it does not stand in the way of what the socket says; sudo writes a line in pieces.
+  stderr?.on("data", (data: Buffer) => {
+    if (line.includes("\n") || line.length > longestLine) return;
+    line += data.toString("utf8");
+    const [refusal] = /^(sudo:|Sorry, user) .*(?=\n)/.exec(line) ?? [];
+    if (refusal !== undefined)
+      channel.emit("error", new Error(`${refusal.trim()}; docs/self-managed.md has the line for sudoers`));
+  });
+}
+
+const longestLine = 1_000;
 
 async function findCarrier(session: SshSession) {
   const names = carriers.map(({ program }) => program);
