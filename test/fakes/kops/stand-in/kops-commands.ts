@@ -107,14 +107,7 @@ export async function answerKops(
       await kops.update(never);
       return said("Cluster changes have been applied to the cloud.\n");
     }
-    const tasks = world
-      .pending()
-      .flatMap((group) => [
-        `  LaunchTemplate/${group}.masters.${place.cluster}`,
-        "  \tUserData            \tx",
-        `  ManagedFile/nodeupconfig-${group}`,
-        "  \tContents            \tx",
-      ]);
+    const tasks = (world.tasks() ?? []).flatMap((task) => [`  ${task}`, "  \tContents            \tx"]);
     if (tasks.length === 0) return said("No changes need to be applied\n");
     return said(["Will modify resources:", ...tasks, "", "Must specify --yes to apply changes", ""].join("\n"));
   }

@@ -76,6 +76,8 @@ export function simulateKops(options: SimulatedKopsOptions) {
     cluster: namesHash ? (options.cluster ?? plainCluster) : olderCluster(options.cluster ?? plainCluster),
     secret: options.secret,
     told: new Map<string, Told>(),
+    /** What the latest update has told besides, by the task that changes it. */
+    toldBesides: new Map<string, string>(),
     templates: new Map<string, { version: number; told: Told }>(),
     machines: [] as SimulatedMachine[],
     objects: new Map<string, { provider: string; version: number }>(),
@@ -88,7 +90,7 @@ export function simulateKops(options: SimulatedKopsOptions) {
     failNext: [] as KmsEtcdError[],
     rejectedObject: undefined as string | undefined,
     unreadable: undefined as string | undefined,
-    /** What kops says that an update would do besides. */
+    /** What kops says that an update would do besides; an update does it. */
     pending: [] as string[],
     /** Versions of API servers that are not the spec's, by machine. */
     versions: new Map<string, string>(),
@@ -250,8 +252,43 @@ export function simulateKops(options: SimulatedKopsOptions) {
     a !== undefined && JSON.stringify([a.secretHash, a.assets]) === JSON.stringify([b.secretHash, b.assets]);
   const needsUpdate = (machine: SimulatedMachine) => machine.template !== state.templates.get(machine.group)?.version;
 
+  /** Hooks and file assets of groups without API servers, as kOps filters them by role, and the role's policy. */
+  function besides(): ReadonlyMap<string, string> {
+    const { hooks = [], fileAssets = [], additionalPolicies = {} } = state.cluster.spec;
+    const gets = (role: string, roles: unknown) => !Array.isArray(roles) || roles.length === 0 || roles.includes(role);
+    const others = groups.filter((group) => !serverGroups.includes(group));
+    return new Map([
+      ...others.map(({ name, role }) => {
+        const all = [...hooks, ...fileAssets].filter(({ roles }) => gets(role, roles));
+        return [`ManagedFile/nodeupconfig-${name}`, JSON.stringify(all)] as const;
+      }),
+      ["IAMRolePolicy/additional.masters.e2e.k8s.local", JSON.stringify(additionalPolicies["master"] ?? "")] as const,
+    ]);
+  }
+
+  const pendingGroups = () =>
+    serverGroups
+      .filter((group) => {
+        const told = state.told.get(group.name);
+        return !same(told, tell(group)) || state.templates.get(group.name)?.told !== told;
+      })
+      .map((group) => group.name);
+
+  /** What kops says that an update would do: undefined where it refuses to say. */
+  function tasks(): readonly string[] | undefined {
+    if (state.cluster.spec.encryptionConfig === true && state.secret === undefined) return undefined;
+    const own = pendingGroups().map((group) => `ManagedFile/nodeupconfig-${group}`);
+    const others = [...besides()].flatMap(([task, text]) => (state.toldBesides.get(task) === text ? [] : [task]));
+    const files = [...own, ...others];
+    const templates = files.flatMap((task) => {
+      const group = /^ManagedFile\/nodeupconfig-(.+)$/.exec(task)?.[1];
+      return group === undefined ? [] : [`LaunchTemplate/${group}.masters.e2e.k8s.local`];
+    });
+    return [...faults.pending, ...files, ...templates];
+  }
+
   function loadedBy(machine: SimulatedMachine): MachineConfig {
-    if (!namesHash) return machine.text === undefined ? { kind: "none" } : { kind: "unknown" };
+    if (!namesHash) return { kind: "unknown" };
     if (machine.text === undefined) return { kind: "none" };
     const hash = hashOf(machine.text);
     const known = [state.secret, ...state.kept.values()].find((text) => text !== undefined && hashOf(text) === hash);
@@ -267,11 +304,14 @@ export function simulateKops(options: SimulatedKopsOptions) {
     async observe() {
       gap("look");
       const config = configOf(state.secret);
+      const pending = tasks();
+      // As kOps has it: a group without a task has what the store says.
+      const told = serverGroups.filter(({ name }) => pending?.includes(`ManagedFile/nodeupconfig-${name}`) === false);
       return {
         cluster: structuredClone(state.cluster),
         groups: [...groups],
         secret: state.secret === undefined ? undefined : { hash: hashOf(state.secret), text: state.secret, config },
-        applied: [...state.told].map(([group, told]) => ({ group, secretHash: told.secretHash, assets: told.assets })),
+        applied: told.map((group) => ({ group: group.name, ...tell(group) })),
         machines: state.machines.map((machine) => ({
           name: machine.name,
           group: machine.group,
@@ -282,7 +322,7 @@ export function simulateKops(options: SimulatedKopsOptions) {
           loaded: machine.up ? loadedBy(machine) : { kind: "unknown" as const },
         })),
         strangers: [],
-        pending: [...faults.pending],
+        ...(pending !== undefined && { pending }),
       };
     },
     async putCluster(cluster, expected) {
@@ -322,6 +362,12 @@ export function simulateKops(options: SimulatedKopsOptions) {
           }
         });
       }
+      state.toldBesides = new Map(besides());
+      for (const task of faults.pending) {
+        const template = state.templates.get(task.replace("ManagedFile/nodeupconfig-", ""));
+        if (template !== undefined) template.version += 1;
+      }
+      faults.pending = [];
     },
     async previewUpdate() {
       return "Must specify --yes to apply changes";
@@ -405,6 +451,7 @@ export function simulateKops(options: SimulatedKopsOptions) {
     state.templates.set(group.name, { version: 1, told });
     for (let index = 0; index < options.machines; index += 1) boot(group.name);
   }
+  state.toldBesides = new Map(besides());
   check("the start");
 
   return {
@@ -418,13 +465,8 @@ export function simulateKops(options: SimulatedKopsOptions) {
     listIn,
     presentHash: () => (state.secret === undefined ? undefined : hashOf(state.secret)),
     /** Groups that an update would tell something, or give another template. */
-    pending: () =>
-      serverGroups
-        .filter((group) => {
-          const told = state.told.get(group.name);
-          return !same(told, tell(group)) || state.templates.get(group.name)?.told !== told;
-        })
-        .map((group) => group.name),
+    pending: pendingGroups,
+    tasks,
     needsUpdate,
     effects: () => effects,
     rolls: () => rolls,
