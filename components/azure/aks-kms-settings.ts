@@ -94,6 +94,13 @@ export class AksKmsSettings extends pulumi.CustomResource {
    * unexpired until the next rotation is proven.
    */
   declare readonly previousKeyId: pulumi.Output<string | undefined>;
+  /** The settings with which AKS was well before, where it is not well with those in `settings`: a failed change goes back to them. */
+  declare readonly lastGoodSettings: pulumi.Output<AksKmsState | undefined>;
+  /**
+   * The cluster's ETag of when `evidence` was had. Once it is another one somebody has changed the cluster, and the next update writes
+   * every Secret again.
+   */
+  declare readonly provenETag: pulumi.Output<string | undefined>;
   /** Whether the cluster is where the inputs want it: false after a failure, and when a preview finds drift. */
   declare readonly atGoal: pulumi.Output<boolean>;
   /** The steps of the last change that had any, one line each. */
@@ -107,7 +114,13 @@ export class AksKmsSettings extends pulumi.CustomResource {
   declare readonly report: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: AksKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
-    const outputs = { ...rolloutOutputs, settings: undefined, previousKeyId: undefined };
+    const outputs = {
+      ...rolloutOutputs,
+      settings: undefined,
+      previousKeyId: undefined,
+      lastGoodSettings: undefined,
+      provenETag: undefined,
+    };
     const { reportSigning } = args;
     const signing = reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) };
     super(typeTokens.aksKmsSettings, name, { ...outputs, ...args, ...withKubeconfigSecret(args), ...signing }, opts);

@@ -127,10 +127,21 @@ export function aksFacts(inputs: Properties): GivenFacts {
   return Object.fromEntries(known);
 }
 
+/** What an earlier run has left behind, for the next one. */
+export interface LastRun {
+  /** Under which everything is proven to be stored, and the cluster's ETag of then. */
+  readonly settings: KmsSettings | undefined;
+  readonly provenETag: string | undefined;
+  /** The second key that AKS holds. */
+  readonly previousKeyId: string | undefined;
+  /** With which AKS was well last. */
+  readonly lastGood: KmsSettings | undefined;
+}
+
 /** What the run is asked for; undefined while the cluster, or what decides about it, is not known. */
 export function aksRequest(
   inputs: Properties,
-  last: { readonly settings: KmsSettings | undefined; readonly previousKeyId: string | undefined } | undefined,
+  last: LastRun | undefined,
   plannedKeys: PlannedKeys,
 ): { readonly request: AksRequest; readonly isWhole: boolean } | undefined {
   const { clusterId, vaultId, kubernetes, limits } = inputs;
@@ -171,7 +182,9 @@ export function aksRequest(
       settleMs: seconds("settleSeconds"),
     },
     provenBefore: last?.settings,
+    provenETag: last?.provenETag,
     previousKeyId: last?.previousKeyId,
+    lastGood: last?.lastGood,
     plannedKeys,
   };
   return { request, isWhole };

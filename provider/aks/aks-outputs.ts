@@ -1,9 +1,12 @@
 /** The outputs of an AksKmsSettings, and what of them a later run may rely on. */
 import { AksEncryptionMode } from "../../core/aks-encryption-mode";
+import type { AksSeen } from "../../rotation/adapters/aks/aks-engine";
 import type { AksEvidence } from "../../rotation/adapters/aks/aks-evidence";
 import { modeOff, reportedSettings } from "../../rotation/adapters/aks/aks-report";
 import { areSameSettings, type KmsSettings } from "../../rotation/adapters/aks/kms-settings";
+import type { AksHeld } from "../../rotation/adapters/aks/run-aks";
 import { isObject, type Properties, type PropertyValue } from "../property-values";
+import type { LastRun } from "./aks-inputs";
 
 export interface AksOutputs {
   readonly clusterId: PropertyValue;
@@ -14,13 +17,17 @@ export interface AksOutputs {
   readonly atGoal: boolean;
   readonly plan: PropertyValue | undefined;
   readonly evidence: PropertyValue | undefined;
+  /** The cluster's ETag of when the evidence was had. */
+  readonly provenETag: PropertyValue | undefined;
   readonly previousKeyId: string | undefined;
+  /** With which AKS was well before, where it is not well now. */
+  readonly lastGood: KmsSettings | undefined;
   /** The last run's report, as a DSSE envelope. */
   readonly report: PropertyValue | undefined;
 }
 
 export function aksOutputs(given: AksOutputs): Properties {
-  const { clusterId, settings, wanted, atGoal, plan, evidence, previousKeyId, report } = given;
+  const { clusterId, settings, wanted, atGoal, plan, evidence, provenETag, previousKeyId, lastGood, report } = given;
   const version = settings === undefined ? undefined : activeVersion(settings, wanted);
   return {
     clusterId,
@@ -29,7 +36,9 @@ export function aksOutputs(given: AksOutputs): Properties {
     atGoal,
     plan: plan ?? [],
     ...(evidence === undefined ? {} : { evidence }),
+    ...(evidence === undefined || provenETag === undefined ? {} : { provenETag }),
     ...(previousKeyId === undefined ? {} : { previousKeyId }),
+    ...(lastGood === undefined ? {} : { lastGoodSettings: { ...reportedSettings(lastGood) } }),
     ...(report === undefined ? {} : { report }),
   };
 }
@@ -41,9 +50,9 @@ function activeVersion(settings: KmsSettings, { keyId, keyVersion }: AksOutputs[
   return settings.keyId.toLowerCase() === keyId.toLowerCase() ? keyVersion : undefined;
 }
 
-/** The settings in outputs; undefined where there are none. */
-function settingsIn({ settings }: Properties): KmsSettings | undefined {
-  if (!isObject(settings)) return undefined;
+/** The settings in an output; undefined where there are none. */
+function settingsFrom(settings: PropertyValue | undefined): KmsSettings | undefined {
+  if (settings === undefined || !isObject(settings)) return undefined;
   const { mode, keyId, vaultNetworkAccess, vaultId } = settings;
   if (mode === modeOff) return { mode: "off" };
   if (mode === AksEncryptionMode.PlatformManagedKey) return { mode: "pmk" };
@@ -56,35 +65,65 @@ function settingsIn({ settings }: Properties): KmsSettings | undefined {
   };
 }
 
-/** The settings under which everything is proven to be stored, by what the outputs say. */
-export function provenIn(outputs: Properties): KmsSettings | undefined {
-  const { evidence } = outputs;
-  return isObject(evidence) && evidence["complete"] === true ? settingsIn(outputs) : undefined;
-}
-
 /** What an earlier run has left behind, for the next one. */
-export function lastRun(outputs: Properties): {
-  readonly settings: KmsSettings | undefined;
-  readonly previousKeyId: string | undefined;
-} {
-  const { previousKeyId } = outputs;
+export function lastRun(outputs: Properties): LastRun {
+  const { evidence, settings, previousKeyId, provenETag, lastGoodSettings } = outputs;
   return {
-    settings: provenIn(outputs),
+    settings: isComplete(evidence) ? settingsFrom(settings) : undefined,
+    provenETag: typeof provenETag === "string" ? provenETag : undefined,
     previousKeyId: typeof previousKeyId === "string" ? previousKeyId : undefined,
+    lastGood: settingsFrom(lastGoodSettings) ?? settingsFrom(settings),
   };
 }
 
-/** The second key that AKS holds under `now`, by what was there before: every change makes the key before it the second one. */
-export function previousKeyIn(before: Properties, now: KmsSettings): string | undefined {
-  const settings = settingsIn(before);
-  if (settings === undefined || areSameSettings(settings, now)) return lastRun(before).previousKeyId;
-  return settings.mode === "legacy" ? settings.keyId : undefined;
+type Known = Pick<AksOutputs, "evidence" | "provenETag" | "previousKeyId" | "lastGood">;
+
+/** What of the outputs still holds for the cluster as it is seen now; undefined where nobody could look. */
+export function whatHolds(before: Properties, now: AksSeen | undefined): Known {
+  const { previousKeyId, lastGood, provenETag } = lastRun(before);
+  if (now === undefined) return { evidence: undefined, provenETag: undefined, previousKeyId, lastGood };
+  const settings = settingsFrom(before["settings"]);
+  const isSame = settings !== undefined && areSameSettings(settings, now.settings);
+  // Whoever has changed the cluster since may have had other settings in between. What the platform does by itself goes on.
+  const isUntouched = !isComplete(before["evidence"]) || provenETag === undefined || provenETag === now.eTag;
+  const holds = isSame && isUntouched;
+  return {
+    evidence: holds ? before["evidence"] : undefined,
+    provenETag: holds ? provenETag : undefined,
+    previousKeyId: settings === undefined ? previousKeyId : secondKey(settings, previousKeyId, now.settings),
+    lastGood: lastGoodAt(now, lastGood),
+  };
 }
 
-/** Evidence that still holds under `settings`: it was had under the same ones. */
-export function evidenceThatHolds(outputs: Properties, settings: KmsSettings): PropertyValue | undefined {
-  const before = settingsIn(outputs);
-  return before !== undefined && areSameSettings(before, settings) ? outputs["evidence"] : undefined;
+/** What a run has left that ended early, after AKS was asked for something: nothing is proven any more. */
+export function whatIsHeld({ settings, previousKeyId, lastGood }: AksHeld, now: AksSeen | undefined): Known {
+  const unproven = { evidence: undefined, provenETag: undefined };
+  if (now === undefined) return { ...unproven, previousKeyId, lastGood };
+  const second = secondKey(settings, previousKeyId, now.settings);
+  return { ...unproven, previousKeyId: second, lastGood: lastGoodAt(now, lastGood) };
+}
+
+/** The second key that AKS holds under `now`, by what was there before: every change makes the key before it the second one. */
+export function secondKey(
+  before: KmsSettings,
+  previousKeyId: string | undefined,
+  now: KmsSettings,
+): string | undefined {
+  if (areSameSettings(before, now)) return previousKeyId;
+  return before.mode === "legacy" ? before.keyId : undefined;
+}
+
+/** Undefined where AKS is well now: then it is the settings of now. */
+function lastGoodAt(
+  { provisioningState, settings }: AksSeen,
+  before: KmsSettings | undefined,
+): KmsSettings | undefined {
+  const isKnown = provisioningState === "Succeeded" || before === undefined || areSameSettings(before, settings);
+  return isKnown ? undefined : before;
+}
+
+function isComplete(evidence: PropertyValue | undefined): boolean {
+  return evidence !== undefined && isObject(evidence) && evidence["complete"] === true;
 }
 
 /** `before` as long as `now` says the same, so that its time is when that was first seen. */

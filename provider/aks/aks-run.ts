@@ -3,12 +3,12 @@ import { describeError, KmsEtcdError } from "../../core/errors";
 import type { AksEngine, AksSeen } from "../../rotation/adapters/aks/aks-engine";
 import { outcomeOf } from "../../rotation/adapters/aks/aks-report";
 import type { PlannedKeys } from "../../rotation/adapters/aks/held-keys";
-import type { AksEvent } from "../../rotation/adapters/aks/run-aks";
+import type { AksEvent, AksHeld } from "../../rotation/adapters/aks/run-aks";
 import { isObject, type Properties } from "../property-values";
 import { InitFailed, type Operation } from "../resource";
 import { signingKeyOf } from "../rollout/report-signing";
 import { aksRequest } from "./aks-inputs";
-import { type AksOutputs, aksOutputs, evidenceThatHolds, evidenceToKeep, lastRun, previousKeyIn } from "./aks-outputs";
+import { type AksOutputs, aksOutputs, evidenceToKeep, lastRun, whatHolds, whatIsHeld } from "./aks-outputs";
 import { createLegViews, keyNames, settingsText } from "./aks-plan";
 import { aksRunReport } from "./aks-run-report";
 
@@ -38,12 +38,13 @@ export async function runAksSettings(
   const plan = inputs["plan"] ?? before["plan"];
   const wanted: AksOutputs["wanted"] = { keyId, keyVersion };
   const warnings: Promise<void>[] = [];
-  const seen: { last?: AksEvent } = {};
+  const seen: { last?: AksEvent; held?: AksHeld } = {};
   let report: ReturnType<typeof aksRunReport> | undefined;
   const show = progressOf(operation, keyNames(keyId, keyVersion));
 
   function onEvent(event: AksEvent): void {
     if (event.kind === "leg") seen.last = event;
+    if (event.held !== undefined) seen.held = event.held;
     report?.onEvent(event);
     show(event);
     if (event.kind === "warning") warnings.push(operation.warn(event.message));
@@ -58,7 +59,7 @@ export async function runAksSettings(
     const key = await signingKeyOf(inputs);
     report = aksRunReport(request, typeof keyVersion === "number" ? keyVersion : undefined, survey, key);
     const after = await engine.run(request, onEvent, operation.signal);
-    const { settings, evidence, previousKeyId } = after;
+    const { settings, evidence, previousKeyId, provenETag } = after;
     return aksOutputs({
       clusterId: request.clusterId,
       settings,
@@ -66,7 +67,9 @@ export async function runAksSettings(
       atGoal: true,
       plan,
       previousKeyId,
+      lastGood: undefined,
       evidence: evidence === undefined ? before["evidence"] : evidenceToKeep(before["evidence"], evidence),
+      provenETag,
       report: report.envelope({
         outcome: { kind: "done" },
         after,
@@ -77,16 +80,14 @@ export async function runAksSettings(
   } catch (thrown) {
     if (seen.last !== undefined) views.publish(seen.last.number, seen.last.leg, { result: "stopped" }, "not finished");
     const after = await lookAfter(engine, request);
-    const found = after?.settings;
     const outputs = aksOutputs({
       clusterId: request.clusterId,
-      settings: found,
+      settings: after?.settings,
       wanted,
       atGoal: false,
       plan,
-      previousKeyId: found === undefined ? lastRun(before).previousKeyId : previousKeyIn(before, found),
-      // What was proven before counts as long as the cluster still has those settings; and before anything is changed it is proven anew.
-      evidence: found === undefined ? undefined : evidenceThatHolds(before, found),
+      // What was proven before counts until AKS is asked for something: it may have come back to the same settings, and Secrets have not.
+      ...(seen.held === undefined ? whatHolds(before, after) : whatIsHeld(seen.held, after)),
       report: report === undefined ? before["report"] : after && report.envelope({ outcome: outcomeOf(thrown), after }),
     });
     throw new InitFailed(id, outputs, [`${describeError(thrown)}; run pulumi up again to go on`]);
@@ -113,7 +114,7 @@ async function lookAfter(engine: AksEngine, request: Parameters<AksEngine["run"]
 function progressOf(operation: Operation, nameOf: (keyId: string) => string): (event: AksEvent) => void {
   let last = Number.NEGATIVE_INFINITY;
   return ({ kind, number, leg, message, progress }) => {
-    if (kind === "warning" || kind === "leg-finished") return;
+    if (kind === "warning" || kind === "leg-finished" || kind === "held") return;
     if (kind === "progress" && progress !== undefined) {
       const now = performance.now();
       if (progress.done !== progress.total && now - last < progressInterval) return;

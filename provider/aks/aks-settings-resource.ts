@@ -10,8 +10,8 @@ import type { KnownKeys } from "../azure/known-keys";
 import { changedProperties } from "../property-diff";
 import { hasUnknown, type Properties, unknown } from "../property-values";
 import type { Checked, Operation, Resource, State } from "../resource";
-import { aksFacts, aksProblems, aksRequest, factPathsOf, secretInputs } from "./aks-inputs";
-import { aksOutputs, evidenceThatHolds, lastRun, previousKeyIn, type provenIn } from "./aks-outputs";
+import { aksFacts, aksProblems, aksRequest, factPathsOf, type LastRun, secretInputs } from "./aks-inputs";
+import { aksOutputs, lastRun, secondKey, whatHolds } from "./aks-outputs";
 import { createLegViews, keyNames, planLines } from "./aks-plan";
 import { runAksSettings } from "./aks-run";
 
@@ -39,7 +39,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
   /** What `check` has seen, for the `diff`, `create` or `update` that follows it in the same process. */
   const surveys = new Map<string, AksSurvey>();
   /** What earlier runs have proven, as the state had it before this update: `check` is not told the outputs. */
-  const proven = new Map<string, { settings: ReturnType<typeof provenIn>; previousKeyId: string | undefined }>();
+  const proven = new Map<string, LastRun>();
 
   function forget(operation: Operation): Operation {
     surveys.delete(operation.urn);
@@ -150,8 +150,10 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
       wanted: { keyId: keyId === unknown && goal.mode === "legacy" ? goal.keyId : keyId, keyVersion },
       atGoal: true,
       plan: inputs["plan"] ?? before["plan"],
-      previousKeyId: previousKeyIn(before, goal),
+      previousKeyId: secondKey(survey.settings, lastRun(before).previousKeyId, goal),
+      lastGood: undefined,
       evidence: survey.legs.length > 0 ? unknown : (before["evidence"] ?? unknown),
+      provenETag: survey.legs.length > 0 ? unknown : before["provenETag"],
       report: unknown,
     });
     return asked.isWhole && !hasUnknown(inputs) ? outputs : { ...outputs, settings: unknown };
@@ -163,10 +165,10 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     if (asked === undefined) return state;
     const { request } = asked;
     try {
-      const { settings } = await engine().look(request.clusterId, operation.signal);
+      const seen = await engine().look(request.clusterId, operation.signal);
+      const { settings } = seen;
       const isDrift = state.outputs["atGoal"] !== false && !areSameSettings(settings, request.goal);
       if (isDrift) await operation.warn(secondWriter(request.clusterId));
-      const evidence = evidenceThatHolds(state.outputs, settings);
       // The plan in the inputs has been carried out or has been overtaken; the next `check` makes one if one is needed.
       const { plan: _plan, ...kept } = state.inputs;
       const { keyId, keyVersion } = state.inputs;
@@ -176,8 +178,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
         wanted: { keyId, keyVersion },
         atGoal: state.outputs["atGoal"] !== false && !isDrift,
         plan: state.outputs["plan"],
-        evidence,
-        previousKeyId: previousKeyIn(state.outputs, settings),
+        ...whatHolds(state.outputs, seen),
         report: state.outputs["report"],
       });
       proven.set(operation.urn, lastRun(outputs));

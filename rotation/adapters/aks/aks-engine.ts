@@ -15,12 +15,12 @@ import { otherHeldKeys, type PlannedKeys } from "./held-keys";
 import { areSameSettings, type KmsSettings, vaultOf } from "./kms-settings";
 import { isKmsV1 } from "./kubernetes-version";
 import { liveFacts } from "./live-facts";
-import { type ManagedClusterState, managedCluster } from "./managed-cluster";
+import { eTagOf, type ManagedClusterState, managedCluster } from "./managed-cluster";
 import type { Leg } from "./next-leg";
 import { writerOf } from "./next-leg";
 import { openRewriter } from "./open-rewriter";
 import { predictLegs } from "./predict-legs";
-import { type AksEvent, type AksLimits, type AksTarget, runAks } from "./run-aks";
+import { type AksEvent, type AksLimits, type AksTarget, countsStill, runAks } from "./run-aks";
 import { vaultNetworkAccess } from "./vault-network";
 
 export interface AksRequest {
@@ -34,8 +34,12 @@ export interface AksRequest {
   readonly limits: Omit<AksLimits, "pauseMs">;
   /** The settings under which an earlier run has proven everything to be stored. */
   readonly provenBefore: KmsSettings | undefined;
+  /** The cluster's ETag of then: the proof counts as long as nobody has changed the cluster. */
+  readonly provenETag: string | undefined;
   /** The second key that an earlier run has left AKS with, as far as it is known. */
   readonly previousKeyId: string | undefined;
+  /** The settings with which AKS was well when an earlier run has ended, as far as they are known. */
+  readonly lastGood: KmsSettings | undefined;
   /** What this very update makes of keys besides. */
   readonly plannedKeys: PlannedKeys;
 }
@@ -44,6 +48,8 @@ export interface AksRequest {
 export interface AksSeen {
   readonly provisioningState: string;
   readonly settings: KmsSettings;
+  /** The cluster's ETag; undefined where ARM gives none. */
+  readonly eTag: string | undefined;
 }
 
 /** What a look at the cluster gives. Nothing was changed by it. */
@@ -64,6 +70,8 @@ export interface AksOutcome extends AksSeen {
   readonly previousKeyId: string | undefined;
   /** Undefined where nothing had to be done, so that what was known before still holds. */
   readonly evidence: AksEvidence | undefined;
+  /** The cluster's ETag of when it was proven; undefined where nothing is. */
+  readonly provenETag: string | undefined;
 }
 
 /** All methods throw KmsEtcdError; `not-found` while there is no such cluster. */
@@ -130,19 +138,18 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
 
   return {
     async look(clusterId, signal) {
-      const { provisioningState, kms } = await managedCluster(access().arm, clusterId).observe(signal);
-      return { provisioningState, settings: kms };
+      return seenIn(await managedCluster(access().arm, clusterId).observe(signal));
     },
     async survey(request, facts, paths, signal) {
       const target = targetOf(request);
-      const { goal, provenBefore } = request;
+      const { goal } = request;
       const state = await target.cluster.observe(signal);
       const look = await liveFacts(
         access().arm,
         { ...request, state, ownsVaultNetwork: target.vault !== undefined, planned: request.plannedKeys },
         signal,
       );
-      const isProven = provenBefore !== undefined && areSameSettings(provenBefore, state.kms);
+      const isProven = countsStill(request, state);
       const legs = predictLegs(
         {
           provisioningState: state.provisioningState,
@@ -164,8 +171,7 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
       const seen = { ...look.facts, ...facts, rewritesInCluster, ...held };
       const findings = withOtherKeys(checkRules(rules, seen, paths), look.otherKeys, paths, legs.length > 0);
       return {
-        provisioningState: state.provisioningState,
-        settings: state.kms,
+        ...seenIn(state),
         legs,
         findings,
         heldKeyIds: held.heldKeyIds,
@@ -175,22 +181,29 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
     },
     async run(request, onEvent, signal) {
       const target = targetOf(request);
-      const { state, rewritten, previousKeyId } = await runAks({
+      const { goal, previousKeyId: second, provenBefore, provenETag: before, lastGood } = request;
+      const { state, rewritten, provenETag, previousKeyId } = await runAks({
         target,
-        goal: request.goal,
-        previousKeyId: request.previousKeyId,
-        provenBefore: request.provenBefore,
+        goal,
+        previousKeyId: second,
+        lastGood,
+        provenBefore,
+        provenETag: before,
         limits: { ...request.limits, pauseMs: options.pauseMs },
         onEvent,
         signal,
       });
       const isKnown = rewritten === undefined && writerOf(state.kms) !== undefined;
       return {
-        provisioningState: state.provisioningState,
-        settings: state.kms,
+        ...seenIn(state),
         previousKeyId,
+        provenETag,
         evidence: isKnown ? undefined : aksEvidence(state, rewritten, Date.now()),
       };
     },
   };
+}
+
+function seenIn(state: ManagedClusterState): AksSeen {
+  return { provisioningState: state.provisioningState, settings: state.kms, eTag: eTagOf(state) };
 }

@@ -23,6 +23,12 @@ export interface ManagedClusterState {
   readonly body: ArmBody;
 }
 
+/** Another one after every change of the cluster, whoever makes it; undefined where ARM gives none. */
+export function eTagOf({ body }: Pick<ManagedClusterState, "body">): string | undefined {
+  const eTag = body["eTag"] ?? body["etag"];
+  return typeof eTag === "string" ? eTag : undefined;
+}
+
 export interface SettingsChange {
   readonly to: KmsSettings;
   /** What the cluster was seen to have: it is changed only while it still has that. Left out, whatever it has is changed. */
