@@ -110,6 +110,7 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
         { remedy: "take the edit back, or move the file away and let the engine write it, then run again" },
       );
     }
+    if (present !== undefined) await keepBackup(host, at.backupDirectory, present);
     // A unit is not restarted by its file. Stopped first, it is not there until it runs with the new one, whatever happens in between.
     if (text !== undefined) await at.systemd?.control.disable(`${plugin.name}.service`);
     const expectedHash = present && fileHash(present);
@@ -166,6 +167,8 @@ export async function requestRestart(at: FleetHost, runningSince: number | undef
   if (!isAsked) {
     const bytes = Buffer.from(definition.edited({ hash, restartOf: runningSince }));
     if (present === undefined) await host.makeDirectory(dirname(path));
+    // As somebody else has left it. The next ones differ in what the engine notes in it alone: a rotation by restarts has three a host.
+    else if (request === undefined) await keepBackup(host, at.backupDirectory, present);
     // A set-up that has not been seen to work can be taken back all the same.
     const setUp = await readSetUpRecord(at);
     if (isInPlace(setUp, presentHash(present))) {

@@ -224,10 +224,12 @@ describe("an action on a host", function () {
     assert.ok(!disk.files.has(`${paths.manifests}/old.yaml`));
   });
 
-  it("a plugin's manifest that an earlier version of the engine wrote gets the new one", async () => {
+  it("a plugin's manifest that an earlier version of the engine wrote gets the new one, and a copy of it is kept", async () => {
     const disk = freshDisk();
-    put(disk, pluginFile, Buffer.from(sealManifest("kind: Pod\nmetadata: {name: x}\n")), 0o600);
+    const former = sealManifest("kind: Pod\nmetadata: {name: x}\n");
+    put(disk, pluginFile, Buffer.from(former), 0o600);
     await locked(memoryHost(disk), actions["start a plugin"] as Action);
+    assert.equal(textOf(disk, backupOf(former)), former);
     assert.match(textOf(disk, pluginFile) ?? "", /--listen-addr=unix:\/\/\/host\/run\//);
   });
 
@@ -261,8 +263,8 @@ describe("an action on a host", function () {
     };
     const outdated = async (host: FleetHost) => {
       const search = { ...host, socketDirectory: paths.sockets, configs: [], declared: [plugin] };
-      const seen = await observePlugins(search, AbortSignal.timeout(5_000));
-      return seen.find(({ name }) => name === plugin.name)?.outdated;
+      const { plugins } = await observePlugins(search, AbortSignal.timeout(5_000));
+      return plugins.find(({ name }) => name === plugin.name)?.outdated;
     };
     assert.equal(await outdated(at), undefined);
     assert.deepEqual(await outdated(changed), { differences: ["spec.containers[0].command[1]"], isEdited: false });
@@ -295,6 +297,14 @@ describe("an action on a host", function () {
       assert.ok(first.includes(hash(before)) && first.includes("# kept"));
       assert.equal(await asked(disk, start + 1_000), first);
       assert.equal(await asked(disk, undefined), first, "while it does not answer it is being restarted");
+    });
+
+    it("the manifest as somebody else has left it is kept; one that differs in the engine's own notes alone is not", async () => {
+      const disk = freshDisk();
+      const first = await asked(disk, start);
+      assert.equal(textOf(disk, backupOf(apiServerManifestText)), apiServerManifestText);
+      assert.notEqual(await asked(disk, start + 60_000), first);
+      assert.equal(disk.files.has(backupOf(first)), false);
     });
 
     it("again after the process has changed => another restart, for the same configuration", async () => {
