@@ -10,7 +10,7 @@ import { type InputViolation, unknownInputViolations } from "./input-rules";
 type Inputs = Readonly<Record<string, unknown>>;
 type IsLater = (value: unknown) => boolean;
 
-export const aksBlockInputs = ["clusterId", "mode", "identityId", "kubernetes", "limits"];
+export const aksBlockInputs = ["clusterId", "mode", "identityId", "vaultId", "kubernetes", "limits"];
 const kubernetesInputs = ["kubeconfig", "credential", "reach"];
 const kubernetesChoices: Readonly<Record<string, readonly string[]>> = {
   credential: Object.values(AksCredential),
@@ -24,6 +24,8 @@ const clusterIdForm =
   /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[^/]+\/providers\/Microsoft\.ContainerService\/managedClusters\/[^/]+$/i;
 const identityIdForm =
   /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[^/]+\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[^/]+$/i;
+const vaultIdForm =
+  /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[^/]+\/providers\/Microsoft\.KeyVault\/vaults\/[^/]+$/i;
 
 /** The block of the component, at `path`. */
 export function aksBlockViolations(path: string, block: Inputs, isLater: IsLater): readonly InputViolation[] {
@@ -32,6 +34,7 @@ export function aksBlockViolations(path: string, block: Inputs, isLater: IsLater
     ...clusterIdViolations(block["clusterId"], isLater),
     ...choiceViolations("mode", block["mode"], Object.values(AksEncryptionMode), isLater),
     ...idViolations("identityId", block["identityId"], identityIdForm, "az identity show", isLater),
+    ...idViolations("vaultId", block["vaultId"], vaultIdForm, "az keyvault show", isLater),
     ...accessViolations(block, isLater),
   ].map((violation) => ({ ...violation, path: `${path}.${violation.path}` }));
 }

@@ -18,6 +18,10 @@ export const azureRoleNames: ReadonlyMap<string, string> = new Map([
   ["b12aa53e-6015-4669-85d0-8515ebb3ae7f", "Private DNS Zone Contributor"],
   ["f1a07417-d97a-45cb-824c-7a7467783830", "Managed Identity Operator"],
   ["acdd72a7-3385-48ef-bd42-f606fba81ae7", "Reader"],
+  // These let ARM do much, but nothing with a key.
+  ["8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "Owner"],
+  ["b24988ac-6180-42a0-ab88-20f7382dd24c", "Contributor"],
+  ["7f951dda-4ed3-4680-a7ca-43fe172d538d", "AcrPull"],
 ]);
 
 export type AzureRole = keyof typeof azureRoles;

@@ -79,12 +79,25 @@ export function aksEncryption(name: string, args: AksEncryptionArgs, parent: pul
       keyId: keys.keyIds[String(range.active)] ?? pulumi.output(""),
       ...(mode === AksEncryptionMode.KmsPlugin ? { keyVersion: range.active } : {}),
       vaultNetworkAccess,
-      ...(vaultOf(source) === "none" ? {} : { vaultId: keys.vaultId.apply((id) => id ?? "") }),
-      ownsVaultNetwork: makesVault,
-      ...(vaultOf(source) === "none" ? {} : { authorization: source.authorization ?? VaultAuthorization.Rbac }),
+      ...vaultInputs(aks, source, keys),
     },
     { parent, dependsOn: access === undefined ? [keys] : [keys, access] },
   );
+}
+
+/** Of the vault that has the key: the block's, whose grants and network are decided here, or another one. */
+function vaultInputs(
+  { vaultId }: AksPlatformArgs,
+  source: AzureKeyVaultSourceArgs,
+  keys: AzureKeyVaultKey,
+): Pick<AksKmsSettingsArgs, "vaultId" | "ownsVaultNetwork" | "authorization"> {
+  if (vaultId !== undefined) return { vaultId, ownsVaultNetwork: false };
+  if (vaultOf(source) === "none") return { ownsVaultNetwork: false };
+  return {
+    vaultId: keys.vaultId.apply((id) => id ?? ""),
+    ownsVaultNetwork: vaultOf(source) === "made",
+    authorization: source.authorization ?? VaultAuthorization.Rbac,
+  };
 }
 
 /** Rule F6: AKS would not use the endpoint, though clients of the user's own may. */

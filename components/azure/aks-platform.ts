@@ -70,6 +70,12 @@ export interface AksPlatformArgs {
    * private vault, to connect to it. Without it the grants are yours to make (`keyUsers`).
    */
   readonly identityId?: pulumi.Input<string>;
+  /**
+   * Resource id of the vault that has the key of `keyVersion`, where `azureKeyVault.keyIds` names that key in another vault than the block's.
+   * A private vault needs it. The grants in it, and its network, are yours to make.
+   * @default the vault of `azureKeyVault`
+   */
+  readonly vaultId?: pulumi.Input<string>;
   /** How the API servers are talked to. */
   readonly kubernetes?: pulumi.Input<AksKubernetesArgs>;
   /** How long is waited for AKS. */

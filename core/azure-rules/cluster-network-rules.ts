@@ -124,7 +124,8 @@ export const clusterNetworkRules: readonly AzureRule[] = [
       return {
         at: "disableRunCommand",
         reason: "leaves no way to the API server of a private cluster, so Secrets can't be rewritten from here",
-        remedy: "rewrite with a Job in the cluster, or run Pulumi in the cluster's network",
+        remedy:
+          "run Pulumi in the cluster's network, or set disableRunCommand to false and kubernetes.reach to RunCommand",
       };
     },
   ),

@@ -5,6 +5,8 @@ const cryptoUser = "Key Vault Crypto User";
 /** Roles that include encrypt and decrypt. */
 const cryptoRoles = [cryptoUser, "Key Vault Crypto Officer", "Key Vault Administrator"];
 const contributor = "Key Vault Contributor";
+/** Roles that may approve a private endpoint to a vault. */
+const connectRoles = [contributor, "Contributor", "Owner"];
 const wrapOnly = "Key Vault Crypto Service Encryption User";
 const withoutUserAssigned = ["usdodcentral", "usdodeast", "usgoviowa"];
 
@@ -113,7 +115,7 @@ export const identityRules: readonly AzureRule[] = [
     ["mode", "vaultNetworkAccess", "identityRoles"],
     ({ mode, vaultNetworkAccess, identityRoles }) => {
       if (!usesVault(mode) || vaultNetworkAccess !== "Private" || identityRoles === undefined) return undefined;
-      if (identityRoles.includes(contributor)) return undefined;
+      if (connectRoles.some((role) => identityRoles.includes(role))) return undefined;
       return {
         at: "identityRoles",
         reason: `leaves out ${contributor}: the cluster's identity needs it to connect to a private vault`,

@@ -101,20 +101,25 @@ function rotationPolicy(policy: ArmBody): AzureFacts["keyRotationPolicy"] {
   };
 }
 
-/** Roles at the vault and above. With one among them that is not built in, nobody can tell here what it allows, so nothing is said. */
-export function roleFacts(assignments: readonly ArmBody[], vaultId: string): LiveFacts {
+/** Roles at the vault and above. What one allows that is not among the names is not known here: `unknownRoles` has their definitions' ids. */
+export function roleFacts(
+  assignments: readonly ArmBody[],
+  vaultId: string,
+): { readonly facts: LiveFacts; readonly unknownRoles: readonly string[] } {
   const scopeOf = ({ properties }: ArmBody) => textAt(properties, "scope") ?? "";
   const held = assignments.filter((assignment) => {
     const scope = scopeOf(assignment).toLowerCase();
     return `${vaultId.toLowerCase()}/`.startsWith(scope.endsWith("/") ? scope : `${scope}/`);
   });
-  const names = held.map(({ properties }) => {
-    const id = textAt(properties, "roleDefinitionId")?.split("/").at(-1)?.toLowerCase() ?? "";
-    return azureRoleNames.get(id);
-  });
+  const ids = held.map(
+    ({ properties }) => textAt(properties, "roleDefinitionId")?.split("/").at(-1)?.toLowerCase() ?? "",
+  );
   const roleScope = assignments.map(scopeOf).find((scope) => /\/vaults\/[^/]+\/keys\//i.test(scope));
   return {
-    ...(names.includes(undefined) ? {} : { identityRoles: names.filter((name) => name !== undefined) }),
-    ...(roleScope === undefined ? {} : { roleScope }),
+    facts: {
+      identityRoles: ids.flatMap((id) => azureRoleNames.get(id) ?? []),
+      ...(roleScope === undefined ? {} : { roleScope }),
+    },
+    unknownRoles: [...new Set(ids.filter((id) => !azureRoleNames.has(id)))],
   };
 }

@@ -5,7 +5,7 @@
 import { parseAzureKeyId, parseVaultId } from "../../../core/azure-key-id";
 import { azureRules } from "../../../core/azure-rules/azure-rules";
 import type { AzureFacts, FactName } from "../../../core/azure-rules/facts";
-import { type GivenFacts, notYetKnown } from "../../../core/azure-rules/rule";
+import { checkRules, type GivenFacts, notYetKnown } from "../../../core/azure-rules/rule";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { ArmClient } from "../azure/arm-client";
 import { keyFacts, roleFacts, subnetFacts, vaultFacts } from "./arm-facts";
@@ -36,7 +36,8 @@ export interface LiveLook {
 }
 
 export interface LiveRequest {
-  readonly state: ManagedClusterState;
+  /** Undefined while the cluster is not known: then it is what the rules are not told. */
+  readonly state: ManagedClusterState | undefined;
   readonly goal: KmsSettings;
   /** Of the vault that is wanted; undefined where it is not known. */
   readonly vaultId: string | undefined;
@@ -67,13 +68,34 @@ const unseenNetwork: GivenFacts = {
   vaultNetworkRules: notYetKnown,
 };
 
+/** What is known once the cluster is. */
+export const clusterFactNames = [
+  ...([
+    "clusterExists",
+    "clusterId",
+    "location",
+    "kubernetesVersion",
+    "modeBefore",
+    "kmsV1Before",
+    "keyIdBefore",
+  ] as const),
+  ...(["clusterIdentityType", "clusterIdentityTypeBefore", "clusterIdentityIds", "clusterIdentityIdsBefore"] as const),
+  ...(["servicePrincipalClientId", "vnetIntegration", "vnetIntegrationBefore", "apiServerSubnetId"] as const),
+  ...(["privateCluster", "disableRunCommand", "rewritesInCluster", "aksApiVersion", "ownVirtualNetwork"] as const),
+  ...(["systemPoolsToZero", "vaultInUse", "identityKeyPermissions", "heldKeyIds", "retiredKeyIds"] as const),
+  ...aboutIdentity,
+  ...aboutRoles,
+  ...aboutSubnet,
+];
+const unseenCluster: GivenFacts = Object.fromEntries(clusterFactNames.map((name) => [name, notYetKnown]));
+
 const identityApiVersion = "2023-01-31";
 const networkApiVersion = "2024-05-01";
 
 export async function liveFacts(client: ArmClient, request: LiveRequest, signal: AbortSignal): Promise<LiveLook> {
   const { state, goal } = request;
   const unseen: string[] = [];
-  const cluster = clusterFacts(state, goal);
+  const cluster = state === undefined ? {} : clusterFacts(state, goal);
   const clusterId = cluster.clusterId ?? "";
 
   async function look(
@@ -98,6 +120,7 @@ export async function liveFacts(client: ArmClient, request: LiveRequest, signal:
     const name = parseAzureKeyId(keyId)?.vaultName;
     const named = parseVaultId(request.vaultId ?? "")?.vaultName;
     if (name === undefined || named?.toLowerCase() === name.toLowerCase()) return request.vaultId;
+    if (state === undefined) return undefined;
     return vaultNamed(client, name, clusterId, signal).catch((thrown: unknown) => {
       if (!(thrown instanceof KmsEtcdError) || thrown.code === "cancelled") throw thrown;
       return undefined;
@@ -105,18 +128,19 @@ export async function liveFacts(client: ArmClient, request: LiveRequest, signal:
   }
 
   const otherKeys: { keyId: string; facts: LiveFacts }[] = [];
-  for (const key of otherHeldKeys(state.kms, goal, request.vaultId, request.previousKeyId)) {
+  const others = state === undefined ? [] : otherHeldKeys(state.kms, goal, request.vaultId, request.previousKeyId);
+  for (const key of others) {
     const facts = await lookAtVersion(`the key ${key.keyId}, which AKS holds too,`, key);
     if (facts !== undefined) otherKeys.push({ keyId: key.keyId, facts });
   }
   const subnet = cluster.apiServerSubnetId;
   const network =
-    subnet === undefined || cluster.vnetIntegration !== true
+    subnet === undefined || state === undefined || cluster.vnetIntegration !== true
       ? {}
       : await look("the API server's subnet", aboutSubnet, async () =>
           subnetFacts(await ask(subnet, networkApiVersion), subnet, state.body),
         );
-  const facts = { ...cluster, ...network };
+  const facts = { ...(state === undefined ? unseenCluster : {}), ...cluster, ...network };
   if (goal.mode !== "legacy" && goal.mode !== "cmk") return { facts, otherKeys, unseen };
   const vaultId = await vaultOfKey(goal.keyId);
   if (vaultId === undefined) {
@@ -124,7 +148,7 @@ export async function liveFacts(client: ArmClient, request: LiveRequest, signal:
     unseen.push(`not checked: the vault is not known, so neither it nor its key was looked at (rules ${ids})`);
     return { facts: { ...facts, ...unseenNetwork }, otherKeys, unseen };
   }
-  const [identityId] = facts.clusterIdentityIds ?? [];
+  const [identityId] = cluster.clusterIdentityIds ?? [];
   const identity =
     identityId === undefined
       ? {}
@@ -132,7 +156,7 @@ export async function liveFacts(client: ArmClient, request: LiveRequest, signal:
           const tenant = textAt(await ask(identityId, identityApiVersion), "properties", "tenantId");
           return tenant === undefined ? {} : { clusterTenantId: tenant };
         });
-  const principalId = identityIn(state.body)?.principalId;
+  const principalId = state === undefined ? undefined : identityIn(state.body)?.principalId;
   const vault = await look("the vault", aboutVault, async () =>
     vaultFacts(
       await ask(vaultId, vaultApiVersion),
@@ -140,7 +164,7 @@ export async function liveFacts(client: ArmClient, request: LiveRequest, signal:
       request.ownsVaultNetwork ? goal.networkAccess : undefined,
     ),
   );
-  const vaultInUse = vaultOf(state.kms) === vaultOf(goal);
+  const use = state === undefined ? {} : { vaultInUse: vaultOf(state.kms) === vaultOf(goal) };
   const parsed = parseAzureKeyId(goal.keyId);
   const key =
     parsed === undefined
@@ -162,13 +186,29 @@ export async function liveFacts(client: ArmClient, request: LiveRequest, signal:
       : await look("the roles of the cluster's identity", aboutRoles, async () => {
           const filter = encodeURIComponent(`principalId eq '${principalId}'`);
           const path = `${vaultId}/providers/Microsoft.Authorization/roleAssignments?$filter=${filter}`;
-          return roleFacts(await client.list(path, roleApiVersion, signal), vaultId);
+          const { facts: roles, unknownRoles } = roleFacts(await client.list(path, roleApiVersion, signal), vaultId);
+          if (unknownRoles.length === 0) return roles;
+          const { identityRoles: _some, ...rest } = roles;
+          // An unknown role can only add to the known ones.
+          const doubts = doubtsAbout({ ...vault, ...roles, mode: goal.mode, vaultNetworkAccess: goal.networkAccess });
+          if (doubts.length === 0) return roles;
+          unseen.push(
+            `not checked: what the cluster's identity may do with the vault; its known roles do not allow it, and what others of its roles allow is not known here: ${unknownRoles.join(", ")} (rules ${doubts.join(", ")})`,
+          );
+          return rest;
         });
   return {
-    facts: { ...facts, ...unseenNetwork, vaultInUse, ...identity, ...vault, ...key, ...version, ...grants },
+    facts: { ...facts, ...unseenNetwork, ...use, ...identity, ...vault, ...key, ...version, ...grants },
     otherKeys,
     unseen,
   };
+}
+
+/** Ids of the rules that say by these facts that the identity lacks a role. */
+function doubtsAbout(facts: LiveFacts): readonly string[] {
+  const aboutRoleNames = azureRules.filter(({ reads }) => reads.includes("identityRoles"));
+  const { errors, warnings } = checkRules(aboutRoleNames, facts);
+  return [...errors, ...warnings].map(({ id }) => id);
 }
 
 /** Ids of the rules that read any of these. */

@@ -60,6 +60,23 @@ describe("KmsEtcdEncryption on AKS", function () {
     assert.deepEqual(roleNames().sort(), ["Key Vault Contributor", "Key Vault Crypto User"]);
   });
 
+  it("the key is in another vault than the block's => AKS is told that vault; the grants stay where they are", async () => {
+    const other = `${group}/Microsoft.KeyVault/vaults/other`;
+    const keyIds = { 2: `https://other.vault.azure.net/keys/k/${"0".repeat(32)}` };
+    const settings = await settingsOf({
+      keyVersion: 2,
+      azureKeyVault: { vaultId, keyIds, vaultNetworkAccess: VaultNetworkAccess.Private },
+      aks: { clusterId, identityId, vaultId: other },
+    });
+    const { keyId, vaultId: told, ownsVaultNetwork, authorization } = settings;
+    assert.deepEqual([keyId, told, ownsVaultNetwork, authorization], [keyIds[2], other, false, undefined]);
+    const scopes = azure
+      .of("azure-native:authorization:RoleAssignment")
+      .filter(({ name }) => name.startsWith("etcd-aks"))
+      .map(({ inputs }) => inputs["scope"]);
+    assert.deepEqual(scopes, [vaultId, vaultId]);
+  });
+
   it("access policies => encrypt and decrypt for the identity", async () => {
     const azureKeyVault = { ...where, authorization: VaultAuthorization.AccessPolicies };
     await settingsOf({ keyVersion: 1, azureKeyVault, aks: { clusterId, identityId } });
@@ -130,6 +147,7 @@ describe("KmsEtcdEncryption on AKS", function () {
         /the platform's/,
       ],
       ["off where that can't be", { enabled: false, aks: pmk }, "enabled", /rule J4/],
+      ["a vault by its name", { ...good, aks: { clusterId, vaultId: "other" } }, "aks.vaultId", /az keyvault show/],
       [
         "an identity by its client id",
         { ...good, aks: { clusterId, identityId: "abc" } },

@@ -287,6 +287,11 @@ const cases: Readonly<Record<string, readonly (readonly [GivenFacts, GivenFacts,
       { mode: "legacy", vaultNetworkAccess: "Private", identityRoles: ["Key Vault Crypto User"] },
       /Key Vault Contributor/,
     ],
+    [
+      { mode: "legacy", vaultNetworkAccess: "Private", identityRoles: ["Key Vault Crypto User", "Owner"] },
+      { mode: "legacy", vaultNetworkAccess: "Private", identityRoles: ["Key Vault Crypto User", "AcrPull"] },
+      /Key Vault Contributor/,
+    ],
   ],
   I3: [
     [{ mode: "cmk", identityRoles: roles }, { mode: "cmk", identityRoles: ["Key Vault Crypto User"] }, /Vault Reader/],
@@ -425,7 +430,7 @@ const cases: Readonly<Record<string, readonly (readonly [GivenFacts, GivenFacts,
     [
       { privateCluster: true, disableRunCommand: true, rewritesInCluster: true },
       { privateCluster: true, disableRunCommand: true, rewritesInCluster: false },
-      /Job in the cluster/,
+      /disableRunCommand to false and kubernetes\.reach to RunCommand/,
     ],
   ],
 };

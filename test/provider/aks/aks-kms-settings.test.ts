@@ -294,6 +294,36 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
       }
     });
 
+    it("of a cluster that is made by the same update: its vault and its key; what only the cluster shows is listed", async () => {
+      const later: Properties = { clusterId: unknown, keyVersion: 1, limits, vaultNetworkAccess: "Private" };
+      const vault = await aks.vault("Private");
+      const keyId = await vault.key("k1");
+      const inputs: Properties = { ...later, keyId, vaultId: vault.id };
+      assert.equal((await stack.preview(inputs)).op, "create");
+      const said = side.warnings.join("\n");
+      assert.match(said, /the cluster is not known before the update/);
+      assert.match(said, /not known before the update: clusterId.*rules .*C1.*D1r.*J1/);
+      for (const [name, properties, reason] of [
+        ["ec", { kty: "EC" }, /keyId: is EC.*rule G1/],
+        ["old", { kty: "RSA", attributes: { exp: 1 } }, /keyId: is 1970.*expired.*rule G6/],
+      ] as const) {
+        const { body: key } = await aks.arm.put(`${vault.id}/keys/${name}`, "2026-02-01", { properties });
+        const uri = textAt(key, "properties", "keyUriWithVersion");
+        await assert.rejects(stack.preview({ ...inputs, keyId: uri }), reason);
+      }
+      side.warnings.length = 0;
+      assert.equal((await stack.preview({ ...inputs, keyId: unknown, vaultId: unknown })).op, "create");
+      assert.match(side.warnings.join("\n"), /not checked: the vault is not known.*\(rules .*G1/);
+      aks.fake.arm.failNext(
+        new ArmError(403, "AuthorizationFailed", "You may not read it."),
+        ({ path }) => path === vault.id,
+        1,
+      );
+      side.warnings.length = 0;
+      assert.equal((await stack.preview(inputs)).op, "create");
+      assert.match(side.warnings.join("\n"), /the vault could not be looked at .*You may not read it/);
+    });
+
     it("encryption comes with another identity, or the vault's other way to grant access => refused", async () => {
       const made = await cluster();
       const vault = await aks.vault();
@@ -310,6 +340,27 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
       // The key is in another vault than the one that is named, about which the inputs say nothing.
       const named = (await aks.vault()).id;
       assert.equal((await stack.preview({ ...inputs, vaultId: named, authorization: "AccessPolicies" })).op, "update");
+    });
+
+    it("the grants move to another vault while AKS holds a key in the earlier one => refused; private vaults, key by key => there", async () => {
+      const made = await cluster();
+      const [first, second] = [await aks.vault("Private"), await aks.vault("Private")];
+      const keyIds = [await first.key("k1"), await second.key("k2"), await second.key("k3")] as const;
+      const identityId = `${made.id.split("/providers/")[0]}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kms`;
+      const step = (version: 1 | 2 | 3, vault: { readonly id: string }, more: Properties) =>
+        wanted(made, version, keyIds[version - 1] ?? "", {
+          ...{ vaultId: vault.id, identityId, vaultNetworkAccess: "Private", ...more },
+        });
+      const granting = { authorization: "Rbac" };
+      assert.equal((await stack.up(step(1, first, granting))).failure, undefined);
+      await assert.rejects(
+        stack.preview(step(2, second, granting)),
+        /vaultId: names another vault.*AKS still holds .*k1/,
+      );
+      assert.equal((await stack.up(step(2, second, {}))).failure, undefined);
+      assert.deepEqual(made.memory.stored(), { one: keyIds[1], two: keyIds[1] });
+      assert.equal((await stack.up(step(3, second, {}))).failure, undefined);
+      assert.deepEqual(made.memory.stored(), { one: keyIds[2], two: keyIds[2] });
     });
 
     it("what may be right all the same => said: a role at a key, no way to the API servers, KMS v1, the older feature on a new version", async () => {
@@ -360,6 +411,38 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
       const { failure } = await stack.up(wanted(made, 1, keyId));
       assert.match(failure ?? "", /You may not read it/);
       assert.deepEqual(made.memory.stored(), { one: "identity", two: "identity" });
+    });
+
+    it("an identity with roles of which none lets it use the key => said; with one that is not known here => said that nobody checked", async () => {
+      const made = await cluster();
+      const vault = await aks.vault("Public", []);
+      const inputs = wanted(made, 1, await vault.key("k1"), { vaultId: vault.id });
+      await aks.assign(roles.contributor, vault.id);
+      await stack.preview(inputs);
+      assert.match(side.warnings.join("\n"), /clusterId leaves out Key Vault Crypto User.*rule I1/);
+      side.warnings.length = 0;
+      await aks.assign(roles.monitoringContributor, vault.id);
+      await stack.preview(inputs);
+      const said = side.warnings.join("\n");
+      assert.match(
+        said,
+        /not checked: what the cluster's identity may do.*749f88d5-cbae-40b8-bcfc-e573ddc772fa \(rules I1\)/,
+      );
+      assert.doesNotMatch(said, /leaves out/);
+      side.warnings.length = 0;
+      await aks.assign(roles.keyVaultCryptoUser, vault.id);
+      await stack.preview(inputs);
+      assert.doesNotMatch(side.warnings.join("\n"), /leaves out|may do with the vault/);
+    });
+
+    it("a private cluster that runs no commands, and nothing to rewrite => nothing is said of a way to it", async () => {
+      const vault = await aks.vault();
+      const made = await cluster({ apiServerAccessProfile: { enablePrivateCluster: true, disableRunCommand: true } });
+      const inputs = wanted(made, 1, await vault.key("k1"), { vaultId: vault.id });
+      assert.equal((await stack.up(inputs)).failure, undefined);
+      side.warnings.length = 0;
+      assert.equal((await stack.preview(inputs)).op, "same");
+      assert.doesNotMatch(side.warnings.join("\n"), /rule M3/);
     });
 
     it("an identity without its role => said, and not refused, because the update may grant it", async () => {
