@@ -85,6 +85,11 @@ export interface ServerObservation {
   readonly setUpUnproven?: true;
   readonly loaded: LoadedConfig;
   readonly plugins: readonly PluginObservation[];
+  /**
+   * Plugins of ours that are written down on the host, and that nothing runs or starts: an engine was cut off while it started or
+   * stopped them. To all rules but the one that cleans up they are not there. Absent without any.
+   */
+  readonly idlePlugins?: readonly string[];
   /** What the server itself has last heard of its KMS v2 plugins, provider by provider; absent where it does not say. */
   readonly heardKeyIds?: readonly HeardKeyId[];
 }

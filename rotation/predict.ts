@@ -25,12 +25,14 @@ export function predict(
       return changeServer({ ...observed, crosswise }, action.server, (server) => ({
         ...server,
         plugins: [...server.plugins.filter((present) => present.name !== name), plugin],
+        ...withoutIdle(server, name),
       }));
     }
     case "stopPlugin":
       return changeServer(observed, action.server, (server) => ({
         ...server,
         plugins: server.plugins.filter((plugin) => plugin.name !== action.plugin),
+        ...withoutIdle(server, action.plugin),
       }));
     case "writeConfig":
       return action.writes.reduce<Observation>(
@@ -187,6 +189,10 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
   const atRest = observed.etcdMembers?.map((member) => ({ ...member, underWay: [] }));
   const next = { ...observed, now, servers, ...(atRest && { etcdMembers: atRest }) };
   return settle(next, observed, goal, endpointOf);
+}
+
+function withoutIdle({ idlePlugins }: ServerObservation, name: string): Pick<ServerObservation, "idlePlugins"> {
+  return idlePlugins === undefined ? {} : { idlePlugins: idlePlugins.filter((idle) => idle !== name) };
 }
 
 /** Where the flags were lost under a process that runs, what it has loaded is put to use again. */

@@ -144,13 +144,14 @@ export const unusedPluginsStop: Rule = (situation) => {
   for (const server of situation.observed.servers) {
     const inUse = usedEndpoints(server);
     // By name, not by what is declared: a key that was declared once has left its plugin behind.
-    for (const plugin of server.plugins.filter((seen) => isOurProviderName(seen.name))) {
-      if (inUse.some((endpoint) => endpoint.endsWith(`/${plugin.name}.socket`))) continue;
+    const present = [...server.plugins.map(({ name }) => name), ...(server.idlePlugins ?? [])];
+    for (const plugin of present.filter(isOurProviderName)) {
+      if (inUse.some((endpoint) => endpoint.endsWith(`/${plugin}.socket`))) continue;
       return {
         kind: "act",
         stage: RotationStage.Prune,
-        action: { kind: "stopPlugin", server: server.name, plugin: plugin.name },
-        reason: `no configuration on ${server.name} names ${plugin.name} any more`,
+        action: { kind: "stopPlugin", server: server.name, plugin },
+        reason: `no configuration on ${server.name} names ${plugin} any more`,
       };
     }
   }

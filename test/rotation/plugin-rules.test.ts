@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { restrictedDecide } from "../../rotation/cli/restricted-decide";
+import { decide } from "../../rotation/decide";
+import type { Fleet } from "../../rotation/fleet";
 import { planRotation } from "../../rotation/plan";
 import { runRotation } from "../../rotation/run";
 import { goalFor, keyVersion } from "./goals";
+import { observationOf } from "./observation-of";
 import { randomFrom } from "./random";
 import { type SimulatedCluster, simulateCluster } from "./simulated-cluster";
 
@@ -135,5 +138,57 @@ describe("plugins that run with other settings than are wanted", () => {
     assert.deepEqual(images(cluster), ["first", "first", "first"]);
     const starts = cluster.log.slice(before).filter((line) => line.includes("engine: start"));
     assert.equal(starts.length, 1, starts.join("\n"));
+  });
+});
+
+describe("plugins that are written down on a host, and that nothing runs", () => {
+  const signal = new AbortController().signal;
+  const servers = ["cp1", "cp2", "cp3"];
+
+  it("no configuration names it => it is removed, also by an engine that has nothing else to do; the plan has it", async () => {
+    const cluster = simulateCluster({ hosts: 3, reload: "hot", objects: 5, random: randomFrom(3) });
+    const { stored, clock } = cluster;
+    const goal = goalFor(1, servers);
+    assert.equal(
+      (await runRotation({ goal, fleet: cluster.fleet, stored, clock, signal, onEvent: () => undefined })).kind,
+      "done",
+    );
+    const idle = keyVersion(2).name;
+    const stopped: string[] = [];
+    const fleet: Fleet = {
+      ...cluster.fleet,
+      async observe(...given) {
+        const seen = await cluster.fleet.observe(...given);
+        const left = (name: string) => name === "cp2" && stopped.length === 0;
+        return {
+          ...seen,
+          servers: seen.servers.map((server) => (left(server.name) ? { ...server, idlePlugins: [idle] } : server)),
+        };
+      },
+      stopPlugin: async (server, plugin) => {
+        stopped.push(`${server} ${plugin}`);
+      },
+    };
+    const { stages } = await planRotation({ goal, fleet, stored, signal });
+    assert.deepEqual(
+      stages.map(({ stage, servers: on, restarts }) => ({ stage, on, restarts })),
+      [{ stage: "Prune", on: ["cp2"], restarts: 0 }],
+    );
+    assert.deepEqual(stopped, []);
+    assert.equal((await runRotation({ goal, fleet, stored, clock, signal, onEvent: () => undefined })).kind, "done");
+    assert.deepEqual(stopped, [`cp2 ${idle}`]);
+  });
+
+  it("the goal needs it => it is not there, and is started", async () => {
+    const cluster = simulateCluster({ hosts: 3, reload: "hot", objects: 5, random: randomFrom(3) });
+    const goal = goalFor(1, servers);
+    const seen = await observationOf(cluster, goal);
+    const idle = { ...seen, servers: seen.servers.map((server) => ({ ...server, idlePlugins: [keyVersion(1).name] })) };
+    const decision = decide(idle, goal, (plugin) => cluster.fleet.endpoint(plugin));
+    assert.deepEqual(decision.kind === "act" && decision.action, {
+      kind: "startPlugin",
+      server: "cp1",
+      plugin: keyVersion(1),
+    });
   });
 });

@@ -3,7 +3,7 @@ import type { EncryptionConfiguration } from "../../../core/encryption-configura
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
 import type { FleetObservation } from "../../fleet";
-import type { ConfigFile, KeptConfig, PluginObservation } from "../../observation";
+import type { ConfigFile, KeptConfig } from "../../observation";
 import type { ApiClient } from "../kubernetes/api-client";
 import type { ApiServerDefinition } from "./api-server-definition";
 import { apiServerFlags, isPending, restartRequest } from "./api-server-manifest";
@@ -131,7 +131,7 @@ async function look(it: HostLook, signal: AbortSignal): Promise<HostObservation>
       .join("; ");
     // Setting it up would not make it start.
     const need = setUp && gate && { setUp: { ...setUp, ...gate } };
-    return { ...common, ...need, plugins, unreachable: stopped ?? elsewhere ?? away };
+    return { ...common, ...need, ...plugins, unreachable: stopped ?? elsewhere ?? away };
   }
   memory.identify(host.name, status.metrics.apiServerIdHash);
   const reload = reloadsVisibly(status.version, flags.automaticReload) ? ("hot" as const) : ("restart" as const);
@@ -164,7 +164,7 @@ async function look(it: HostLook, signal: AbortSignal): Promise<HostObservation>
     reload,
     processStartedAt: runningSince - ahead,
     loaded: { ...evidence, since: evidence.since - ahead, config: loadedConfig },
-    plugins: await pluginsOf(it, [hostConfig, loadedHostConfig], ahead, signal),
+    ...(await pluginsOf(it, [hostConfig, loadedHostConfig], ahead, signal)),
     heardKeyIds: status.metrics.heardKeyIds.map((heard) => ({
       ...heard,
       since: heard.since === 0 ? 0 : heard.since - ahead,
@@ -245,11 +245,14 @@ async function pluginsOf(
   known: readonly (EncryptionConfiguration | undefined)[],
   clockAhead: number,
   signal: AbortSignal,
-): Promise<readonly PluginObservation[]> {
+): Promise<Pick<HostObservation, "plugins" | "idlePlugins">> {
   const configs = known.filter((config) => config !== undefined);
   const search = { ...at, socketDirectory: at.pluginSocketDirectory, configs, declared, clockAhead };
-  const seen = await observePlugins(search, signal);
-  return seen.map((plugin) => ({ ...plugin, endpoint: endpoints.endpointToModel(plugin.endpoint) }));
+  const { plugins, idlePlugins } = await observePlugins(search, signal);
+  return {
+    plugins: plugins.map((plugin) => ({ ...plugin, endpoint: endpoints.endpointToModel(plugin.endpoint) })),
+    ...(idlePlugins.length > 0 && { idlePlugins }),
+  };
 }
 
 function unseen(name: string): HostObservation {

@@ -33,11 +33,17 @@ interface Found {
 /** A plugin that hangs is a problem of that plugin: it must not make the whole host look away. */
 const answerTimeout = 2_000;
 
+export interface SeenPlugins {
+  readonly plugins: readonly PluginObservation[];
+  /** Names of ours that are written down, and that nobody runs. */
+  readonly idlePlugins: readonly string[];
+}
+
 /** Asks every plugin at once; `signal` bounds it. Endpoints are this host's. */
-export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<readonly PluginObservation[]> {
-  const found = await findPlugins(search);
+export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<SeenPlugins> {
+  const { found, idlePlugins } = await findPlugins(search);
   const ahead = search.clockAhead ?? 0;
-  return Promise.all(
+  const plugins = await Promise.all(
     found.map(async ({ name, startedAt, socketPath, apiVersion, outdated }) => {
       const endpoint = `unix://${socketPath ?? join(search.socketDirectory, `${name}.socket`)}`;
       const seen = { name, endpoint, startedAt: startedAt - ahead, ...(outdated && { outdated }) };
@@ -56,14 +62,19 @@ export async function observePlugins(search: PluginSearch, signal: AbortSignal):
       return { ...seen, ...(madeAt !== undefined && { listeningSince: madeAt - ahead }), ...answer };
     }),
   );
+  return { plugins, idlePlugins };
 }
 
-async function findPlugins(search: PluginSearch): Promise<readonly Found[]> {
+async function findPlugins(
+  search: PluginSearch,
+): Promise<{ readonly found: readonly Found[]; readonly idlePlugins: readonly string[] }> {
   const { socketDirectory, configs, declared = [] } = search;
   const ours: Found[] = [];
   const others: { readonly name: string; readonly modifiedAt: number; readonly text: string }[] = [];
   const files = await definitionFiles(search);
-  for (const { text, modifiedAt, manifest } of await started(files, search)) {
+  const idle = await idleUnits(files, search);
+  for (const { text, modifiedAt, manifest, fileName } of files) {
+    if (idle.has(fileName)) continue;
     const { name } = manifest;
     if (!isOurPlugin(manifest)) {
       others.push({ name, modifiedAt, text });
@@ -90,18 +101,19 @@ async function findPlugins(search: PluginSearch): Promise<readonly Found[]> {
       apiVersion: item.apiVersion,
     });
   }
-  return [...ours, ...foreign.values()];
+  const idlePlugins = files.filter(({ fileName }) => idle.has(fileName)).map(({ manifest }) => manifest.name);
+  return { found: [...ours, ...foreign.values()], idlePlugins };
 }
 
 /**
- * A kubelet starts whatever lies there. A unit of ours that was written and not started is not there yet: the engine was cut off
- * in between, and starts it again.
+ * A kubelet starts whatever lies there. A unit of ours that was written and not started, or stopped and not removed, is no plugin:
+ * the engine was cut off in between, and starts or removes it.
  */
-async function started(files: readonly DefinitionFile[], search: PluginSearch): Promise<readonly DefinitionFile[]> {
-  if (search.systemd === undefined) return files;
+async function idleUnits(files: readonly DefinitionFile[], search: PluginSearch): Promise<ReadonlySet<string>> {
+  if (search.systemd === undefined) return new Set();
   const ours = files.filter(({ manifest }) => isOurPlugin(manifest)).map(({ fileName }) => fileName);
   const states = await search.systemd.control.states(ours);
   const isIdle = (fileName: string) =>
     states.some(({ unit, activeState, hasJob }) => unit === fileName && activeState === "inactive" && !hasJob);
-  return files.filter(({ fileName }) => !isIdle(fileName));
+  return new Set(ours.filter(isIdle));
 }

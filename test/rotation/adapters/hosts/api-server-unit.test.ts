@@ -222,8 +222,9 @@ describe("an API server that is a unit", () => {
 
 describe("a plugin that is a unit", () => {
   const file = `${folder}/${plugin.name}.service`;
-  const look = (host: FleetHost) =>
+  const lookAtAll = (host: FleetHost) =>
     observePlugins({ ...host, socketDirectory: layout.pluginSocketDirectory, configs: [] }, AbortSignal.timeout(5_000));
+  const look = async (host: FleetHost) => (await lookAtAll(host)).plugins;
 
   it("starts with its flags, at every boot, before the API server, and keeps what a shell would read", async () => {
     const { disk, control, host } = machine();
@@ -308,6 +309,18 @@ describe("a plugin that is a unit", () => {
     assert.deepEqual(control.asked.slice(1), [`disable ${plugin.name}.service`]);
     assert.equal(textOf(disk, file), undefined);
     assert.ok(textOf(disk, `${layout.backupDirectory}/${fileHash(Buffer.from(edited)).slice("sha256:".length)}.yaml`));
+  });
+
+  it("stopping it is cut off between systemd and its file => it is seen as idle, and stopping it again ends it", async () => {
+    const { disk, control, host } = machine();
+    await startHostPlugin(host, plugin);
+    assert.deepEqual((await lookAtAll(host)).idlePlugins, []);
+    await assert.rejects(stopHostPlugin(at(disk, control, { step: 0, mode: "before" }), plugin.name), Killed);
+    assert.ok(textOf(disk, file));
+    assert.deepEqual(await lookAtAll(host), { plugins: [], idlePlugins: [plugin.name] });
+    await stopHostPlugin(host, plugin.name);
+    assert.equal(textOf(disk, file), undefined);
+    assert.deepEqual(await lookAtAll(host), { plugins: [], idlePlugins: [] });
   });
 
   it("edited => not overwritten, and the places are named without values", async () => {
