@@ -74,7 +74,7 @@ describe("a host over SSH as a user with the real sudo", function () {
       appendFileSync(join(etc, "shadow"), `${user}:*:19000:0:99999:7:::\n`);
     }
     const lines = readFileSync(join(repository, "docs", "self-managed.md"), "utf8").match(/^kms-etcd ALL=.*$/gm) ?? [];
-    assert.equal(lines.length, 4, "the document's lines");
+    assert.equal(lines.length, 5, "the document's lines");
     writeFileSync(join(etc, "sudoers.d", "kms-etcd"), `${lines.join("\n")}\n`, { mode: 0o440 });
     for (const folder of ["run/sshd", "run/kms-etcd", "run/kmsplugin", "run/elsewhere", "opt"]) {
       mkdirSync(join(directory, folder), { recursive: true, mode: 0o755 });
@@ -117,13 +117,17 @@ describe("a host over SSH as a user with the real sudo", function () {
     const { uid, mode } = statSync(path);
     assert.deepEqual([uid, mode & 0o777], [0, 0o600]);
     await host.makeDirectory(join(directory, "made"));
+    const inside = join(directory, "made", "file");
+    const begun = Date.now();
+    await host.createFile(inside, Buffer.from("x"), 0o600);
+    assert.ok(((await host.changedAt?.(inside)) ?? 0) >= begun, "in a directory of root's alone");
     assert.deepEqual(
       [statSync(join(directory, "made")).uid, statSync(join(directory, "made")).mode & 0o777],
       [0, 0o700],
     );
     assert.deepEqual(
       server.commands().filter((command) => command.startsWith("sudo")),
-      ["sudo -n /usr/lib/openssh/sftp-server"],
+      ["sudo -n /usr/lib/openssh/sftp-server", `sudo -n stat -L -c %Z -- ${inside}`],
     );
   });
 

@@ -157,7 +157,10 @@ async function dialSocket(session: SshSession, path: string, signal: AbortSignal
 async function changedSecond(session: SshSession, path: string): Promise<number | undefined> {
   // Nothing that a shell would read.
   if (!/^[\w./@+-]+$/.test(path)) return undefined;
-  const { code, stdout } = await (await session.ssh()).run(`stat -L -c %Z -- ${path}`);
+  const command = `stat -L -c %Z -- ${path}`;
+  const asItself = await (await session.ssh()).run(command);
+  // In a directory of root's only root can look.
+  const { code, stdout } = asItself.code !== 0 && session.sudo ? await session.run(command) : asItself;
   const seconds = /^(\d+)\s*$/.exec(stdout)?.[1];
   return code !== 0 || seconds === undefined ? undefined : endOf(Number(seconds));
 }
