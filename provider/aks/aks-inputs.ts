@@ -198,7 +198,7 @@ function modeOf(inputs: Properties): AksKmsMode | undefined {
   return modes[(inputs["mode"] ?? AksEncryptionMode.KmsPlugin) as AksEncryptionMode];
 }
 
-/** KMS data encryption follows a key's newest version; whoever names one means its key. */
+/** KMS data encryption follows a key's newest version; whoever names one means its key, so rule A3 has nothing to refuse. */
 function cmkForm<Value>(mode: AksKmsMode | undefined, keyId: Value): Value | string {
   if (mode !== "cmk" || typeof keyId !== "string") return keyId;
   const version = parseAzureKeyId(keyId)?.keyVersion;

@@ -2,18 +2,19 @@
  * The AksKmsSettings resource. It keeps nothing that the cluster could not tell it again, but what was proven: `check` looks at Azure and
  * plans, `diff` says what `check` has found, `create` and `update` are the same run, and `read` looks.
  */
-import { describeSkipped, type Finding, violationOf } from "../../core/azure-rules/rule";
+import { describeSkipped, type Finding, type Findings, violationOf } from "../../core/azure-rules/rule";
 import { describeError, type ErrorCode, KmsEtcdError } from "../../core/errors";
 import type { AksEngine, AksSurvey } from "../../rotation/adapters/aks/aks-engine";
 import { areSameSettings } from "../../rotation/adapters/aks/kms-settings";
 import type { KnownKeys } from "../azure/known-keys";
 import { changedProperties } from "../property-diff";
 import { hasUnknown, type Properties, unknown } from "../property-values";
-import type { Checked, Operation, Resource, State } from "../resource";
+import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
 import { aksFacts, aksProblems, aksRequest, factPathsOf, type LastRun, secretInputs } from "./aks-inputs";
 import { aksOutputs, lastRun, secondKey, whatHolds } from "./aks-outputs";
 import { createLegViews, keyNames, planLines } from "./aks-plan";
 import { runAksSettings } from "./aks-run";
+import { movedGrantProblems } from "./moved-grants";
 
 /** Reasons why Azure was not seen that say nothing of the inputs. */
 const notAllowed: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -62,7 +63,11 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
       await operation.warn(
         "the cluster is not known before the update, so nothing of it was looked at; the update itself does that before it changes anything",
       );
-      return { inputs: { ...given, plan: unknown }, problems, secrets: secretInputs };
+      return {
+        inputs: { ...given, plan: unknown },
+        problems: await keyProblems(given, operation),
+        secrets: secretInputs,
+      };
     }
     let survey: AksSurvey;
     try {
@@ -85,7 +90,25 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     if (typeof before === "string" && before.toLowerCase() !== asked.request.clusterId.toLowerCase()) {
       await operation.warn(`${before} is managed no longer: that cluster keeps its settings as they are`);
     }
-    return { inputs: withPlan(given, olds, survey), problems: errors.map(violationOf), secrets: secretInputs };
+    const found = [...errors.map(violationOf), ...movedGrantProblems(olds, given, survey.heldKeyIds)];
+    return { inputs: withPlan(given, olds, survey), problems: found, secrets: secretInputs };
+  }
+
+  /** What is wrong with the key and the vault, as far as they are known before the cluster is; and what could not be checked. */
+  async function keyProblems(given: Properties, operation: Operation): Promise<readonly CheckProblem[]> {
+    const early = aksRequest({ ...given, clusterId: "", kubernetes: null, limits: null }, undefined, keys.planned);
+    if (early === undefined) return [];
+    try {
+      const { signal } = operation;
+      const { findings, unseen } = await engine().surveyKey(early.request, aksFacts(given), factPathsOf(given), signal);
+      await sayFindings(findings, operation);
+      for (const reason of [...unseen, notChecked]) await operation.warn(reason);
+      return findings.errors.filter(({ id }) => !(id in unsureRules)).map(violationOf);
+    } catch (thrown) {
+      if (!(thrown instanceof KmsEtcdError)) throw thrown;
+      await operation.warn(`neither the key nor its vault was looked at: ${describeError(thrown)}`);
+      return [];
+    }
   }
 
   /** A plan that stays the same while nothing is pending, so that it is no difference by itself. */
@@ -94,7 +117,7 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     return legs.length > 0 ? { ...given, plan: planLines(legs, secrets, names) } : keptPlan(given, olds);
   }
 
-  async function sayWhatMatters({ findings, legs, unseen }: AksSurvey, operation: Operation): Promise<void> {
+  async function sayFindings(findings: Findings, operation: Operation): Promise<void> {
     // Roles show only when they have been made: where this update makes them, a look before it can't see them.
     for (const found of findings.errors) {
       const because = unsureRules[found.id];
@@ -103,6 +126,10 @@ export function createAksSettingsResource(engine: () => AksEngine, keys: KnownKe
     for (const found of findings.warnings) await operation.warn(sentence(found));
     const skipped = describeSkipped(findings.skipped);
     if (skipped !== undefined) await operation.warn(skipped);
+  }
+
+  async function sayWhatMatters({ findings, legs, unseen }: AksSurvey, operation: Operation): Promise<void> {
+    await sayFindings(findings, operation);
     if (legs.length === 0) return;
     for (const reason of [...unseen, notChecked]) await operation.warn(reason);
     for (const leg of legs) {

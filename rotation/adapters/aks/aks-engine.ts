@@ -14,7 +14,7 @@ import { heldFacts, withOtherKeys } from "./held-key-rules";
 import { otherHeldKeys, type PlannedKeys } from "./held-keys";
 import { areSameSettings, type KmsSettings, vaultOf } from "./kms-settings";
 import { isKmsV1 } from "./kubernetes-version";
-import { liveFacts } from "./live-facts";
+import { clusterFactNames, liveFacts } from "./live-facts";
 import { eTagOf, type ManagedClusterState, managedCluster } from "./managed-cluster";
 import type { Leg } from "./next-leg";
 import { writerOf } from "./next-leg";
@@ -80,6 +80,13 @@ export interface AksEngine {
   look(clusterId: string, signal: AbortSignal): Promise<AksSeen>;
   /** `facts` are what the rules are told besides what Azure says. */
   survey(request: AksRequest, facts: GivenFacts, paths: FactPaths, signal: AbortSignal): Promise<AksSurvey>;
+  /** What can be said while the cluster is not known yet: of the key and the vault that are wanted. Everything else is in `skipped`. */
+  surveyKey(
+    request: Omit<AksRequest, "clusterId">,
+    facts: GivenFacts,
+    paths: FactPaths,
+    signal: AbortSignal,
+  ): Promise<Pick<AksSurvey, "findings" | "unseen">>;
   run(request: AksRequest, onEvent: (event: AksEvent) => void, signal: AbortSignal): Promise<AksOutcome>;
 }
 
@@ -162,13 +169,13 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
         },
         goal,
       );
-      const counted = legs.some(({ kind }) => kind === "rewrite")
-        ? await countSecrets(target, state, signal)
-        : { secrets: undefined, unseen: [] };
-      // Nobody is in the cluster: whether there is a way from here shows when Secrets are counted.
-      const rewritesInCluster = request.access.reach === AksReach.RunCommand || counted.secrets !== undefined;
+      const rewrites = legs.some(({ kind }) => kind === "rewrite");
+      const counted = rewrites ? await countSecrets(target, state, signal) : { secrets: undefined, unseen: [] };
+      // Nobody is in the cluster: whether there is a way from here shows when Secrets are counted, and is of no matter otherwise.
+      const isReached = request.access.reach === AksReach.RunCommand || counted.secrets !== undefined;
+      const reached = rewrites ? { rewritesInCluster: isReached } : {};
       const held = heldFacts(request, otherHeldKeys(state.kms, goal, request.vaultId, request.previousKeyId));
-      const seen = { ...look.facts, ...facts, rewritesInCluster, ...held };
+      const seen = { ...look.facts, ...facts, ...reached, ...held };
       const findings = withOtherKeys(checkRules(rules, seen, paths), look.otherKeys, paths, legs.length > 0);
       return {
         ...seenIn(state),
@@ -178,6 +185,12 @@ export function createAksEngine(access: () => ArmAccess, options = defaults): Ak
         unseen: [...look.unseen, ...counted.unseen],
         secrets: counted.secrets,
       };
+    },
+    async surveyKey(request, facts, paths, signal) {
+      const planned = request.plannedKeys;
+      const look = await liveFacts(access().arm, { ...request, state: undefined, planned }, signal);
+      const later = Object.fromEntries(clusterFactNames.map((name) => [name, paths.clusterId ?? "clusterId"]));
+      return { findings: checkRules(rules, { ...look.facts, ...facts }, { ...paths, ...later }), unseen: look.unseen };
     },
     async run(request, onEvent, signal) {
       const target = targetOf(request);
