@@ -171,6 +171,7 @@ describe("a host over SSH as a user with the real sudo", function () {
         "systemctl reset-failed -- kube-apiserver.service",
         "systemctl restart --no-block -- kube-apiserver.service",
         `systemctl enable --now -- ${unit}`,
+        `systemctl stop -- ${unit}`,
         `systemctl disable --now -- ${unit}`,
       ]) {
         assert.ok(await allowed(command), command);

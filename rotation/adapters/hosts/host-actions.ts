@@ -112,7 +112,8 @@ export async function startHostPlugin(at: FleetHost, plugin: PluginInstance): Pr
     }
     if (present !== undefined) await keepBackup(host, at.backupDirectory, present);
     // A unit is not restarted by its file. Stopped first, it is not there until it runs with the new one, whatever happens in between.
-    if (text !== undefined) await at.systemd?.control.disable(`${plugin.name}.service`);
+    // It starts at boot all the same, should nobody come back to it before.
+    if (text !== undefined) await at.systemd?.control.stop(`${plugin.name}.service`);
     const expectedHash = present && fileHash(present);
     try {
       await replaceFile(host, { path, expectedHash, bytes: Buffer.from(wanted), mode: manifestMode });

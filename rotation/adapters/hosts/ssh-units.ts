@@ -36,6 +36,9 @@ export function sshUnits(session: SshSession): UnitControl {
     enable: async (unit) => {
       await systemctl("enable", "--now", "--", checkedUnit(unit));
     },
+    stop: async (unit) => {
+      await systemctl("stop", "--", checkedUnit(unit));
+    },
     disable: async (unit) => {
       await systemctl("disable", "--now", "--", checkedUnit(unit));
     },

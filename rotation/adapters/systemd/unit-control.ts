@@ -28,7 +28,9 @@ export interface UnitControl {
   restart(unit: string): Promise<void>;
   /** Starts it now and at every boot. */
   enable(unit: string): Promise<void>;
-  /** The opposite; returns when it has ended. */
+  /** Ends it until somebody starts it, or the next boot; returns when it has ended. */
+  stop(unit: string): Promise<void>;
+  /** The opposite of `enable`; returns when it has ended. */
   disable(unit: string): Promise<void>;
 }
 

@@ -279,6 +279,7 @@ describe("a plugin that is a unit", () => {
     );
     assert.match(textOf(disk, file) ?? "", /--keyvault-name=w/);
     assert.deepEqual(await look(changed), []);
+    assert.equal(control.asked.at(-1), `stop ${plugin.name}.service`, "it starts at boot all the same");
     await startHostPlugin(changed, plugin);
     assert.match(control.started(`${plugin.name}.service`) ?? "", /--keyvault-name=w/);
     assert.equal((await look(changed)).length, 1);

@@ -57,6 +57,10 @@ export function memoryUnits(disk: MemoryDisk): MemoryUnits {
       asked.push(`enable ${unit}`);
       start(unit);
     },
+    stop: async (unit) => {
+      asked.push(`stop ${unit}`);
+      running.delete(unit);
+    },
     disable: async (unit) => {
       asked.push(`disable ${unit}`);
       running.delete(unit);
