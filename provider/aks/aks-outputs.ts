@@ -3,6 +3,7 @@ import { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import type { AksSeen } from "../../rotation/adapters/aks/aks-engine";
 import type { AksEvidence } from "../../rotation/adapters/aks/aks-evidence";
 import { modeOff, reportedSettings } from "../../rotation/adapters/aks/aks-report";
+import { secondKey } from "../../rotation/adapters/aks/held-keys";
 import { areSameSettings, type KmsSettings } from "../../rotation/adapters/aks/kms-settings";
 import type { AksHeld } from "../../rotation/adapters/aks/run-aks";
 import { isObject, type Properties, type PropertyValue } from "../property-values";
@@ -101,16 +102,6 @@ export function whatIsHeld({ settings, previousKeyId, lastGood }: AksHeld, now: 
   if (now === undefined) return { ...unproven, previousKeyId, lastGood };
   const second = secondKey(settings, previousKeyId, now.settings);
   return { ...unproven, previousKeyId: second, lastGood: lastGoodAt(now, lastGood) };
-}
-
-/** The second key that AKS holds under `now`, by what was there before: every change makes the key before it the second one. */
-export function secondKey(
-  before: KmsSettings,
-  previousKeyId: string | undefined,
-  now: KmsSettings,
-): string | undefined {
-  if (areSameSettings(before, now)) return previousKeyId;
-  return before.mode === "legacy" ? before.keyId : undefined;
 }
 
 /** Undefined where AKS is well now: then it is the settings of now. */

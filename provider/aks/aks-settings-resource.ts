@@ -5,13 +5,14 @@
 import { describeSkipped, type Finding, type Findings, violationOf } from "../../core/azure-rules/rule";
 import { describeError, type ErrorCode, KmsEtcdError } from "../../core/errors";
 import type { AksEngine, AksSurvey } from "../../rotation/adapters/aks/aks-engine";
+import { secondKey } from "../../rotation/adapters/aks/held-keys";
 import { areSameSettings } from "../../rotation/adapters/aks/kms-settings";
 import type { KnownKeys } from "../azure/known-keys";
 import { changedProperties } from "../property-diff";
 import { hasUnknown, type Properties, unknown } from "../property-values";
 import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
 import { aksFacts, aksProblems, aksRequest, factPathsOf, type LastRun, secretInputs } from "./aks-inputs";
-import { aksOutputs, lastRun, secondKey, whatHolds } from "./aks-outputs";
+import { aksOutputs, lastRun, whatHolds } from "./aks-outputs";
 import { createLegViews, keyNames, planLines } from "./aks-plan";
 import { runAksSettings } from "./aks-run";
 import { movedGrantProblems } from "./moved-grants";

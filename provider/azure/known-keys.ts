@@ -10,7 +10,7 @@ export interface KnownKeys {
   readonly planned: PlannedKeys;
   /** Replaces what the cluster held before. */
   hold(clusterId: string, keyIds: readonly string[]): void;
-  /** The cluster that holds the version; undefined where none is known to. */
+  /** The cluster that holds the version, or follows its key; undefined where none is known to. */
   holderOf(keyId: string): string | undefined;
 }
 
@@ -19,10 +19,22 @@ export function createKnownKeys(): KnownKeys {
   const plans = new Map<string, PlannedAttributes>();
   const held = new Map<string, ReadonlySet<string>>();
   const keyOf = (keyId: string) => keyId.toLowerCase();
+  const isVersionOf = (key: string, keyId: string) => keyId.startsWith(`${key}/`) && !keyId.endsWith("/");
+
+  /** Of a key without a version: what disables any version disables what whoever follows the key may still need. */
+  function plannedFor(keyId: string): PlannedAttributes | undefined {
+    const key = keyOf(keyId);
+    const disables = [...plans].some(([id, { enabled }]) => isVersionOf(key, id) && enabled === false);
+    return plans.get(key) ?? (disables ? { enabled: false } : undefined);
+  }
+
   return {
     plan: (keyId, wanted) => void plans.set(keyOf(keyId), wanted),
-    planned: (keyId) => plans.get(keyOf(keyId)),
+    planned: plannedFor,
     hold: (clusterId, keyIds) => void held.set(clusterId.toLowerCase(), new Set(keyIds.map(keyOf))),
-    holderOf: (keyId) => [...held].find(([, keys]) => keys.has(keyOf(keyId)))?.[0],
+    holderOf(keyId) {
+      const wanted = keyOf(keyId);
+      return [...held].find(([, keys]) => [...keys].some((key) => key === wanted || isVersionOf(key, wanted)))?.[0];
+    },
   };
 }

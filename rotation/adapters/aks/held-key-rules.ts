@@ -13,13 +13,16 @@ interface OtherKey {
 /** Rules about one version of a key, whichever of the two that AKS holds it is. */
 const ofVersions = azureRules.filter(({ id }) => id === "G5" || id === "G6");
 
-/** Which keys AKS holds from now on, and which of them this update disables. */
+/** Which keys AKS holds from now on, and which of them this update disables. A key that AKS follows is there without a version: it holds them all. */
 export function heldFacts(
   request: { readonly goal: KmsSettings; readonly plannedKeys: PlannedKeys },
   others: readonly Pick<OtherKey, "keyId">[],
 ): { readonly heldKeyIds: readonly string[]; readonly retiredKeyIds: readonly string[] } {
   const { goal, plannedKeys } = request;
-  const held = [...(goal.mode === "legacy" ? [goal.keyId] : []), ...others.map(({ keyId }) => keyId)];
+  const held = [
+    ...(goal.mode === "legacy" || goal.mode === "cmk" ? [goal.keyId] : []),
+    ...others.map(({ keyId }) => keyId),
+  ];
   return { heldKeyIds: held, retiredKeyIds: held.filter((keyId) => plannedKeys(keyId)?.enabled === false) };
 }
 

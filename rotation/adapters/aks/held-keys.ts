@@ -7,7 +7,7 @@ import type { AzureFacts } from "../../../core/azure-rules/facts";
 import { KmsEtcdError } from "../../../core/errors";
 import type { ArmBody, ArmClient } from "../azure/arm-client";
 import { at, dateAt, defined, textAt } from "./arm-values";
-import { type KmsSettings, vaultOf } from "./kms-settings";
+import { areSameSettings, type KmsSettings, vaultOf } from "./kms-settings";
 import { vaultApiVersion } from "./vault-network";
 
 /** What an update wants of a version of a key, besides what the vault says of it now. */
@@ -34,8 +34,8 @@ export function otherHeldKeys(
 ): readonly HeldKey[] {
   const wanted = goal.mode === "legacy" ? goal.keyId.toLowerCase() : "";
   const current = kms.mode === "legacy" ? [kms.keyId] : [];
-  // Platforms that rotate by themselves keep what they need by themselves.
-  const previous = previousKeyId === undefined || kms.mode === "cmk" || kms.mode === "pmk" ? [] : [previousKeyId];
+  // After a change to KMS data encryption too: AKS writes Secrets again by itself, and when it has done that nobody can see.
+  const previous = previousKeyId === undefined ? [] : [previousKeyId];
   const ids = [...new Set([...current, ...previous].map((id) => id.toLowerCase()))].filter((id) => id !== wanted);
   return ids.map((keyId) => {
     const name = parseAzureKeyId(keyId)?.vaultName.toLowerCase();
@@ -44,6 +44,19 @@ export function otherHeldKeys(
     );
     return { keyId, vaultId: name === vaultOf(goal) ? goalVaultId : known };
   });
+}
+
+/**
+ * The second key that AKS holds under `now`, by what was there before: every change makes the key before it the second one. KMS data
+ * encryption leaves the last one of the KMS plugin where it is.
+ */
+export function secondKey(
+  before: KmsSettings,
+  previousKeyId: string | undefined,
+  now: KmsSettings,
+): string | undefined {
+  if (before.mode === "cmk" || before.mode === "pmk" || areSameSettings(before, now)) return previousKeyId;
+  return before.mode === "legacy" ? before.keyId : undefined;
 }
 
 /** What the vault says of one version, through ARM, and what this update makes of it. Throws `not-found` where it is not there. */

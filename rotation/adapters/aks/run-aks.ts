@@ -7,6 +7,7 @@ import { KmsEtcdError } from "../../../core/errors";
 import type { Progress } from "../../stored-objects";
 import { createFailedSettings, type FailedSettings } from "./failed-settings";
 import type { FreshGrants } from "./grants";
+import { secondKey } from "./held-keys";
 import { areSameSettings, type KmsSettings } from "./kms-settings";
 import { isKmsV1 } from "./kubernetes-version";
 import { eTagOf, type ManagedCluster, type ManagedClusterState } from "./managed-cluster";
@@ -159,7 +160,7 @@ async function run(options: AksRunOptions, failed: FailedSettings): Promise<AksR
       tell({ settings: asked, previousKeyId, lastGood: failed.lastGood() });
     };
     // AKS may have the next key from the moment that it is asked.
-    hold(settings, areSameSettings(settings, from) ? before : from.mode === "legacy" ? from.keyId : undefined);
+    hold(settings, secondKey(from, before, settings));
     try {
       await target.cluster.set({ to: settings, from }, signal, say);
       return undefined;
