@@ -8,7 +8,8 @@
  *  2. KMS data encryption can't be left; and under KMS v1 no key is exchanged for another, because nothing there tells an object under the
  *     older one from an object under the newer one.
  *  3. After a failed operation, rewrite first: nobody knows how far it came, and then ask for the settings again. What has failed again goes
- *     back to the settings from before it: AKS still has their key, and a cluster whose API servers do not come up serves nobody.
+ *     back to the settings from before it, unless that would be a way out of KMS data encryption: AKS still has their key, and a cluster whose
+ *     API servers do not come up serves nobody.
  *  4. Before any change, what is stored must be under the key that writes now: the change may push the older one out.
  *  5. The network of a vault changes only while no cluster uses it: off, rewrite, vault, on. KMS data encryption comes in as a trusted
  *     service and need not let go: a vault opens before AKS is told, and closes after.
@@ -38,7 +39,7 @@ export interface ObservedCluster {
   readonly vaultNetwork: VaultNetwork | undefined;
   /** Whether the settings that are there encrypt by KMS v1, as before Kubernetes 1.27. */
   readonly kmsV1?: boolean;
-  /** What to go back to, once the settings that are there have failed again in this run; undefined when that is not known. */
+  /** What to go back to, once the settings that are there have failed again in this run; undefined when there is nothing to. */
   readonly goBackTo?: KmsSettings | undefined;
 }
 
