@@ -4,7 +4,8 @@ import { RotationStage } from "../../core/rotation-stage";
 import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import type { KopsObservation } from "../../rotation/adapters/kops/kops-observation";
-import { isOurAsset, pluginsOf } from "../../rotation/adapters/kops/merge-cluster-spec";
+import { isPending } from "../../rotation/adapters/kops/kops-output";
+import { isOfGroups, isOurAsset, pluginsOf } from "../../rotation/adapters/kops/merge-cluster-spec";
 import {
   type KopsPlan,
   type KopsPlannedStage,
@@ -134,8 +135,12 @@ export function kopsWarnings(
   const leaving = (situation?.slots ?? []).filter(({ slot }) => slot.leaving).flatMap(({ slot }) => slot.resources);
   const isOff = goal.writer === "identity" && (situation?.slots ?? []).some(({ slot }) => !slot.leaving);
   const rolls = stages.some((stage) => stage.replaced > 0);
+  const machines = new Set(situation?.groups.map(({ name }) => name));
+  const workers = observed.groups.filter(({ name }) => !machines.has(name));
+  // What machines get is the rotation's own, or it is held; the completed spec changes with everything.
   const others = (observed.pending ?? []).filter(
-    (task) => !/^(ManagedFile|LaunchTemplate|AutoscalingGroup)\//.test(task),
+    (task) =>
+      task !== "ManagedFile/cluster-completed.spec" && !observed.groups.some((group) => isPending([task], group)),
   );
   return [
     ...(observed.isNew === true
@@ -146,6 +151,12 @@ export function kopsWarnings(
     ...pluginsOf(observed.cluster)
       .filter(({ asset }) => !isOurAsset(asset))
       .flatMap(({ name, keys }) => keys.filter(isAlias).map((key) => aliasWarning(name, key))),
+    ...pluginsOf(observed.cluster)
+      .filter((plugin) => !isOurAsset(plugin.asset) && isOfGroups(observed.cluster, plugin, workers))
+      .map(
+        ({ name }) =>
+          `plugin ${name}: machines without an API server get its file asset or the hook for it too, so it stays in the spec; take both out by hand when this has ended`,
+      ),
     ...(rolls && observed.machines.length === 1
       ? ["there is one machine with an API server: the API is away whenever it is replaced"]
       : []),

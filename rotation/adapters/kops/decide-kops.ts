@@ -10,14 +10,13 @@
  */
 import { describeError, KmsEtcdError } from "../../../core/errors";
 import { isAfter, RotationStage } from "../../../core/rotation-stage";
-import { sameList, slotProviders } from "../../slots";
 import type { KopsDecision, KopsGoal } from "./kops-decision";
 import type { KopsObservation } from "./kops-observation";
 import { type KopsSituation, kopsSituation } from "./kops-situation";
 import type { KopsRule } from "./rules/kops-rule";
-import { finalList } from "./rules/kops-rule";
 import * as machine from "./rules/machine-rules";
 import * as otherWork from "./rules/other-work-rules";
+import { isBegun } from "./rules/other-work-rules";
 import * as progress from "./rules/progress-rules";
 import * as store from "./rules/store-rules";
 
@@ -65,7 +64,7 @@ const specRules: readonly KopsRule[] = [
 /** What keeps the engine from acting beside somebody else: asked before each action that is no repair. */
 const besideRules: readonly KopsRule[] = [otherWork.noUpgradeIsUnderWay, otherWork.noOtherGroupChanges];
 
-/** And these before the first action of a rotation: afterwards what they see may be its own work. */
+/** And these before the first action of a rotation, or of a run at the goal: afterwards what they see may be its own work. */
 const beginningRules: readonly KopsRule[] = [
   otherWork.nothingIsPendingBefore,
   otherWork.noMachineIsLateBefore,
@@ -113,14 +112,11 @@ export function decideKopsBy(rules: KopsRules, observed: KopsObservation, goal: 
     const decision = rule(situation);
     if (decision !== undefined) return decision;
   }
-  let leavesSpec = true;
   for (const rule of rules.spec) {
     const decision = rule(situation);
     if (decision === undefined) continue;
-    leavesSpec = false;
-    if (!isBehind(decision)) return heldBy(rules, situation, decision, true) ?? decision;
+    if (!isBehind(decision)) return heldBy(rules, situation, decision) ?? decision;
   }
-  const isThere = leavesSpec && hasFinalLists(situation);
   for (const [list, limited] of [
     [rules.finish, false],
     [rules.progress, true],
@@ -130,37 +126,25 @@ export function decideKopsBy(rules: KopsRules, observed: KopsObservation, goal: 
       if (decision === undefined) continue;
       // What lies behind `advanceTo` is not begun, nor is anything after it.
       if (limited && isBehind(decision)) return done;
-      const held = heldBy(rules, situation, decision, !isThere);
-      if (held === undefined) return decision;
-      // Nothing is left to do for the key: an update or a roll would be somebody else's alone, and is left to them.
-      const isOurs = situation.behind.length > 0 || observed.run.specChanged;
-      if (!isThere || isOurs || !isOfOthers(decision)) return held;
+      return heldBy(rules, situation, decision) ?? decision;
     }
   }
   return done;
 }
 
-/** Why an action is not done now. A machine that did not come up is looked after in any case. */
+/**
+ * Why an action is not done now. A machine that did not come up is looked after in any case. At the goal too: what is pending there may be
+ * somebody else's, or what a killed run has left, and neither carried out unasked nor called done.
+ */
 function heldBy(
   { beside, beginning }: KopsRules,
   situation: KopsSituation,
   { kind, stage }: KopsDecision,
-  leadsOn: boolean,
 ): KopsDecision | undefined {
   if (kind !== "act" || Object.keys(situation.observed.run.notLoaded).length > 0) return undefined;
-  for (const rule of [...beside, ...(leadsOn && !otherWork.isBegun(situation) ? beginning : [])]) {
+  for (const rule of [...beside, ...(isBegun(situation) ? [] : beginning)]) {
     const held = rule(situation);
     if (held !== undefined) return { ...held, stage };
   }
   return undefined;
-}
-
-function hasFinalLists(situation: KopsSituation): boolean {
-  return situation.slots.every((kopsSlot) =>
-    sameList(slotProviders(situation.config, kopsSlot.slot), finalList(situation, kopsSlot)),
-  );
-}
-
-function isOfOthers(decision: KopsDecision): boolean {
-  return decision.kind === "act" && (decision.action.kind === "update" || decision.action.kind === "roll");
 }

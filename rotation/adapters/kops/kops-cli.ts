@@ -132,7 +132,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const servers = apiServerGroups(groups);
       const tasks = await foreseenTasks(spec, secret?.hash, signal);
       // kOps compares what it would tell each group with what it has told: a group without a task has what the store says.
-      const told = servers.filter(({ name }) => tasks !== undefined && !isPending(tasks, name));
+      const told = servers.filter((group) => tasks !== undefined && !isPending(tasks, group));
       const listed = await listInstances(signal);
       const isNew = listed === undefined;
       const names = groups.map(({ name }) => name);

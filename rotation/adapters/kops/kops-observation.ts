@@ -76,7 +76,7 @@ export interface KopsObservation extends KopsSeen {
 export interface KopsRunFacts {
   /** The spec and secret that the last complete update of this run carried over, as `storeFingerprint` names them. */
   readonly updatedFor: string | undefined;
-  /** Whether this run has changed the spec: an update that carries that over is not somebody else's alone. */
+  /** Whether this run has changed the spec: then an update carries that over, and is its own. */
   readonly specChanged: boolean;
   /** The secret that every machine of a group was replaced for, in this run. */
   readonly rolledFor: Readonly<Record<string, string>>;

@@ -1,5 +1,6 @@
 /** What kops prints, as values. Forms: kops 1.36 cmd/kops and upup/pkg/fi/dryrun_target.go. */
 import { KmsEtcdError } from "../../../core/errors";
+import { apiServerRoles, type InstanceGroup } from "./cluster-spec";
 
 /** A machine as `kops get instances -o json` has it. */
 export interface KopsInstance {
@@ -57,10 +58,17 @@ export function pendingTasks(preview: string): readonly string[] {
   return [...preview.matchAll(/^ {2}(\w+\/\S+)$/gm)].map(([, task = ""]) => task);
 }
 
-/** Whether an update would change what machines of `group` get, or which template they are made from. */
-export function isPending(tasks: readonly string[], group: string): boolean {
+/**
+ * Whether an update would change what machines of the group get, or which template they are made from. Manifests of etcd (of its cluster and
+ * the group) and of the API server's companions are files of their own, which machines read when they boot.
+ */
+export function isPending(tasks: readonly string[], { name, role }: Pick<InstanceGroup, "name" | "role">): boolean {
   return tasks.some(
-    (task) => task === `ManagedFile/nodeupconfig-${group}` || task.startsWith(`LaunchTemplate/${group}.`),
+    (task) =>
+      task === `ManagedFile/nodeupconfig-${name}` ||
+      task.startsWith(`LaunchTemplate/${name}.`) ||
+      /^ManagedFile\/manifests-etcdmanager-[^-]+-(.+)$/.exec(task)?.[1] === name ||
+      (apiServerRoles.includes(role) && task.startsWith("ManagedFile/manifests-static-")),
   );
 }
 

@@ -4,7 +4,7 @@
  */
 import type { PluginInstance } from "../../../core/plugin-instance";
 import { pluginComponent } from "../../../core/static-pod";
-import { type ClusterSpec, type FileAsset, type Hook, type KopsCluster } from "./cluster-spec";
+import { type ClusterSpec, type FileAsset, type Hook, type InstanceGroup, type KopsCluster } from "./cluster-spec";
 import { assetName, freeHealthPort, type PluginImage, pluginAsset } from "./plugin-asset";
 import { type AssetPlugin, assetText, readAssetPlugin } from "./plugin-manifest-reader";
 
@@ -81,6 +81,18 @@ export function withoutPlugins(cluster: KopsCluster, leaving: readonly AssetPlug
       hooks,
     ),
   });
+}
+
+/**
+ * Whether taking a plugin away, or a hook that is there for its sockets alone, would change machines of these groups too: kOps gives what
+ * names no role to all machines.
+ */
+export function isOfGroups(cluster: KopsCluster, plugin: AssetPlugin, groups: readonly InstanceGroup[]): boolean {
+  const folders = plugin.sockets.map(directoryOf);
+  const hooks = (cluster.spec.hooks ?? []).filter((hook) => folders.some((folder) => mounts(hook, folder)));
+  return [plugin.asset, ...hooks].some(({ roles }) =>
+    groups.some(({ role }) => !Array.isArray(roles) || roles.length === 0 || roles.includes(role)),
+  );
 }
 
 /** Every KMS plugin that the cluster-wide assets run, ours and others'. */

@@ -4,6 +4,7 @@ import { sameList, slotProviders } from "../../../slots";
 import type { Machine } from "../kops-observation";
 import { type KopsSituation, machineState, machinesFingerprint } from "../kops-situation";
 import { blocked, finalList, type KopsRule, stageOf } from "./kops-rule";
+import { isBegun, isUpgraded } from "./other-work-rules";
 
 /**
  * A machine that is not proven to run the secret is replaced, group by group. Before the first, and after each, the cluster must
@@ -60,10 +61,13 @@ function failure(situation: KopsSituation, [reason]: readonly string[]) {
   return blocked(stageOf(situation), reason, remedy);
 }
 
-/** Whatever else is behind its template would be replaced by the next roll anyway: here it is seen to work. */
+/**
+ * Whatever else is behind its template would be replaced by the next roll anyway: here it is seen to work. Somebody's upgrade replaces it
+ * too, and is left to them where this run has changed nothing.
+ */
 export const noMachineIsLeftBehind: KopsRule = (situation) => {
   const late = situation.observed.machines.find((machine) => machine.needsUpdate);
-  if (late === undefined) return undefined;
+  if (late === undefined || (isUpgraded(situation) && !isBegun(situation))) return undefined;
   const reason = `${late.name} is older than what its group ${late.group} should have`;
   return {
     kind: "act",

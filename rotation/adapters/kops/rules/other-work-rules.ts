@@ -4,11 +4,12 @@
  * because every stage can be stayed in, so nothing is begun beside it. Repairs are done all the same.
  */
 import { type ProviderItem, readersOf } from "../../../../core/encryption-configuration";
-import { slotProviders } from "../../../slots";
+import { sameList, slotProviders } from "../../../slots";
+import type { InstanceGroup } from "../cluster-spec";
 import { isPending } from "../kops-output";
 import { endpointsOf, type KopsSituation } from "../kops-situation";
 import { isOurAsset, pluginsOf } from "../merge-cluster-spec";
-import { blocked, type KopsRule, stageOf } from "./kops-rule";
+import { blocked, finalList, type KopsRule, stageOf } from "./kops-rule";
 
 const carryOut = ({ observed }: KopsSituation) => {
   const { name } = observed.cluster.metadata;
@@ -49,27 +50,33 @@ function stagedUpgrade(situation: KopsSituation) {
   );
 }
 
+/**
+ * Whether the API servers differ, or the spec says another Kubernetes than they run, a patch included. Who upgrades replaces every machine
+ * that is late.
+ */
+export function isUpgraded({ observed }: KopsSituation): boolean {
+  const said = [...observed.machines.map(({ version }) => version), observed.cluster.spec.kubernetesVersion ?? ""];
+  return new Set(said.flatMap((version) => /^v?(\d+\.\d+\.\d+)/.exec(version)?.[1] ?? [])).size > 1;
+}
+
 /** A rotation changes groups with API servers alone: where an update would give others a new template too, it is about more than ours. */
 export const noOtherGroupChanges: KopsRule = (situation) => {
   const { pending = [], groups } = situation.observed;
   const others = groups.filter(({ name }) => !situation.groups.some((group) => group.name === name));
-  return pendingFor(
-    situation,
-    pending,
-    others.map(({ name }) => name),
-    "that are no part of a rotation",
-  );
+  return pendingFor(situation, pending, others, "that are no part of a rotation");
 };
 
 /** Before our first change: whatever an update would tell the API servers' groups then is not ours. */
 export const nothingIsPendingBefore: KopsRule = (situation) => {
-  const { pending = [] } = situation.observed;
-  return pendingFor(
-    situation,
-    pending,
-    situation.groups.map(({ name }) => name),
-    "from before this rotation",
-  );
+  const { pending = [], cluster, secret } = situation.observed;
+  if (cluster.spec.encryptionConfig === true && secret === undefined) {
+    return blocked(
+      stageOf(situation),
+      "the cluster's spec has encryptionConfig: true and there is no encryptionconfig secret, so kops can't say what an update would change",
+      `where data is encrypted already, put the secret of before back (kops create secret encryptionconfig -f FILE); where none is, take encryptionConfig out of the spec (kops edit cluster ${cluster.metadata.name}), the run puts it there itself; then run again`,
+    );
+  }
+  return pendingFor(situation, pending, situation.groups, "from before this run");
 };
 
 /** Before our first change: a machine that is older than its template waits for somebody's roll. */
@@ -80,13 +87,14 @@ export const noMachineIsLateBefore: KopsRule = (situation) => {
   const { name } = situation.observed.cluster.metadata;
   return blocked(
     stageOf(situation),
-    `${names} ${late.length === 1 ? "is" : "are"} older than what the group's template says, from before this rotation`,
-    `roll first (kops rolling-update cluster ${name} --yes), so that the rotation's rolls carry nothing else along, then run again`,
+    `${names} ${late.length === 1 ? "is" : "are"} older than what the group's template says, from before this run`,
+    `roll first (kops rolling-update cluster ${name} --yes), so that the rolls of this run carry nothing else along, then run again`,
   );
 };
 
-/** Whether the rotation that is wanted has left any trace: then what is pending may be its own. */
-export function isBegun({ observed, config, slots, behind }: KopsSituation): boolean {
+/** Whether this run has begun, or the rotation that is wanted has left any trace: then what is pending may be its own. */
+export function isBegun(situation: KopsSituation): boolean {
+  const { observed, config, slots, behind } = situation;
   const { updatedFor, specChanged, replaced } = observed.run;
   const named = endpointsOf(config);
   const canNotSay = observed.machines.some(({ loaded }) => loaded.kind === "unknown");
@@ -94,11 +102,13 @@ export function isBegun({ observed, config, slots, behind }: KopsSituation): boo
     updatedFor !== undefined ||
     specChanged ||
     replaced !== undefined ||
-    // A machine that can't say what it has loaded is no trace, so there a secret that has the wanted writer already is one.
     behind.some(({ loaded }) => loaded.kind !== "unknown") ||
-    !slots.every(({ slot, writer }) => {
-      const list = slotProviders(config, slot);
-      return isAtRest(list) && !(canNotSay && readersOf(list).has(writer));
+    slots.some((kopsSlot) => {
+      const list = slotProviders(config, kopsSlot.slot);
+      // With plaintext behind a key, a list that reads what is wanted and is not the last one is one of the way. A machine that can't say
+      // what it has loaded is no trace, so there the last one is one too.
+      const isOnTheWay = canNotSay || !sameList(list, finalList(situation, kopsSlot));
+      return !isAtRest(list) || (isOnTheWay && readersOf(list).has(kopsSlot.writer));
     }) ||
     pluginsOf(observed.cluster).some(
       ({ asset, sockets }) => isOurAsset(asset) && !sockets.some((socket) => named.has(`unix://${socket}`)),
@@ -111,13 +121,18 @@ function isAtRest(list: readonly ProviderItem[]): boolean {
   return list.filter((item, index) => index === 0 || item.kind !== "identity").length <= 1;
 }
 
-function pendingFor(situation: KopsSituation, tasks: readonly string[], groups: readonly string[], what: string) {
+function pendingFor(
+  situation: KopsSituation,
+  tasks: readonly string[],
+  groups: readonly InstanceGroup[],
+  what: string,
+) {
   const changed = groups.filter((group) => isPending(tasks, group));
   if (changed.length === 0) return undefined;
   return blocked(
     stageOf(situation),
-    `kops update cluster has changes to make to the machines of ${changed.join(", ")} ${what}`,
-    carryOut(situation),
+    `kops update cluster has changes to make to the machines of ${changed.map(({ name }) => name).join(", ")} ${what}`,
+    `${carryOut(situation)}; where only a newer kops wants them, set \`program\` to the one that updated the cluster last instead`,
   );
 }
 

@@ -14,7 +14,7 @@ import {
   textFor,
   validStored,
 } from "../kops-situation";
-import { isAssetOf, isOurAsset, pluginsOf, withKmsSettings, withoutPlugins } from "../merge-cluster-spec";
+import { isAssetOf, isOfGroups, isOurAsset, pluginsOf, withKmsSettings, withoutPlugins } from "../merge-cluster-spec";
 import type { AssetPlugin } from "../plugin-manifest-reader";
 import { blocked, finalList, type KopsRule, putCluster, putSecret } from "./kops-rule";
 
@@ -35,13 +35,18 @@ export const unusedPluginsLeave: KopsRule = (situation) => {
 /** Of others, made by hand or from a key that is not declared any more, nobody could bring one back: they leave in the end. */
 export const otherPluginsLeave: KopsRule = (situation) => leave(situation, unusedPlugins(situation));
 
-/** Plugins of the spec that no configuration needs: not the secret's, and not the next one's. */
-function unusedPlugins({ observed, config, goal }: KopsSituation): readonly AssetPlugin[] {
+/**
+ * Plugins of the spec that no configuration needs: not the secret's, and not the next one's. One that machines without an API server get
+ * too is left where it is: an update without it would change those as well, and that is no part of a rotation.
+ */
+function unusedPlugins({ observed, config, goal, groups }: KopsSituation): readonly AssetPlugin[] {
   const named = endpointsOf(config);
+  const others = observed.groups.filter(({ name }) => !groups.some((group) => group.name === name));
   return pluginsOf(observed.cluster).filter(
-    ({ asset, sockets }) =>
-      !sockets.some((socket) => named.has(`unix://${socket}`)) &&
-      (goal.writer === "identity" || !isAssetOf(goal.writer, asset)),
+    (plugin) =>
+      !plugin.sockets.some((socket) => named.has(`unix://${socket}`)) &&
+      (goal.writer === "identity" || !isAssetOf(goal.writer, plugin.asset)) &&
+      !isOfGroups(observed.cluster, plugin, others),
   );
 }
 

@@ -203,12 +203,16 @@ export const everyMachineReadsTheSecretsWriter: KopsRule = (situation) => {
 
 /** Groups get what the store says. An update that was cut off may have told some of it only, so what is unproven is told again. */
 export const theStoreIsApplied: KopsRule = (situation) => {
-  const { observed, behind } = situation;
+  const { observed, behind, goal } = situation;
   if (observed.cluster.spec.encryptionConfig !== true || observed.secret === undefined) return undefined;
+  // The policy of the machines' role is no part of what a group is told.
+  const hasPolicy =
+    goal.statements === undefined || !observed.pending?.some((task) => task.startsWith("IAMRolePolicy/additional."));
   const complete =
-    isApplied(situation) && observed.applied.every((group) => group.secretHash === observed.secret?.hash);
+    hasPolicy && isApplied(situation) && observed.applied.every((group) => group.secretHash === observed.secret?.hash);
   const told =
-    behind.length === 0 || observed.run.updatedFor === storeFingerprint(observed.cluster, observed.secret.hash);
+    (behind.length === 0 && !observed.run.specChanged) ||
+    observed.run.updatedFor === storeFingerprint(observed.cluster, observed.secret.hash);
   if (complete && told) return undefined;
   return update(
     situation,

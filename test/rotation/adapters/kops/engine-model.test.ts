@@ -171,7 +171,7 @@ describe("the kOps engine against a simulated cluster", function () {
           cluster.faults.killAfter = Number.POSITIVE_INFINITY;
           let outcome = await run(cluster, last);
           // What a killed run towards another goal has left looks like somebody else's work; what the engine says then helps.
-          for (let tries = 0; tries < 2 && outcome.reason?.endsWith(" before this rotation") === true; tries += 1) {
+          for (let tries = 0; tries < 2 && outcome.reason?.endsWith(" before this run") === true; tries += 1) {
             await cluster.kops.update(never);
             for (const group of cluster.groups) await cluster.kops.roll(group.name, false, never);
             outcome = await run(cluster, last);

@@ -162,8 +162,8 @@ describe("what kops prints", () => {
     const text =
       "Will modify resources:\n  LaunchTemplate/cp-a.masters.x\n  \tUserData\n  ManagedFile/nodeupconfig-cp-a\n\nMust specify --yes\n";
     assert.deepEqual(pendingTasks(text), ["LaunchTemplate/cp-a.masters.x", "ManagedFile/nodeupconfig-cp-a"]);
-    assert.ok(isPending(pendingTasks(text), "cp-a"));
-    assert.ok(!isPending(pendingTasks(text), "cp"));
+    assert.ok(isPending(pendingTasks(text), { name: "cp-a", role: "ControlPlane" }));
+    assert.ok(!isPending(pendingTasks(text), { name: "cp", role: "ControlPlane" }));
   });
 
   it("an autoscaling group => its instance group, also where one name begins like another", () => {
