@@ -7,7 +7,7 @@ import { runKops } from "../../../../rotation/adapters/kops/run-kops";
 import { randomFrom } from "../../random";
 import { instanceGroups, kopsGoal } from "./kops-goals";
 import { seedCluster, seedConfiguration } from "./seed-002";
-import { plainCluster, type SimulatedKops, type SimulatedKopsOptions, simulateKops } from "./simulated-kops";
+import { Killed, plainCluster, type SimulatedKops, type SimulatedKopsOptions, simulateKops } from "./simulated-kops";
 
 const never = new AbortController().signal;
 type More = Parameters<typeof kopsGoal>[1];
@@ -145,6 +145,32 @@ describe("our own work on a kOps cluster, and somebody else's", function () {
       assert.deepEqual(cluster.state.cluster.spec.hooks?.length, 2);
       assert.ok(cluster.state.cluster.spec.fileAssets?.some(({ name }) => name === "aws-encryption-provider.yaml"));
     }
+  });
+
+  it("an adoption that is killed anywhere => gone on with, or refused with what helps; done only with all of it on the machines", async () => {
+    let effects = 1;
+    let refused = 0;
+    for (let kill = 0; kill < effects; kill += 1) {
+      const cluster = simulation({ groups: instanceGroups(2), cluster: seedCluster(), secret: seedConfiguration });
+      cluster.faults.killAfter = kill;
+      await run(cluster, 2).catch((thrown: unknown) => {
+        if (!(thrown instanceof Killed)) throw thrown;
+      });
+      cluster.faults.killAfter = Number.POSITIVE_INFINITY;
+      let outcome = await run(cluster, 2);
+      if (outcome.kind === "blocked") {
+        assert.match(outcome.reason ?? "", /before this run$/);
+        refused += 1;
+        await carryOut(cluster);
+        outcome = await run(cluster, 2);
+      }
+      assert.equal(outcome.kind, "done", `killed after ${kill}: ${outcome.reason}`);
+      assert.deepEqual(cluster.tasks(), []);
+      const endpoints = cluster.state.machines.flatMap((machine) => [...machine.endpoints]);
+      assert.ok(!endpoints.some((endpoint) => endpoint.includes("kmsplugin")), `killed after ${kill}`);
+      effects = Math.max(effects, cluster.effects());
+    }
+    assert.ok(refused > 0 && refused < effects / 3, `${refused} of ${effects}`);
   });
 
   it("manifests of etcd and of the API server's companions => changes to the machines of those groups and no others", () => {
