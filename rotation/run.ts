@@ -186,11 +186,14 @@ function createRun(options: RotationOptions, clock: Clock) {
     return observation;
   }
 
-  /** A server that is seen to run its file has nothing to go back to: once a file, and only where the host has a record. */
+  /** A server that is seen to run its file, and as it was set up, has nothing to go back to: once a file, and only where the host has a record. */
   async function confirm(observed: Observation): Promise<void> {
-    for (const { name, fallback, file, loaded, unreachable, notReady } of observed.servers) {
-      const well = unreachable === undefined && notReady === undefined && file !== undefined;
-      if (fallback === undefined || !well || loaded.hash !== file.hash || confirmed.get(name) === file.hash) continue;
+    for (const server of observed.servers) {
+      const { name, file, loaded } = server;
+      const well = server.unreachable === undefined && server.notReady === undefined && file !== undefined;
+      const isSetUp = server.setUpUnproven === true && server.restartRequestedAt === undefined;
+      if (server.fallback === undefined && !isSetUp) continue;
+      if (!well || loaded.hash !== file.hash || confirmed.get(name) === file.hash) continue;
       confirmed.set(name, file.hash);
       // Without it a later run knows of one configuration too many, and looks closely at that before it uses it.
       await fleet.confirmLoaded?.(name, file.hash).catch((thrown: unknown) => {
@@ -310,6 +313,7 @@ function createRun(options: RotationOptions, clock: Clock) {
         troubleSince.delete(action.server);
         return ports.restart(action.server);
       case "setUp":
+        confirmed.delete(action.server);
         return ports.setUp?.(action.server);
       case "undoSetUp":
         return goBack({ server: action.server, kind: "notLoaded", what: "manifest", reason: action.failed }, async () =>

@@ -103,10 +103,12 @@ for (const [what, machine] of Object.entries(kinds)) {
     let api: FakeApiServer;
     let startedAt: number;
     let isUp: () => boolean;
+    let loads: string | undefined;
     const fleets: HostsFleet[] = [];
 
     beforeEach(async () => {
       it_ = machine();
+      loads = undefined;
       startedAt = 1_700_000_000_000;
       const first = it_.running();
       // It does not start with anything else.
@@ -116,7 +118,11 @@ for (const [what, machine] of Object.entries(kinds)) {
         if (!isUp()) return { status: 0, reset: true };
         if (path.startsWith("/readyz")) return { status: 200, body: "ok" };
         if (path === "/version") return { status: 200, body: { gitVersion: version } };
-        if (path === "/metrics") return { status: 200, body: `process_start_time_seconds ${startedAt / 1_000}\n` };
+        if (path === "/metrics") {
+          const metric = "apiserver_encryption_config_controller_last_config_info";
+          const loaded = loads === undefined ? "" : `${metric}{apiserver_id_hash="x",hash="${loads}"} 1\n`;
+          return { status: 200, body: `process_start_time_seconds ${startedAt / 1_000}\n${loaded}` };
+        }
         if (!path.includes("/leases")) return undefined;
         const metadata = { name: "apiserver-cp1", labels: { "kubernetes.io/hostname": "cp1" } };
         return { status: 200, body: { items: [{ metadata, spec: { renewTime: new Date().toISOString() } }] } };
@@ -214,6 +220,18 @@ for (const [what, machine] of Object.entries(kinds)) {
       assert.equal(textOf(it_.disk, record), undefined);
       assert.equal((await seen(engine())).setUpUnproven, undefined);
       await engine().undoSetUp?.("cp1");
+      assert.notEqual(textOf(it_.disk, it_.file), it_.before);
+    });
+
+    it("a run that sees it well => confirms it, so a server that is down later keeps what it was given", async () => {
+      const fleet = engine();
+      await fleet.setUp?.("cp1");
+      put(it_.disk, places.encryptionConfigFile, Buffer.from(seedConfiguration()), 0o600);
+      startedAt = Date.now() + 60_000;
+      isUp = () => true;
+      loads = fileHash(Buffer.from(seedConfiguration()));
+      await rotate(fleet, { maxActions: 0 });
+      assert.equal(textOf(it_.disk, record), undefined);
       assert.notEqual(textOf(it_.disk, it_.file), it_.before);
     });
 
