@@ -57,6 +57,15 @@ describe("faults of a kOps rotation on real API servers", function () {
   const putSecret = (text: string) =>
     cluster.kops(["create", "secret", "encryptionconfig", "--name", cluster.name, "-f", "-", "--force"], text);
 
+  /** What a run that is held has somebody do. */
+  async function carryOut(): Promise<void> {
+    await cluster.kops(["update", "cluster", "--name", cluster.name, "--yes", "--create-kube-config=false"]);
+    const quick = ["--validate-count", "1", "--control-plane-interval", "12s", "--post-drain-delay", "0s"];
+    const rolled = ["rolling-update", "cluster", "--name", cluster.name, "--use-kubeconfig", "--yes"];
+    await cluster.kops([...rolled, "--instance-group-roles", "control-plane", ...quick]);
+    await cluster.nodes.settled();
+  }
+
   /** Goes on to the end, and every Secret is stored with the key of this test's version. */
   async function finish(): Promise<EngineRun> {
     await cluster.nodes.settled();
@@ -95,6 +104,12 @@ describe("faults of a kOps rotation on real API servers", function () {
           if (!(thrown instanceof Killed)) throw thrown;
           return undefined;
         });
+        if (outcome?.reason?.endsWith("from before this run") === true) {
+          // At the goal nobody can tell whose a change is: what the run says is done, and it goes on.
+          assert.equal(acted, 0, "held before its first change");
+          await carryOut();
+          continue;
+        }
         if (outcome !== undefined) {
           assertDone(cluster, outcome);
           break;
