@@ -67,7 +67,10 @@ export async function runGithub(scene: PipelineScene): Promise<PipelineRun> {
   return { passed: true, said };
 }
 
-/** GitLab: all lines in one shell that ends with the first that fails; then after_script, whatever has happened. */
+/**
+ * GitLab: all lines in one shell that ends with the first that fails; then after_script, whatever has happened. Its image has git, curl and
+ * node, and no jq.
+ */
 export async function runGitlab(scene: PipelineScene): Promise<PipelineRun> {
   interface Job {
     readonly script: readonly string[];
@@ -75,8 +78,12 @@ export async function runGitlab(scene: PipelineScene): Promise<PipelineRun> {
     readonly variables: Variables;
   }
   const { "etcd-encryption-preview": job } = read("gitlab-ci.yml") as { "etcd-encryption-preview": Job };
+  const image = join(scene.temporary, "image");
+  mkdirSync(image, { recursive: true });
+  writeFileSync(join(image, "jq"), "#!/bin/sh\necho 'jq: command not found' >&2\nexit 127\n", { mode: 0o755 });
   const environment = {
     ...job.variables,
+    PATH: `${image}:${scene.environment["PATH"] ?? ""}`,
     CI_PROJECT_DIR: scene.checkout,
     CI_API_V4_URL: `${scene.services}/api/v4`,
     CI_MERGE_REQUEST_PROJECT_ID: "5",
