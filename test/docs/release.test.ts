@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseDocument } from "yaml";
@@ -70,7 +70,39 @@ describe("the release workflow", function () {
     assert.deepEqual(told["repository"], { type: "git", url: "git+https://github.example/owner/pulumi-kms-etcd.git" });
   });
 
+  it("the provenance of the image => pushed with the credentials of the step before, from the file where that action looks", () => {
+    const commands = steps.map(({ run = "" }) => run).join("\n");
+    const calls = commands.split("\n").filter((line) => /\bskopeo (login|copy) /.test(line));
+    assert.equal(calls.length, 2);
+    for (const call of calls) assert.ok(call.includes('--authfile "$HOME/.docker/config.json"'), call);
+  });
+
   it("the notes of a version => its own part of the changelog, and no version without one", () => {
-    assert.match(text, /grep .*"## \$\{GITHUB_REF_NAME#v\}" CHANGELOG\.md/);
+    const commands = steps.map(({ run = "" }) => run).join("\n");
+    const [check = ""] = /^grep .*CHANGELOG\.md$/m.exec(commands) ?? [];
+    const [notes = ""] = /^awk .*CHANGELOG\.md/m.exec(commands) ?? [];
+    assert.ok(check !== "" && notes !== "");
+    const directory = mkdtempSync(join(tmpdir(), "kms-etcd-release-"));
+    const entry = "\n\nWhat it means.\n\n";
+    writeFileSync(
+      join(directory, "CHANGELOG.md"),
+      `# Changes${entry}## 0.1.0-rc.1${entry}See ## 0.3.0${entry}## 0.2.0${entry}`,
+    );
+    const run = (line: string, tag: string) =>
+      spawnSync("bash", ["-euc", line], {
+        cwd: directory,
+        encoding: "utf8",
+        env: { ...process.env, GITHUB_REF_NAME: tag },
+      });
+    for (const [tag, known] of Object.entries({
+      "v0.2.0": true,
+      "v0.1.0-rc.1": true,
+      "v0.1.0": false,
+      "v0.3.0": false,
+    })) {
+      assert.equal(run(check, tag).status === 0, known, tag);
+      assert.equal(run(notes, tag).stdout.includes("What it means."), known, tag);
+    }
+    rmSync(directory, { recursive: true });
   });
 });
