@@ -95,6 +95,6 @@ export function violationOf(finding: Finding): InputViolation {
 export function describeSkipped(skipped: Findings["skipped"]): string | undefined {
   if (skipped.length === 0) return undefined;
   const paths = [...new Set(skipped.flatMap((entry) => entry.paths))].sort();
-  const ids = skipped.map((entry) => entry.id).join(", ");
+  const ids = [...new Set(skipped.map((entry) => entry.id))].join(", ");
   return `not known before the update: ${paths.join(", ")}; the update itself checks what depends on it (rules ${ids})`;
 }

@@ -5,7 +5,7 @@ import { KmsEtcdError } from "../../core/errors";
 import { ExitCode } from "./exit-code";
 import { readPreview } from "./preview-document";
 import { previewMarkdown } from "./preview-markdown";
-import { policyViolations } from "./preview-policy";
+import { policyViolations, unknownAges } from "./preview-policy";
 import type { Terminal } from "./terminal";
 
 export interface PreviewCommentFlags {
@@ -27,8 +27,9 @@ export async function previewComment(
       remedy: "run `pulumi preview --json > preview.json`, and keep what Pulumi says on standard error out of it",
     });
   }
-  const violations = policyViolations(preview, { now, ...(maxKeyAge !== undefined && { maxKeyAgeDays: maxKeyAge }) });
-  print(previewMarkdown(preview, violations).trimEnd());
+  const limits = { now, ...(maxKeyAge !== undefined && { maxKeyAgeDays: maxKeyAge }) };
+  const violations = policyViolations(preview, limits);
+  print(previewMarkdown(preview, violations, unknownAges(preview, limits)).trimEnd());
   const failed = preview.diagnostics.some(({ severity }) => severity === "error");
   return failed || violations.length > 0 ? ExitCode.Blocked : ExitCode.Ok;
 }

@@ -39,8 +39,15 @@ export function readPreview(text: string): PreviewDocument | undefined {
   };
 }
 
-export function isRollout(step: PreviewStep): boolean {
-  return step.type === typeTokens.encryptionRollout;
+/** The resources that move a cluster from key to key, each on platforms of its own. */
+const rollouts: readonly string[] = [
+  typeTokens.encryptionRollout,
+  typeTokens.aksKmsSettings,
+  typeTokens.kopsKmsSettings,
+];
+
+export function isRollout({ type }: PreviewStep): boolean {
+  return rollouts.includes(type);
 }
 
 /**

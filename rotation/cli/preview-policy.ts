@@ -1,10 +1,11 @@
 /** What must not be merged without a second look: rules over a preview, each with a name that a pipeline can show. */
 import { isAfter, RotationStage, rotationStages } from "../../core/rotation-stage";
+import { typeTokens } from "../../core/type-tokens";
 import { isRollout, type PreviewDocument, type PreviewStep } from "./preview-document";
 import { isRecord } from "./records";
 
 export interface PolicyViolation {
-  readonly rule: "unguarded-deletion" | "unverified-data" | "key-age";
+  readonly rule: "unguarded-deletion" | "unverified-data" | "unfinished" | "key-age";
   readonly resource: string;
   readonly reason: string;
   readonly remedy: string;
@@ -24,7 +25,7 @@ const holdsKeys =
 export function policyViolations(preview: PreviewDocument, limits: PolicyLimits): readonly PolicyViolation[] {
   return preview.steps.flatMap((step) => [
     ...unguardedDeletion(step),
-    ...(isRollout(step) ? [...unverifiedData(step), ...oldKey(step, limits)] : []),
+    ...(isRollout(step) ? [...unverifiedData(step), ...unfinished(step), ...oldKey(step, limits)] : []),
   ]);
 }
 
@@ -60,6 +61,8 @@ function unverifiedData(step: PreviewStep): readonly PolicyViolation[] {
   const outputs = record(step.oldState["outputs"]);
   const evidence = record(outputs["evidence"]);
   if (pending || outputs["evidence"] === undefined || evidence["complete"] === true) return [];
+  // Of keys that AKS itself uses it writes the Secrets again by itself, and nobody else can see how far it is.
+  if (inputs["mode"] !== undefined && inputs["mode"] !== "KmsPlugin") return [];
   const encrypts = inputs["enabled"] !== false;
   if (!encrypts && evidence["method"] !== "none") return [];
   return [
@@ -72,12 +75,44 @@ function unverifiedData(step: PreviewStep): readonly PolicyViolation[] {
   ];
 }
 
+/** A change of a cluster of AKS that is seen to stop on its way has a line that says so. */
+function unfinished(step: PreviewStep): readonly PolicyViolation[] {
+  return planOf(step).flatMap((line) => {
+    const reason = /^\d+\. Stop: (.*)$/s.exec(line)?.[1];
+    const remedy = "do that first, then look at the preview again";
+    return reason === undefined ? [] : [{ rule: "unfinished", resource: step.name, reason, remedy }];
+  });
+}
+
+/** Where `--max-key-age` can say nothing, and why: silence would be taken for a young key. */
+export function unknownAges({ steps }: PreviewDocument, { maxKeyAgeDays }: PolicyLimits): readonly string[] {
+  if (maxKeyAgeDays === undefined) return [];
+  return steps.filter(isRollout).flatMap((step) => {
+    const inputs = record(step.newState["inputs"]);
+    const key = activeKey(step);
+    // Of a key in a file that this very change makes the time is left out, because it is not known yet.
+    const isKnown = key?.["createdAt"] !== undefined || key?.["local"] !== undefined;
+    if (inputs["enabled"] === false || step.op === "delete" || isKnown) return [];
+    const why =
+      step.type === typeTokens.aksKmsSettings
+        ? "a preview does not have it for clusters of AKS: give the key an expiry (`keyExpiry`), which previews look at"
+        : "the program does not ask for it: set `policy.maximumKeyAgeDays` there";
+    return [`the age of ${step.name}'s key was not held against ${maxKeyAgeDays} days: ${why}`];
+  });
+}
+
+function activeKey({ newState }: PreviewStep): Readonly<Record<string, unknown>> | undefined {
+  const inputs = record(newState["inputs"]);
+  const keys = Array.isArray(inputs["keys"]) ? inputs["keys"].map(record) : [];
+  return keys.find((key) => key["version"] === inputs["keyVersion"]);
+}
+
 function oldKey(step: PreviewStep, { maxKeyAgeDays, now }: PolicyLimits): readonly PolicyViolation[] {
   const inputs = record(step.newState["inputs"]);
   if (maxKeyAgeDays === undefined || inputs["enabled"] === false || step.op === "delete") return [];
-  const keys = Array.isArray(inputs["keys"]) ? inputs["keys"].map(record) : [];
-  const active = keys.find((key) => key["version"] === inputs["keyVersion"]);
-  const createdAt = typeof active?.["createdAt"] === "string" ? Date.parse(active["createdAt"]) : Number.NaN;
+  const made = activeKey(step)?.["createdAt"];
+  const createdAt = typeof made === "string" ? Date.parse(made) : Number.NaN;
+  // One that is made by this very change is not known yet.
   if (Number.isNaN(createdAt)) return [];
   const days = Math.floor((now - createdAt) / 86_400_000);
   if (days <= maxKeyAgeDays) return [];

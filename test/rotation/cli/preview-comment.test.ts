@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCli } from "../../../rotation/cli/program";
 
-/** What the real CLI wrote for a real control plane of two servers; paths shortened, source positions and times taken out. */
+/** What the real CLI wrote: for a real control plane of two servers, and of AKS and kOps for those that the tests have in their place; paths shortened, source positions and times taken out. */
 const previews = join(__dirname, "previews");
 
 describe("kms-etcd plan --markdown, on real previews", () => {
@@ -32,6 +32,8 @@ describe("kms-etcd plan --markdown, on real previews", () => {
     ["same", 0],
     ["failed", 4],
     ["removed", 0],
+    ["aks-rotate", 0],
+    ["kops-enable", 0],
   ] as const) {
     it(`${name} => exit ${code}, and the comment of previews/${name}.md`, async () => {
       const result = await run("--markdown", preview(name));
@@ -98,6 +100,32 @@ describe("kms-etcd plan --markdown, on real previews", () => {
     assert.equal((await run("--markdown", aged(89), "--max-key-age", "90")).code, 0);
   });
 
+  it("--max-key-age where the age of the key is not in the preview => said, with what to do; not taken for young", async () => {
+    const aks = await run("--markdown", preview("aks-rotate"), "--max-key-age", "90");
+    assert.match(aks.stdout, /the age of etcd's key was not held against 90 days: .*`keyExpiry`/);
+    const kops = await run("--markdown", preview("kops-enable"), "--max-key-age", "90");
+    assert.match(kops.stdout, /was not held against 90 days: .*`policy\.maximumKeyAgeDays`/);
+    assert.doesNotMatch((await run("--markdown", preview("enable"), "--max-key-age", "90")).stdout, /was not held/);
+  });
+
+  it("on AKS, a change that would stop on its way, and data that is proven for nothing => unfinished, unverified-data, 4", async () => {
+    const plan = ["1. Set: the KMS plugin with key version 2, vault Public", "2. Stop: the key is disabled; enable it"];
+    const stops = await run(
+      "--markdown",
+      changed("aks-rotate", (step) => withInputs(step, { plan })),
+    );
+    assert.equal(stops.code, 4);
+    assert.match(stops.stdout, /\*\*unfinished\*\* \(`etcd`\): the key is disabled; enable it\./);
+    const unproven = changed("aks-rotate", (step) => {
+      const isRollout = rolloutUrn.test(step.urn);
+      const outputs = { ...step.oldState?.outputs, evidence: { complete: false, method: "api" } };
+      return isRollout ? { ...withInputs(step, { plan: [] }), oldState: { ...step.oldState, outputs } } : step;
+    });
+    const seen = await run("--markdown", unproven);
+    assert.equal(seen.code, 4);
+    assert.match(seen.stdout, /\*\*unverified-data\*\*/);
+  });
+
   it("names that would be HTML, a mention or another cell => shown as they are", async () => {
     const plan = ["Read: every <script> | @everyone; on cp1"];
     const { stdout } = await run(
@@ -130,7 +158,9 @@ interface Step {
   readonly newState?: State;
 }
 
+const rolloutUrn = /\$kms-etcd:index:(EncryptionRollout|AksKmsSettings|KopsKmsSettings)::/;
+
 function withInputs(step: Step, inputs: Readonly<Record<string, unknown>>): Step {
-  if (!step.urn.includes("$kms-etcd:index:EncryptionRollout::")) return step;
+  if (!rolloutUrn.test(step.urn)) return step;
   return { ...step, newState: { ...step.newState, inputs: { ...step.newState?.inputs, ...inputs } } };
 }
