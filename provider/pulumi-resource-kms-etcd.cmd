@@ -1,1 +1,1 @@
-@node "%~dp0..\dist\provider\main.js" %*
+@node "%~dp0pulumi-resource-kms-etcd" %*
