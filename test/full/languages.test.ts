@@ -9,6 +9,7 @@ import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
 import { yamlLanguageHost } from "./support/yaml-language-host";
 
 const secrets = 4;
+const guide = join(project, "docs", "languages.md");
 
 /**
  * Other languages have no package of ours: they get the provider as a plugin archive, and everything else from its schema. The
@@ -125,6 +126,13 @@ describe("the provider as a plugin archive, and programs in other languages", fu
     });
     assert.notEqual(failed.status, 0);
     assert.match(`${failed.stdout}${failed.stderr}`, /localKeys/);
+    const missing = spawnSync("pulumi", ["preview", "--non-interactive", "--stack", "test"], {
+      cwd: program("yaml-missing", { "Pulumi.yaml": text.replaceAll(version, "9.9.9") }),
+      env: { ...env, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: undefined },
+      encoding: "utf8",
+    });
+    const [, words = ""] = /`(Could not automatically [^`]*)`/.exec(readFileSync(guide, "utf8")) ?? [];
+    assert.ok(`${missing.stdout}${missing.stderr}`.includes(words.replace(version, "9.9.9")), missing.stderr);
   });
 
   it("a program in Python => sees the same component, with the same plan", function () {
