@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { repository } from "./markdown";
 
 /** Folders that hold no code of the project's. */
-const without = new Set(["api", "bench", "coverage", "dist", "docs", "node_modules"]);
+const without = new Set(["api", "coverage", "dist", "docs", "node_modules"]);
+
+const codeFolders = readdirSync(repository, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !without.has(entry.name))
+  .map(({ name }) => name);
 
 describe("the walk through the code in CONTRIBUTING.md", () => {
   const text = readFileSync(join(repository, "CONTRIBUTING.md"), "utf8");
@@ -18,13 +22,28 @@ describe("the walk through the code in CONTRIBUTING.md", () => {
   });
 
   it("every folder with code => on the way", () => {
-    const folders = readdirSync(repository, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !without.has(entry.name))
-      .map(({ name }) => name);
     const visited = rows.map(({ opened }) => opened).join(" ");
     assert.deepEqual(
-      folders.filter((name) => !visited.includes(`\`${name}/`)),
+      codeFolders.filter((name) => !visited.includes(`\`${name}/`)),
       [],
     );
+  });
+
+  it("every engine's decision => on the way", () => {
+    const visited = rows.map(({ opened }) => opened).join(" ");
+    for (const file of [
+      "rotation/decide.ts",
+      "rotation/adapters/kops/decide-kops.ts",
+      "rotation/adapters/aks/next-leg.ts",
+    ])
+      assert.ok(visited.includes(`\`${file}\``), file);
+  });
+});
+
+describe("the folders in docs/architecture.md", () => {
+  it("every folder with code => has a row", () => {
+    const text = readFileSync(join(repository, "docs", "architecture.md"), "utf8");
+    const rows = [...text.matchAll(/^\| `(\w[\w-]*)\/` \|/gm)].map(([, name = ""]) => name);
+    assert.deepEqual(rows.sort(), [...codeFolders].sort());
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { toolNames } from "../../tools/tool";
 import { repository } from "./markdown";
 
 interface Manifest {
@@ -14,7 +15,8 @@ describe("docs/dependencies.md", () => {
     readFileSync(join(repository, "package.json"), "utf8"),
   ) as Manifest;
   const text = readFileSync(join(repository, "docs", "dependencies.md"), "utf8");
-  const [running = "", developing = ""] = text.split("| development | for |");
+  const [running = "", rest = ""] = text.split("| development | for |");
+  const [developing = "", programs = "", ofPython = ""] = rest.split(/^(?:Programs|Python packages), /m);
   /** The packages in the first column, with a reason behind them. */
   const reasoned = (table: string) =>
     table
@@ -28,10 +30,26 @@ describe("docs/dependencies.md", () => {
   });
 
   it("what develops and tests => each of the rest, with a reason, but for types, and no other", () => {
-    const rest = Object.keys(devDependencies).filter(
+    const others = Object.keys(devDependencies).filter(
       (name) => !name.startsWith("@types/") && !(name in peerDependencies),
     );
-    assert.deepEqual(reasoned(developing), rest.sort());
+    assert.deepEqual(reasoned(developing), others.sort());
+  });
+
+  it("programs => each that can be installed, with a reason, and the language host that one test builds", () => {
+    assert.deepEqual(reasoned(programs), [...toolNames, "pulumi-language-yaml"].sort());
+  });
+
+  it("Python packages => each that a test installs, with a reason, and no other", () => {
+    const installed = readdirSync(join(repository, "test"), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .flatMap((file) => {
+        const source = readFileSync(join(repository, "test", file), "utf8");
+        if (!/\bpythonEnvironment\b|"pip"/.test(source)) return [];
+        const named = source.matchAll(/\{ name: "([\w-]+)", version: "|"install", "--quiet", "([\w-]+)==/g);
+        return [...named].map(([, environment, pip = ""]) => environment ?? pip);
+      });
+    assert.deepEqual(reasoned(ofPython), [...new Set(installed)].sort());
   });
 
   it("versions => pinned exactly", () => {
