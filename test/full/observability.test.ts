@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -257,6 +258,89 @@ describe("dashboard and alerts, on a real cluster", function () {
       }
     }
     assert.deepEqual([...raised].sort(), ["EtcdEncryptionPluginGone", "EtcdEncryptionStaleObjects"]);
+  });
+});
+
+/** What only several clusters show, or hours. */
+describe("alerts, on series that are made up", function () {
+  this.timeout(20 * 60_000);
+  let directory: string;
+
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), "kms-etcd-alerts-"));
+  });
+  after(() => rmSync(directory, { recursive: true }));
+
+  /** promtool fails where another set of alerts is firing, an hour after the first sample. */
+  async function fires(alert: string, series: Readonly<Record<string, string>>, expected: readonly object[]) {
+    const file = join(directory, "test.yml");
+    const input = Object.entries(series).map(([name, values]) => ({ series: name, values }));
+    // Labels are compared, texts are not: promtool wants all annotations or none.
+    const { groups } = parse(readFileSync(join(folder, "rules.yml"), "utf8")) as {
+      groups: readonly { name: string; rules: readonly { annotations?: unknown }[] }[];
+    };
+    const bare = groups.map((group) => ({
+      ...group,
+      rules: group.rules.map((rule) => ({ ...rule, annotations: {} })),
+    }));
+    writeFileSync(join(directory, "rules.yml"), stringify({ groups: bare }));
+    const test = {
+      interval: "1m",
+      input_series: input,
+      alert_rule_test: [
+        {
+          eval_time: "1h",
+          alertname: alert,
+          exp_alerts: expected.map((labels) => ({ exp_labels: { severity: "warning", ...labels } })),
+        },
+      ],
+    };
+    writeFileSync(file, stringify({ rule_files: ["rules.yml"], evaluation_interval: "1m", tests: [test] }));
+    const { path } = await findTool("promtool");
+    await run(path, ["test", "rules", file], { cwd: directory });
+  }
+
+  const loaded = (labels: string) => `apiserver_encryption_config_controller_last_config_info{${labels}}`;
+
+  it("two clusters, each of one mind, by label or by job => servers do not disagree", async () => {
+    await fires(
+      "EtcdEncryptionServersDisagree",
+      {
+        [loaded('cluster="a",job="apiserver",instance="a1",hash="h1"')]: "1x60",
+        [loaded('cluster="a",job="apiserver",instance="a2",hash="h1"')]: "1x60",
+        [loaded('cluster="b",job="apiserver",instance="b1",hash="h2"')]: "1x60",
+        [loaded('job="apiserver-c",instance="c1",hash="h3"')]: "1x60",
+        [loaded('job="apiserver-d",instance="d1",hash="h4"')]: "1x60",
+      },
+      [],
+    );
+  });
+
+  it("two servers of one cluster with two configurations => an alert for that cluster", async () => {
+    await fires(
+      "EtcdEncryptionServersDisagree",
+      {
+        [loaded('cluster="a",job="apiserver",instance="a1",hash="h1"')]: "1x60",
+        [loaded('cluster="a",job="apiserver",instance="a2",hash="h2"')]: "1x60",
+        [loaded('cluster="b",job="apiserver",instance="b1",hash="h2"')]: "1x60",
+      },
+      [{ cluster: "a", job: "apiserver" }],
+    );
+  });
+
+  it("one server's calls of the KMS take two seconds, another's ten milliseconds => an alert for the first", async () => {
+    const calls = (part: string, instance: string) =>
+      `apiserver_envelope_encryption_kms_operations_latency_seconds_${part}{job="apiserver",instance="${instance}",provider_name="p",method_name="Status",grpc_status_code="OK"}`;
+    await fires(
+      "EtcdEncryptionKmsSlow",
+      {
+        [calls("count", "slow")]: "0+1x60",
+        [calls("sum", "slow")]: "0+2x60",
+        [calls("count", "fast")]: "0+1x60",
+        [calls("sum", "fast")]: "0+0.01x60",
+      },
+      [{ job: "apiserver", instance: "slow", provider_name: "p", method_name: "Status" }],
+    );
   });
 });
 
