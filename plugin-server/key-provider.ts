@@ -41,6 +41,8 @@ export interface KeyProvider {
   decrypt(input: DecryptInput, call: CallContext): Promise<Uint8Array>;
   /** Uses the key for real, both ways, so that a disabled or denied key is seen. */
   probe(signal: AbortSignal): Promise<void>;
+  /** The same in the way of KMS v1, for services where that may fail while `probe` succeeds. Asked only where v1 is used. */
+  probeV1?(signal: AbortSignal): Promise<void>;
   /**
    * When the key stops encrypting by itself; "never" when it has no such date. Not there for services whose keys do not expire.
    * It may need a permission that nothing else needs: a rejection says nothing about the key's health.

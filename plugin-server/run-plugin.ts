@@ -7,7 +7,7 @@ import { type KmsServer, startKmsServer } from "./grpc/kms-server";
 import type { ServedKey } from "./grpc/served-key";
 import { type Clock, systemClock } from "./health/clock";
 import { createKeyExpiry, type KeyExpiry } from "./health/key-expiry";
-import { createKeyHealth } from "./health/key-health";
+import { createServedHealth } from "./health/served-health";
 import { healthRoutes } from "./http/health-routes";
 import { type HttpServer, type Routes, startHttpServer } from "./http/http-server";
 import type { KeyProvider } from "./key-provider";
@@ -28,6 +28,12 @@ const runtimeNames: Readonly<Record<PluginConfig["kind"], string>> = {
   aws: "AWSKMS",
   local: "kms-etcd local key",
 };
+
+const usable = { v1: "the key is usable with KMS v1 too", v2: "the key is usable" } as const;
+const unusable = {
+  v1: "the key can't be used with KMS v1: health fails until it can",
+  v2: "the key can't be used: Status fails until it can",
+} as const;
 
 /** @param providers one for each of `config.operation.sockets`, in their order. */
 export async function runPlugin(
@@ -90,22 +96,22 @@ function serveKey(
   }: { readonly log: Log; readonly metrics: PluginMetrics; readonly version: string; readonly clock: Clock },
 ): ServedKey & { readonly observer: KeyObserver } {
   const observer = metrics.observe(provider, () => health.state());
-  const health = createKeyHealth(
+  const health = createServedHealth(
     provider,
-    {
+    (kms) => ({
       intervalMs: operation.probeIntervalMs,
       probeTimeoutMs: operation.callTimeoutMs,
       onProbe: (outcome) => observer.probed(outcome),
       onChange: (trouble) => {
-        if (trouble === undefined) log.always("info", "the key is usable", { key_id: provider.keyId });
+        if (trouble === undefined) log.always("info", usable[kms], { key_id: provider.keyId });
         else
-          log.always("error", "the key can't be used: Status fails until it can", {
+          log.always("error", unusable[kms], {
             key_id: provider.keyId,
             code: trouble.code,
             error: describeError(trouble),
           });
       },
-    },
+    }),
     clock,
   );
   return {
@@ -143,9 +149,6 @@ async function startHttp(
   const own = typeof operation.metrics === "string" ? undefined : operation.metrics;
   const metricsServer = own && (await startHttpServer(own, "metrics-addr", metricsRoute));
   const besideHealth = operation.metrics === "beside-health" || (own !== undefined && metricsServer === undefined);
-  if (own !== undefined && metricsServer === undefined) {
-    log.always("warn", "the default metrics port is taken: metrics are served beside health", { port: own.port });
-  }
   try {
     const routes = besideHealth ? { ...health, ...metricsRoute } : health;
     const healthServer = operation.health && (await startHttpServer(operation.health, "healthz-port", routes));
@@ -153,6 +156,11 @@ async function startHttp(
       log.always("warn", "the default health port is taken: health is not served, give another port", {
         port: operation.health.port,
       });
+    }
+    if (own !== undefined && metricsServer === undefined) {
+      const instead =
+        healthServer === undefined ? "metrics are not served, give another port" : "metrics are served beside health";
+      log.always("warn", `the default metrics port is taken: ${instead}`, { port: own.port });
     }
     return { health: healthServer, metrics: metricsServer };
   } catch (error) {

@@ -13,7 +13,10 @@ const socketPathBytes = 107;
 export function socketPath(flags: Flags, name: string, value: string, form: "unix-url" | "bare"): string | undefined {
   const given = /^unix:\/\//i.test(value) ? value.slice("unix://".length) : form === "bare" ? value : "";
   const path = resolve(given);
-  if (given === "" || given.endsWith("/")) {
+  if (given.startsWith("@") || given.includes("\0")) {
+    // Go binds a name in Linux' abstract namespace for it. That has no file mode: every process of the host could connect.
+    flags.problems.push(`--${name} is "${value}": abstract sockets are not served, give the path of a file`);
+  } else if (given === "" || given.endsWith("/")) {
     const example = form === "bare" ? "/path/of/the.sock" : "unix:///path/of/the.socket";
     flags.problems.push(`--${name} is "${value}": give the path of a socket, for example ${example}`);
   } else if (Buffer.byteLength(path) > socketPathBytes) {

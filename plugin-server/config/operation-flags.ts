@@ -69,10 +69,19 @@ export function operationTimes(
 ): Pick<OperationConfig, "callTimeoutMs" | "drainTimeoutMs" | "probeIntervalMs" | "livezPath"> {
   return {
     livezPath: httpPath(flags, "livez-path", "/livez"),
-    callTimeoutMs: flags.milliseconds("call-timeout", 2_500),
+    callTimeoutMs: callTimeout(flags),
     drainTimeoutMs: flags.milliseconds("drain-timeout", 5_000),
     probeIntervalMs: probeInterval(flags),
   };
+}
+
+/** When an API server gives up (EncryptionConfiguration, `timeout`): an answer after that helps nobody. */
+const apiServerLimit = 3_000;
+
+function callTimeout(flags: Flags): number {
+  const limit = flags.milliseconds("call-timeout", 2_500);
+  if (limit >= apiServerLimit) flags.problems.push(`--call-timeout is ${limit} ms: give less than the API server's 3s`);
+  return limit;
 }
 
 /** Each probe is a request that the key's service counts, and may charge for. */

@@ -19,7 +19,17 @@ export async function claimSocket(path: string): Promise<void> {
       remedy: "move it away or choose another path",
     });
   }
-  if (await isServed(path)) {
+  const owner = await ownerOf(path);
+  if (owner === "hidden") {
+    throw new KmsEtcdError(
+      "conflict",
+      `${path} belongs to another user, and this one may not see whether it is served`,
+      {
+        remedy: "remove the file if nothing serves it any more; else choose another socket, or run as its user",
+      },
+    );
+  }
+  if (owner === "alive") {
     throw new KmsEtcdError("conflict", `a running process serves ${path}`, {
       remedy: "stop it, or choose another socket",
     });
@@ -31,19 +41,20 @@ function present(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
 }
 
-/** Only ECONNREFUSED says that nobody listens. */
-function isServed(path: string): Promise<boolean> {
+/** Only ECONNREFUSED says that nobody listens; "hidden" is a socket that this user may not connect to, dead or alive. */
+function ownerOf(path: string): Promise<"alive" | "dead" | "hidden"> {
   return new Promise((resolve) => {
     const socket = connect(path);
-    const answer = (served: boolean) => {
+    const answer = (owner: "alive" | "dead" | "hidden") => {
       socket.destroy();
-      resolve(served);
+      resolve(owner);
     };
-    socket.setTimeout(connectLimitMs, () => answer(true));
-    socket.once("connect", () => answer(true));
-    socket.once("error", (error: NodeJS.ErrnoException) =>
-      answer(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"),
-    );
+    socket.setTimeout(connectLimitMs, () => answer("alive"));
+    socket.once("connect", () => answer("alive"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "ECONNREFUSED" || code === "ENOENT") answer("dead");
+      else answer(code === "EACCES" || code === "EPERM" ? "hidden" : "alive");
+    });
   });
 }
 

@@ -29,7 +29,7 @@ export function kmsV2Handlers(key: ServedKey) {
   return {
     Status: unaryHandler<Empty, StatusResponse>(key, "v2", "status", noUid, async (_request, call) => {
       // A key that can't be used makes Status fail: API servers go on writing under a bad `healthz` (kubernetes#138950).
-      if (health.state() !== "usable") await health.check(call.signal);
+      if (health.v2.state() !== "usable") await health.v2.check(call.signal);
       return { version: provider.statusVersion, healthz: "ok", keyId: provider.keyId };
     }),
     Encrypt: unaryHandler<EncryptRequest, EncryptResponse>(key, "v2", "encrypt", uid, (request, call) =>
@@ -61,11 +61,13 @@ const uid = (request: { readonly uid: string }) => request.uid;
 
 async function encrypt(key: ServedKey, plaintext: Uint8Array, call: CallContext): Promise<EncryptResponse> {
   refuseSize("plaintext", plaintext, plaintextLimit);
+  if (call.kms === "v1") key.health.usedByV1();
   return key.provider.encrypt(plaintext, call);
 }
 
 async function decrypt(key: ServedKey, request: Omit<DecryptRequest, "uid">, call: CallContext): Promise<Uint8Array> {
   refuseSize("ciphertext", request.ciphertext, ciphertextLimit);
+  if (call.kms === "v1") key.health.usedByV1();
   return key.provider.decrypt(request, call);
 }
 

@@ -55,7 +55,12 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
         ino,
         () => new Promise<void>((resolve) => server.tryShutdown(() => resolve())),
       );
-      if (await endsWithin(ended, limitMs)) return;
+      // Until the last call has ended and its answer has had time to leave. Connections are not waited for: one that has said
+      // nothing yet, or half of its greeting, would never end.
+      const deadline = performance.now() + limitMs;
+      do {
+        if (await endsWithin(ended, Math.min(goodbyeMs, limitMs))) return;
+      } while (key.calls.count > 0 && performance.now() < deadline);
       // grpc-js' forceShutdown misses the sessions of a server without channelz; without calls they close by themselves.
       key.calls.cutOffAll(new KmsEtcdError("unreachable", "the plugin is stopping"));
       await endsWithin(ended, goodbyeMs);

@@ -1,6 +1,6 @@
 /** One key as a server's handlers see it. */
 import type { status } from "@grpc/grpc-js";
-import type { KeyHealth } from "../health/key-health";
+import type { ServedHealth } from "../health/served-health";
 import type { KeyProvider } from "../key-provider";
 import type { Log } from "../log";
 import type { CallsUnderWay } from "./calls-under-way";
@@ -14,7 +14,7 @@ export interface CallObserver {
 
 export interface ServedKey {
   readonly provider: KeyProvider;
-  readonly health: KeyHealth;
+  readonly health: ServedHealth;
   readonly calls: CallsUnderWay;
   readonly observer: CallObserver;
   readonly log: Log;

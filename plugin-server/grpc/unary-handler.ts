@@ -35,7 +35,7 @@ export function unaryHandler<Request, Response>(
       const seconds = (performance.now() - started) / 1_000;
       const code = failure?.code ?? status.OK;
       key.observer.ended(kms, method, code, seconds, thrown);
-      if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect();
+      if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect(kms);
       logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
     };
     const call = key.calls.begin(kms, uid, rpc, (reason) => end(reason, null));

@@ -35,7 +35,11 @@ const retryMs = 5_000;
 const toleratedFailures = 2;
 const passing: ReadonlySet<ErrorCode> = new Set(["throttled", "unreachable", "timeout"]);
 
-export function createKeyHealth(provider: KeyProvider, options: KeyHealthOptions, clock: Clock): KeyHealth {
+export function createKeyHealth(
+  provider: Pick<KeyProvider, "probe">,
+  options: KeyHealthOptions,
+  clock: Clock,
+): KeyHealth {
   const { intervalMs, probeTimeoutMs, onProbe, onChange } = options;
   const pauseMs = Math.min(retryMs, intervalMs);
   let state: "unknown" | "usable" | KmsEtcdError = "unknown";

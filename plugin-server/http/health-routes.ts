@@ -5,13 +5,13 @@
 import { KmsEtcdError } from "../../core/errors";
 import type { OperationConfig } from "../config/operation-config";
 import type { KmsServer } from "../grpc/kms-server";
-import type { KeyHealth } from "../health/key-health";
+import type { ServedHealth } from "../health/served-health";
 import type { KeyProvider } from "../key-provider";
 import type { Routes } from "./http-server";
 
 export interface HealthOfKey {
   readonly provider: Pick<KeyProvider, "keyId">;
-  readonly health: KeyHealth;
+  readonly health: Pick<ServedHealth, "check">;
 }
 
 /**

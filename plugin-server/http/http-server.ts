@@ -1,5 +1,6 @@
 /** Small HTTP servers for health and metrics. */
 import { createServer, type Server } from "node:http";
+import type { Socket } from "node:net";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import type { ListenAddress } from "../config/operation-config";
 
@@ -19,6 +20,11 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** More than probes and scrapes ever need, and few enough to hold open. */
+const mostConnections = 256;
+/** How often connections are looked through for those whose time is up; Node's default lets them stay half a minute longer. */
+const checkIntervalMs = 1_000;
+
 /**
  * Undefined when the address is a default one that is taken: two plugins side by side on one host must both start.
  * @param flag names the address in errors.
@@ -28,7 +34,10 @@ export async function startHttpServer(
   flag: string,
   routes: Routes,
 ): Promise<HttpServer | undefined> {
-  const server = createServer((request, response) => {
+  const server = createServer({ connectionsCheckingInterval: checkIntervalMs }, (request, response) => {
+    // The connection that has been silent for longest stands first.
+    connections.delete(request.socket);
+    connections.add(request.socket);
     // Not by URL, which throws for what anybody on the network may send: `GET //`.
     const [pathname = "/"] = (request.url ?? "/").split("?", 1);
     const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined;
@@ -41,8 +50,17 @@ export async function startHttpServer(
       });
   });
   // A slow or idle client must not hold a connection for the five minutes that are Node's default.
+  server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
-  server.maxConnections = 256;
+  // Not `maxConnections`, which refuses the new one: it may be kubelet's, and those that keep it out are anybody's.
+  const connections = new Set<Socket>();
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+    if (connections.size <= mostConnections) return;
+    const [oldest] = connections;
+    oldest?.destroy();
+  });
   try {
     await listen(server, address);
   } catch (error) {

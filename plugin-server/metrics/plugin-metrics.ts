@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { type ErrorCode, KmsEtcdError } from "../../core/errors";
 import type { PluginConfig } from "../config/plugin-config";
 import type { CallObserver } from "../grpc/served-key";
-import type { KeyHealth } from "../health/key-health";
+import type { ServedHealth } from "../health/served-health";
 import { awsMetrics, azureMetrics } from "./upstream-metrics";
 
 /** Who hears of one key's calls and probes. */
@@ -16,7 +16,7 @@ export interface KeyObserver extends CallObserver {
 export interface PluginMetrics {
   readonly contentType: string;
   /** @param key its id is asked for each time: a vault may spell it otherwise than the flags. */
-  observe(key: { readonly keyId: string }, health: () => ReturnType<KeyHealth["state"]>): KeyObserver;
+  observe(key: { readonly keyId: string }, health: () => ReturnType<ServedHealth["state"]>): KeyObserver;
   text(): Promise<string>;
 }
 
@@ -39,7 +39,7 @@ export function createPluginMetrics(kind: PluginConfig["kind"], version: string)
     labelNames: ["key_id", "outcome"],
     registers,
   });
-  const healths = new Map<{ readonly keyId: string }, () => ReturnType<KeyHealth["state"]>>();
+  const healths = new Map<{ readonly keyId: string }, () => ReturnType<ServedHealth["state"]>>();
   new Gauge({
     name: "kms_etcd_key_usable",
     help: "1 if the last probe could use the key, 0 if not; absent before the first probe has ended",

@@ -135,6 +135,16 @@ describe("a running plugin", () => {
     assert.ok(log.some((line) => line.includes("the default health port is taken")));
   });
 
+  it("says that metrics are served nowhere when both default ports are taken", async () => {
+    const { plugin, log } = await serve([fakeKeyProvider()], {
+      health: { host, port: takenPort, explicit: false },
+      metrics: { host, port: takenPort, explicit: false },
+    });
+    assert.deepEqual([plugin.health, plugin.metrics], [undefined, undefined]);
+    assert.ok(log.some((line) => line.includes("the default metrics port is taken: metrics are not served")));
+    assert.ok(!log.some((line) => line.includes("beside health")));
+  });
+
   it("serves metrics on a port of their own, and then not beside health", async () => {
     const { plugin } = await serve([fakeKeyProvider()], { health: anyPort, metrics: anyPort });
     assert.equal((await get(plugin.metrics?.port, "/metrics"))[0], 200);

@@ -4,6 +4,8 @@
  * (KMS API reference, "Errors" of Encrypt and Decrypt, and "Common Error Types").
  */
 import { type ErrorCode, KmsEtcdError } from "../../../core/errors";
+import { CredentialsFailure, endedAtInstance, unreadableFile } from "./credentials-failure";
+import { namesIn } from "./names-in-text";
 
 /** `at-once`: the SDK has set its clock by the server's answer, and the next signature will be right. */
 export type RetryAdvice = "no" | "at-once" | "transient" | "throttled";
@@ -13,7 +15,7 @@ interface Meaning {
   readonly retry: RetryAdvice;
   readonly problem: string;
   readonly remedy?: string;
-  /** Whether AWS's own text goes into the message. Off where that text may quote the request and so a session token. */
+  /** Whether the names in AWS's own text go into the message; never the text, which may quote the request. */
   readonly quote?: true;
 }
 
@@ -61,6 +63,8 @@ const byName: Readonly<Record<string, Meaning>> = {
     remedy: "check that --encryption-context is the one they were encrypted with",
   },
   IncorrectKeyException: { code: "corrupt", retry: "no", problem: "says that another key encrypted these bytes" },
+  RequestAbortedException: { ...broken, problem: "says that the request was aborted" },
+  RequestTimeoutException: { ...broken, problem: "did not get the whole request in time" },
   KMSInternalException: { ...broken, problem: "had an internal error" },
   KeyUnavailableException: { ...broken, problem: "says that the key is unavailable for the moment" },
   DependencyTimeoutException: { ...broken, problem: "says that a system behind it timed out" },
@@ -155,6 +159,7 @@ interface ErrorParts {
 }
 
 function meaningOf(thrown: unknown): Meaning {
+  if (thrown instanceof CredentialsFailure) return meaningOfNoCredentials(thrown);
   const parts = partsOf(thrown);
   const name = String(parts.name);
   const code = typeof parts.code === "string" ? parts.code : undefined;
@@ -173,10 +178,46 @@ function meaningOf(thrown: unknown): Meaning {
     return { ...broken, problem: "gave an answer that is not AWS KMS's", remedy: "check --kms-endpoint and any proxy" };
   }
   if (status !== undefined) {
-    return { code: "internal", retry: "no", problem: `refused the request with HTTP status ${status}` };
+    return status === 408
+      ? { ...broken, problem: "did not get the whole request in time" }
+      : {
+          ...unusable,
+          problem: `refused the request with HTTP status ${status}`,
+          remedy: "check --key and --kms-endpoint",
+        };
   }
   if (code !== undefined) return { ...broken, problem: `cannot be reached: ${code}` };
   return { code: "internal", retry: "no", problem: `could not be asked (${name})` };
+}
+
+/** The same meanings, of another service: AWS STS, a metadata service, a file or a program. */
+function meaningOfNoCredentials(failure: CredentialsFailure): Meaning {
+  const file = unreadableFile(failure);
+  if (file !== undefined) {
+    return {
+      ...rejected,
+      problem: `could not be asked, because ${file}`,
+      remedy:
+        "see that the files which AWS_WEB_IDENTITY_TOKEN_FILE and the profile name are in the plugin's pod, for its user",
+    };
+  }
+  if (endedAtInstance(failure)) {
+    return {
+      ...broken,
+      problem: "could not be asked, because no AWS credentials were found, at the instance metadata service neither",
+      remedy:
+        "see that the instance has a role, and that the plugin's pod reaches its metadata service (hostNetwork, hop limit)",
+    };
+  }
+  const { code, retry, problem, ...meaning } = meaningOf(failure.cause);
+  if (code === "internal")
+    return { ...rejected, problem: "could not be asked, because the search for AWS credentials failed", remedy: renew };
+  if (problem.startsWith("could not be asked")) return { code, retry, problem, ...meaning };
+  return {
+    ...(retry === "no" ? rejected : { code, retry }),
+    problem: `could not be asked for want of credentials: their source ${problem}`,
+    remedy: "see what gives the plugin its credentials: AWS STS, a metadata service or a program",
+  };
 }
 
 /** The SDK gives an error that it has no type for the service's own base type, and its name ends as AWS's names do. */
@@ -217,23 +258,24 @@ export function kmsFailure(
   call: { readonly operation: "Encrypt" | "Decrypt"; readonly keyId: string },
 ): KmsEtcdError {
   if (thrown instanceof KmsEtcdError) return thrown;
-  const parts = partsOf(thrown);
   const meaning = meaningOf(thrown);
+  const source = thrown instanceof CredentialsFailure ? thrown.cause : thrown;
+  const parts = partsOf(source);
   // A plaintext was checked before it went out, so a request to encrypt is only invalid because of the key or the flags;
   // bytes to decrypt are the caller's.
-  const code = parts.name === "ValidationException" && call.operation === "Decrypt" ? "invalid-input" : meaning.code;
-  const name =
-    parts.$response === undefined ? "" : ` (${[parts.name, parts.$metadata?.requestId].filter(Boolean).join(", ")})`;
-  const quoted = meaning.quote === true && typeof parts.message === "string" ? `: ${plainText(parts.message)}` : "";
-  const message = `${call.operation} for ${call.keyId}: AWS KMS ${meaning.problem}${name}${quoted}`;
+  const ofBytes = parts.name === "ValidationException" && call.operation === "Decrypt" && source === thrown;
+  const code = ofBytes ? "invalid-input" : meaning.code;
+  // They come from the answer too, so only what looks like a name is shown.
+  const answered = [parts.name, parts.$metadata?.requestId].filter(isName).join(", ");
+  const name = parts.$response === undefined || answered === "" ? "" : ` (${answered})`;
+  const named = meaning.quote === true && typeof parts.message === "string" ? namesIn(parts.message) : "";
+  const message = `${call.operation} for ${call.keyId}: AWS KMS ${meaning.problem}${name}${named === "" ? "" : `: ${named}`}`;
   return new KmsEtcdError(code, message, {
     ...(meaning.remedy === undefined ? {} : { remedy: meaning.remedy }),
-    ...(parts.$response === undefined && !(thrown instanceof SyntaxError) ? { cause: thrown } : {}),
+    ...(parts.$response === undefined && !(source instanceof SyntaxError) ? { cause: source } : {}),
   });
 }
 
-/** One line of bounded length: gRPC carries the message as an HTTP/2 header value. */
-function plainText(text: string): string {
-  const line = text.replace(/[^\x21-\x7e]+/g, " ").trim();
-  return line.length > 300 ? `${line.slice(0, 300)}...` : line;
+function isName(value: unknown): value is string {
+  return typeof value === "string" && /^[\w-]{1,64}$/.test(value);
 }

@@ -12,6 +12,7 @@ import {
 } from "@aws-sdk/client-kms";
 import { KmsEtcdError } from "../../../core/errors";
 import type { RetryBudget } from "../../config/aws";
+import { withCredentialsFailure } from "./credentials-failure";
 import {
   type AttemptOutcome,
   createDirectRequests,
@@ -86,6 +87,9 @@ export function createSdkKmsClient(options: SdkKmsClientOptions): KmsClient {
     for (const name of ["loggerMiddleware", "recursionDetectionMiddleware", "getUserAgentMiddleware"]) {
       client.middlewareStack.remove(name);
     }
+    // The SDK marks a provider that keeps credentials; without the marks it would keep them once more.
+    const search = client.config.credentials;
+    client.config.credentials = Object.assign(withCredentialsFailure(search), { memoized: true, configBound: true });
     const direct = createDirectRequests(options.transport, {
       // The SDK's own, which keeps them until they are about to expire; and the clock as it has corrected it.
       credentials: () => client.config.credentials(),

@@ -84,6 +84,16 @@ export function malformedAnswer(problem: string, kid: string): Failure {
   };
 }
 
+/** What would be the caller's fault, where the caller's bytes are such as every usable key takes: then it is the key's. */
+export function ofKey(thrown: unknown, algorithm: string): unknown {
+  if (!(thrown instanceof KmsEtcdError) || (thrown.code !== "corrupt" && thrown.code !== "invalid-input"))
+    return thrown;
+  return new KmsEtcdError("key-unusable", thrown.message, {
+    remedy: `the key must be of type RSA or RSA-HSM, and its vault must allow ${algorithm}`,
+    cause: thrown,
+  });
+}
+
 interface ErrorDetails {
   /** `Forbidden/KeyDisabled`; empty when the answer has none. */
   readonly codes: string;

@@ -12,6 +12,7 @@ import { type AzureJson, readAzureJson } from "./azure-json";
 import { type AzureCloud, findCloud, type KeyService } from "./clouds";
 import { type Connect, type Connections, createConnections } from "./connections";
 import { fetchToken, issuerOf } from "./credentials";
+import { ofKey } from "./errors";
 import { readKeyExpiry } from "./key-expiry";
 import { createKeyIdentity, type KeyIdentity, type KeyNames } from "./key-identity";
 import { createKeyVaultClient, type KeyVaultAnswer, type KeyVaultClient } from "./key-vault-client";
@@ -55,6 +56,9 @@ const partOfCall = 0.95;
 
 /** RSA with 4096 bits and the shorter padding holds no more (RFC 8017 section 7.2.1). */
 const longestPlaintext = 501;
+
+/** What the smallest key of Key Vault holds, 2048 bits with the longer padding. */
+const smallestKeyHolds = 190;
 
 export function createAzureKeyVaultProvider(
   config: AzurePluginConfig,
@@ -122,7 +126,11 @@ export function createAzureKeyVaultProvider(
     plaintext: Uint8Array,
     signal: AbortSignal,
   ): Promise<KeyVaultAnswer> => {
-    const answer = await ask(known, (client, attempt) => client.encrypt(algorithm, plaintext, attempt), signal);
+    const answer = await ask(known, (client, attempt) => client.encrypt(algorithm, plaintext, attempt), signal).catch(
+      (thrown: unknown) => {
+        throw plaintext.length <= smallestKeyHolds ? ofKey(thrown, algorithm) : thrown;
+      },
+    );
     known.identity.learn(answer.kid);
     return answer;
   };
@@ -143,6 +151,19 @@ export function createAzureKeyVaultProvider(
       remedy: "keep a plugin for the key that it was encrypted with until everything is written again",
     });
   };
+
+  const probe = (known: Opened, algorithm: Algorithm, signal: AbortSignal): Promise<void> =>
+    withinLimit(signal, limits.limitMs, async (limited) => {
+      const sent = Buffer.from("healthcheck");
+      const encrypted = await encrypt(known, algorithm, sent, limited);
+      const read = decrypt(known, algorithm, encrypted.value, limited).catch((thrown: unknown) => {
+        throw ofKey(thrown, algorithm);
+      });
+      if (sent.equals(await read)) return;
+      throw new KmsEtcdError("key-unusable", `${known.identity.kid} does not decrypt what it has encrypted`, {
+        remedy: "see what stands between this host and the vault",
+      });
+    });
 
   return {
     get keyId() {
@@ -192,17 +213,8 @@ export function createAzureKeyVaultProvider(
         return read(signal);
       });
     },
-    async probe(signal) {
-      const known = whileOpen("probe");
-      await withinLimit(signal, limits.limitMs, async (limited) => {
-        const sent = Buffer.from("healthcheck");
-        const encrypted = await encrypt(known, algorithms.v2, sent, limited);
-        if (sent.equals(await decrypt(known, algorithms.v2, encrypted.value, limited))) return;
-        throw new KmsEtcdError("key-unusable", `${known.identity.kid} does not decrypt what it has encrypted`, {
-          remedy: "see what stands between this host and the vault",
-        });
-      });
-    },
+    probe: (signal) => probe(whileOpen("probe"), algorithms.v2, signal),
+    probeV1: (signal) => probe(whileOpen("probeV1"), algorithms.v1, signal),
     async expiry(signal) {
       const known = whileOpen("expiry");
       backend ??= startBackend(known);

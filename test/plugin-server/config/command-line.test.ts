@@ -46,6 +46,21 @@ describe("the command line", () => {
     assert.equal(run("-key-file=/k", "-listen-addr=unix:///s").config.kind, "local");
   });
 
+  it("refuses a limit of calls that the API server does not wait for", () => {
+    const limit = (value: string) =>
+      problems("local", "--key-file=/k", "--listen-addr=unix:///s", `--call-timeout=${value}`);
+    assert.deepEqual(limit("10s"), ["--call-timeout is 10000 ms: give less than the API server's 3s"]);
+    assert.equal(limit("3s").length, 1);
+    assert.deepEqual(limit("2.9s"), []);
+  });
+
+  it("refuses Go's abstract sockets, which would otherwise be files in the working directory", () => {
+    const abstract = /: abstract sockets are not served, give the path of a file$/;
+    assert.match(problems(...vault, "--listen-addr=unix://@kms").join(), abstract);
+    assert.match(problems("local", "--key-file=/k", "--listen-addr=unix://@kms").join(), abstract);
+    assert.match(problems(`--key=${arn}`, "--listen=@kms").join(), abstract);
+  });
+
   it("says that it can't tell when the flags are those of none or of two", () => {
     const unclear = ["the flags do not tell whether the key is in Azure Key Vault, in AWS KMS or in a local file"];
     assert.deepEqual(problems("--listen-addr=unix:///s"), unclear);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,6 +45,25 @@ describe("a socket's path", () => {
       server.close();
       await once(server, "close");
     }
+  });
+
+  it("that this user may not look at is refused with what to do, because it may be dead", async function () {
+    this.timeout(30_000);
+    if (process.getuid?.() !== 0) this.skip(); // only root can become another user
+    await chmod(directory, 0o755);
+    const script = `require("net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`;
+    await once(spawn(process.execPath, ["-e", script]), "exit");
+    await chmod(path, 0o600);
+    const { seteuid } = process;
+    assert.ok(seteuid);
+    // For the connection only: it is made while `claimSocket` runs.
+    seteuid(65_532);
+    try {
+      await assert.rejects(claimSocket(path), refusal("conflict", /belongs to another user.*may not see whether/));
+    } finally {
+      seteuid(0);
+    }
+    await rm(path);
   });
 
   it("that is a file is refused, and stays as it is", async () => {

@@ -323,6 +323,21 @@ describe("the KMS server on its socket", () => {
     assert.ok([status.CANCELLED, status.UNAVAILABLE].includes((await call).code));
   });
 
+  it("stops at once when nothing but connections that say nothing is left", async () => {
+    const {
+      plugin,
+      sockets: [socket = ""],
+    } = await serve([fakeKeyProvider()], { drainTimeoutMs: 4_000 });
+    const connections = [connect(socket), connect(socket)];
+    for (const connection of connections) connection.on("error", () => undefined);
+    await Promise.all(connections.map((connection) => once(connection, "connect")));
+    connections[1]?.write("PRI * HTTP/2.0\r\n");
+    const started = performance.now();
+    await plugin.stop();
+    assert.ok(performance.now() - started < 2_000, "must not take the drain timeout");
+    for (const connection of connections) connection.destroy();
+  });
+
   it("never writes plaintext or ciphertext to its log, at any level", async () => {
     const {
       clients: [client],

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
@@ -112,13 +115,30 @@ describe("credentials for AWS KMS", () => {
   });
 
   describe("from an instance metadata service that does not answer", () => {
+    it("or answers with status 500 pass: the code is that of a service which is away", async () => {
+      const broken = createServer((_request, response) => response.writeHead(500).end("oops"));
+      broken.listen(0, "127.0.0.1");
+      await once(broken, "listening");
+      const { port } = broken.address() as AddressInfo;
+      try {
+        const AWS_EC2_METADATA_SERVICE_ENDPOINT = `http://127.0.0.1:${port}`;
+        const { provider } = await start({ AWS_EC2_METADATA_DISABLED: "false", AWS_EC2_METADATA_SERVICE_ENDPOINT });
+        await assert.rejects(provider.encrypt(plaintext, inCall()), {
+          code: "unreachable",
+          message: /no AWS credentials were found, at the instance metadata service neither$/,
+        });
+      } finally {
+        broken.close();
+      }
+    });
+
     it("end the call in time", async () => {
       const silent = await startSilentServer();
       const variables = { AWS_EC2_METADATA_DISABLED: "false", AWS_EC2_METADATA_SERVICE_ENDPOINT: silent.url };
       const { provider } = await start(variables);
       const started = performance.now();
       await assert.rejects(provider.encrypt(plaintext, inCall()), (error: Error & { code: string }) => {
-        assert.ok(["permission-denied", "timeout"].includes(error.code), inspect(error));
+        assert.ok(["unreachable", "timeout"].includes(error.code), inspect(error));
         return true;
       });
       assert.ok(performance.now() - started < apiServerLimitMs);
@@ -176,6 +196,31 @@ describe("credentials for AWS KMS", () => {
       endSessions();
       await provider.probe(AbortSignal.timeout(10_000));
       assert.deepEqual([...new Set(sts.tokens)], ["good web identity 1", "good web identity 2"]);
+    });
+
+    it("are not in the file that is named: names it, and is no passing failure", async () => {
+      const { provider } = await start({ ...variables, AWS_WEB_IDENTITY_TOKEN_FILE: join(directory, "absent") });
+      await assert.rejects(provider.encrypt(plaintext, inCall()), {
+        code: "permission-denied",
+        message: /could not be asked, because .*absent can't be read: ENOENT$/,
+      });
+    });
+
+    it("are not to be had while AWS STS fails: says whose failure it is", async () => {
+      const broken = createServer((_request, response) => response.writeHead(500).end("oops"));
+      broken.listen(0, "127.0.0.1");
+      await once(broken, "listening");
+      const { port } = broken.address() as AddressInfo;
+      try {
+        const { provider } = await start({ ...variables, AWS_ENDPOINT_URL_STS: `http://127.0.0.1:${port}` });
+        await assert.rejects(provider.encrypt(plaintext, inCall()), (error: Error & { code: string }) => {
+          assert.ok(["unreachable", "timeout"].includes(error.code), inspect(error));
+          if (error.code === "unreachable") assert.match(error.message, /for want of credentials: their source /);
+          return true;
+        });
+      } finally {
+        broken.close();
+      }
     });
 
     it("are refused by AWS STS: says so, without the token", async () => {
