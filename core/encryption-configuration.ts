@@ -131,7 +131,8 @@ function readBlock(entry: unknown, path: string): ResourceBlock {
 
 function readItem(entry: unknown, path: string): ProviderItem {
   const item = asRecord(entry, path);
-  const kinds = Object.keys(item);
+  // What stands there without a value is not there for API servers: their fields are pointers.
+  const kinds = Object.keys(item).filter((name) => item[name] !== null);
   const kind = kinds[0];
   if (kinds.length !== 1 || kind === undefined) {
     throw invalid(
@@ -178,7 +179,8 @@ function readKms(kms: Readonly<Record<string, unknown>>, path: string): KmsItem 
   const endpoint = asText(kms["endpoint"], `${path}.endpoint`);
   if (!endpoint.startsWith("unix://"))
     throw invalid(`${path}.endpoint`, `is "${endpoint}"`, "write unix:///path/of/the.socket");
-  const { timeout, cachesize } = kms;
+  const timeout = kms["timeout"] ?? undefined;
+  const cachesize = kms["cachesize"] ?? undefined;
   if (apiVersion === "v2" && cachesize !== undefined)
     throw invalid(`${path}.cachesize`, "is for KMS v1 only", "remove it");
   if (cachesize !== undefined && (typeof cachesize !== "number" || !Number.isInteger(cachesize) || cachesize === 0)) {

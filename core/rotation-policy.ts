@@ -10,9 +10,10 @@ export interface KeptKey {
   readonly createdAt: string | undefined;
 }
 
+/** Null, as languages without `undefined` have it, is a rule that is not made. */
 export interface RotationPolicy {
-  readonly maximumKeyAgeDays?: number | undefined;
-  readonly minimumKeptVersions?: number | undefined;
+  readonly maximumKeyAgeDays?: number | null | undefined;
+  readonly minimumKeptVersions?: number | null | undefined;
 }
 
 const day = 86_400_000;
@@ -84,7 +85,7 @@ function ageViolations(
   now: number,
 ): readonly InputViolation[] {
   const key = keys.find(({ version }) => version === active);
-  if (maximumKeyAgeDays === undefined || key === undefined || key.createdAt === "unknown") return [];
+  if (maximumKeyAgeDays == null || key === undefined || key.createdAt === "unknown") return [];
   const createdAt = Date.parse(key.createdAt ?? "");
   if (Number.isNaN(createdAt)) {
     const reason =
@@ -111,7 +112,7 @@ function keptViolations(
   keys: readonly KeptKey[],
   retired: readonly number[],
 ): readonly InputViolation[] {
-  if (minimumKeptVersions === undefined) return [];
+  if (minimumKeptVersions == null) return [];
   const newest = Math.max(0, ...keys.map(({ version }) => version));
   const kept = keys.filter(({ version }) => !retired.includes(version)).length;
   const wanted = Math.min(minimumKeptVersions, newest);

@@ -27,6 +27,7 @@ const dekSourceTypes: readonly DekSourceType[] = ["aes-gcm-key", "hkdf-sha256-xn
 const plaintext: StoredValue = { kind: "known", provider: identityProvider };
 /** AES-GCM's nonce and tag: what a v1 value has at least after its data key. */
 const aesGcmOverhead = 28;
+const aesBlock = 16;
 
 /** Reads one value as etcd holds it. Never throws. */
 export function readStoredValue(value: Buffer): StoredValue {
@@ -43,16 +44,35 @@ export function readStoredValue(value: Buffer): StoredValue {
     case "kms:v1":
       return readKmsV1(value, versionEnd + 1, nameEnd);
     case "aescbc:v1":
+      return readLocal(value, type, versionEnd + 1, endOfAesCbcName(value, nameEnd));
     case "aesgcm:v1":
     case "secretbox:v1":
-      if (nameEnd + 1 === value.length) return unknown("there is no data after the prefix");
-      return {
-        kind: "known",
-        provider: `${type.slice(0, -":v1".length)}/${value.toString("utf8", versionEnd + 1, nameEnd)}`,
-      };
+      return readLocal(value, type, versionEnd + 1, nameEnd);
     default:
       return unknown(`the prefix k8s:enc:${shown(type)}: is of no provider that is known here`);
   }
+}
+
+function readLocal(value: Buffer, type: string, nameStart: number, nameEnd: number): StoredValue {
+  if (nameEnd + 1 === value.length) return unknown("there is no data after the prefix");
+  return {
+    kind: "known",
+    provider: `${type.slice(0, -":v1".length)}/${value.toString("utf8", nameStart, nameEnd)}`,
+  };
+}
+
+/**
+ * A key's name may contain ":" here too. Behind AES-CBC's there are whole blocks, the first of them the start value, so the
+ * name ends at the first ":" of which that is true. Data of the other two may have any length: there such a name is cut.
+ */
+function endOfAesCbcName(value: Buffer, firstColon: number): number {
+  for (let end = firstColon; end > 0; end = value.indexOf(colon, end + 1)) {
+    const length = value.length - end - 1;
+    if (length >= 2 * aesBlock && length % aesBlock === 0) return end;
+    // What cannot be read is data, and the value is damaged.
+    if (/[^\x20-\x7e]/.test(value.toString("latin1", firstColon, value.indexOf(colon, end + 1)))) return firstColon;
+  }
+  return firstColon;
 }
 
 function readKmsV2(value: Buffer, name: string, start: number): StoredValue {

@@ -9,6 +9,7 @@
  *  4. every server reads what data and other servers need      9. unused plugins stop
  *  5. a server that does not start goes back to what it had
  * Before a set-up and each action of 7-9: nobody else is at work on the control plane (an upgrade, a change of etcd's members, a backup).
+ * Before anything: the goal's configurations are ones that API servers load. No configuration is written that they would refuse.
  * So repair (1-6) comes before progress (7-9), whatever stage a killed run, a restored backup or another goal has left.
  */
 import { describeError, KmsEtcdError } from "../core/errors";
@@ -20,6 +21,7 @@ import * as backup from "./rules/backup-rules";
 import * as file from "./rules/file-rules";
 import * as fleet from "./rules/fleet-rules";
 import { everyServerUsesTheKeyId } from "./rules/key-id-rule";
+import { loadableOnly, theGoalCanBeLoaded } from "./rules/loadable-rules";
 import * as otherWork from "./rules/other-work-rules";
 import { failingPluginsGetTheirSettings, pluginsRunAsDeclared } from "./rules/plugin-rules";
 import * as reader from "./rules/reader-rules";
@@ -31,6 +33,7 @@ import { type EndpointOf, type Situation, situationOf } from "./situation";
 
 /** Rules that keep or make things readable. They run whatever `advanceTo` says. */
 export const repairRules: readonly Rule[] = [
+  theGoalCanBeLoaded,
   fleet.everyLiveServerIsListed,
   fleet.liveServersAreKnown,
   fleet.everyNamedPluginIsThere,
@@ -100,14 +103,16 @@ export function decideBy(
     if (decision === undefined) continue;
     // It edits what an upgrade edits, and restarts servers.
     const isSetUp = decision.kind === "act" && decision.action.kind === "setUp";
-    return (isSetUp ? heldBy(beforeActing, situation, decision.stage) : undefined) ?? decision;
+    const held = isSetUp ? heldBy(beforeActing, situation, decision.stage) : undefined;
+    return held ?? loadableOnly(decision, observed);
   }
   for (const rule of progress) {
     const decision = rule(situation);
     if (decision === undefined) continue;
     // What lies behind `advanceTo` is not begun: being held there is the goal reached.
     if (isAfter(decision.stage, goal.advanceTo)) break;
-    return (decision.kind === "act" ? heldBy(beforeActing, situation, decision.stage) : undefined) ?? decision;
+    const held = decision.kind === "act" ? heldBy(beforeActing, situation, decision.stage) : undefined;
+    return held ?? loadableOnly(decision, observed);
   }
   return { kind: "done", stage: goal.advanceTo };
 }

@@ -5,6 +5,7 @@
 import { writerOf } from "../core/encryption-configuration";
 import type { PluginInstance } from "../core/plugin-instance";
 import { identityProvider, type ProviderId } from "../core/write-key";
+import { isEtcdTrouble, isUndecryptable } from "./failure-text";
 import type { ObjectFailure } from "./observation";
 import { isEtcdUnchanged, validReadThrough } from "./proofs";
 import { kmsItem, type Situation } from "./situation";
@@ -36,10 +37,11 @@ function isUnreadableSomewhere({ observed }: Situation, slot: Slot): boolean {
   return entries.some(({ resource, unreadable = 0 }) => unreadable > 0 && slot.resources.includes(resource));
 }
 
-/** Whether it is the API server that could not decrypt the object, as far as its answer tells. A webhook that fails is a 500 too. */
+/**
+ * Whether it is the API server that could not decrypt the object, as far as its answer tells. A webhook that fails is a 500
+ * too, and so is an etcd that elects a leader.
+ */
 export function isUnreadable({ reason }: Pick<ObjectFailure, "reason">): boolean {
-  return (
-    /no matching prefix|identity transformer tried to read|(^|: )(HTTP )?500\b/.test(reason) &&
-    !reason.includes("webhook")
-  );
+  if (reason.includes("webhook")) return false;
+  return isUndecryptable(reason) || (/(^|: )(HTTP )?500\b/.test(reason) && !isEtcdTrouble(reason));
 }

@@ -64,7 +64,8 @@ export function evidenceOf(observed: Observation | undefined, goal: Goal, endpoi
     unknown: entry.unknown,
   }));
   const settled = observed.settledAt !== undefined && proof.startedAt >= observed.settledAt;
-  const complete = settled && staleTotal(proof, targets) === 0 && (proof.unproven ?? []).length === 0;
+  const isCertain = (proof.unproven ?? []).length === 0 && (proof.doubts ?? []).length === 0;
+  const complete = settled && staleTotal(proof, targets) === 0 && isCertain;
   const seen = [discovery, ...(proof.notSeen ?? [])].join("; ");
   const facts = { resources, servers, method: proof.method, discovery: seen, complete };
   return seal(facts, proof.finishedAt, proof.etcd);

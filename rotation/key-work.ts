@@ -30,6 +30,16 @@ export async function runWithKeys<Outcome extends End>(
   return { ...outcome, reason: `stopped at a safe point, because ${holder} has taken over` };
 }
 
+/** Throws `blocked`: another engine may be at work, and on its way back to the key that would be retired. */
+export function refuseWithoutLease(held: Pick<HeldLease, "missing"> | undefined): void {
+  const missing = held?.missing();
+  if (missing === undefined) return;
+  throw new KmsEtcdError("blocked", `no key is retired without the Lease that keeps a second engine out: ${missing}`, {
+    remedy:
+      "mend what keeps the API servers from answering, then run again; where no second engine can be, --without-lease (withoutLease of an EncryptionRollout) does without",
+  });
+}
+
 async function runBetween<Outcome extends End>(
   run: () => Promise<Outcome>,
   { reinstate, retire }: KeyWork<Outcome>,
@@ -39,16 +49,8 @@ async function runBetween<Outcome extends End>(
   await reinstate(signal);
   const outcome = await run();
   if (retire === undefined || outcome.kind !== "done" || outcome.stage !== RotationStage.Prune) return outcome;
-  const missing = held?.missing();
-  if (missing !== undefined) {
-    return {
-      ...outcome,
-      kind: "blocked",
-      reason: `no key is retired without the Lease that keeps a second engine out: ${missing}`,
-      remedy: "mend what keeps the API servers from answering, then run again",
-    };
-  }
   try {
+    refuseWithoutLease(held);
     await retire(outcome, signal);
     return outcome;
   } catch (thrown) {

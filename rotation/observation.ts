@@ -22,6 +22,8 @@ export interface Observation {
   readonly discovery: string;
   /** Where etcd stands; absent where there is no way to it, or it did not answer. */
   readonly etcd?: EtcdPosition;
+  /** What is stored is seen by writing it again alone (`StoredObjects.measuresByWriting`); absent where etcd can be read. */
+  readonly measuresByWriting?: true;
   /** Etcd's members, as far as they answer; absent where there is no way to etcd. */
   readonly etcdMembers?: readonly EtcdMember[];
   /** Since when, in this run, every look has met a member at work for somebody; absent while none is. */
@@ -42,13 +44,22 @@ export interface Observation {
   readonly setbacks: readonly Setback[];
   /** Servers whose configuration this run has written. */
   readonly written: readonly string[];
-  /** Rewrites done in this run, and what the last one could not rewrite. */
-  readonly rewrites: { readonly count: number; readonly failures: readonly ObjectFailure[] };
+  /** Rewrites done in this run. */
+  readonly rewrites: Rewrites;
   /**
    * From when on, as far as this run knows, every server has been encrypting with the goal's key and no request that began
    * before can still be under way. Undefined while some server encrypts with another key.
    */
   readonly settledAt: number | undefined;
+}
+
+/** The rewrites of a run. */
+export interface Rewrites {
+  readonly count: number;
+  /** What the last one could not rewrite. */
+  readonly failures: readonly ObjectFailure[];
+  /** When the last one began; absent without any. */
+  readonly startedAt?: number;
 }
 
 export interface ServerObservation {
@@ -207,6 +218,8 @@ export interface StoredProof {
   readonly resources: readonly StoredResource[];
   /** What this method could not look at, in words, for the evidence; absent where it saw everything. */
   readonly notSeen?: readonly string[];
+  /** What could not be compared, so that it is not certain that this was the API servers' etcd: nothing is removed then. */
+  readonly doubts?: readonly string[];
   /** Where etcd stood when the look began. The proof is void once etcd stands before that: then a backup was restored. */
   readonly etcd?: EtcdPosition;
   /** Kinds whose objects may be stored with any key, because nobody serves them: nothing is removed while there are any. */
@@ -236,6 +249,11 @@ export interface StoredKey {
   readonly dataKeys?: number;
   /** A few of the objects, as etcd's keys name them below --etcd-prefix, for messages to people. */
   readonly examples?: readonly string[];
+  /**
+   * The highest revision that any of them was last changed at, which is its resourceVersion: an object with a higher one is
+   * not among them. Absent where that is not known, or where they are in etcds that count by themselves.
+   */
+  readonly newest?: number;
 }
 
 /** An object near the longest request that etcd takes. */
@@ -298,8 +316,11 @@ export interface ReadThroughProof {
 export interface ObjectFailure {
   readonly resource: string;
   readonly namespace: string;
+  /** Empty where it is not one object: then a list failed, or `objects` have the same fate. */
   readonly name: string;
   readonly reason: string;
+  /** For how many it stands. @default 1 */
+  readonly objects?: number;
 }
 
 export interface Setback {

@@ -39,6 +39,15 @@ export function rewriteWarnings(rewrite: RewriteForecast | undefined): readonly 
   ];
 }
 
+/** Where objects that would be too long could not be looked for. */
+export function unsizedWarnings(rewrite: RewriteForecast | undefined): readonly string[] {
+  const unsized = (rewrite?.resources ?? []).filter(({ bytes }) => bytes === undefined).map(({ resource }) => resource);
+  if (unsized.length === 0) return [];
+  return [
+    `${unsized.join(", ")}: objects that would be too long for etcd once they are encrypted were not looked for, because without access to etcd nobody tells how long they are`,
+  ];
+}
+
 /** Plugins whose settings somebody has edited on a host: theirs stay, whatever the inputs say. */
 export function editedPluginWarnings({ servers }: Observation): readonly string[] {
   return servers.flatMap((server) =>

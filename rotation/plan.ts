@@ -3,6 +3,7 @@
  * action succeeds. So the plan cannot differ from the engine; only times are estimates.
  */
 import { describeError } from "../core/errors";
+import { covers } from "../core/resource-block";
 import { isAfter, type RotationStage, rotationStages } from "../core/rotation-stage";
 import { decide } from "./decide";
 import type { Action, Decision } from "./decision";
@@ -11,15 +12,22 @@ import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
 import type { Observation, ServerObservation, StoredProof } from "./observation";
-import { editedPluginWarnings, rewriteWarnings, unreadWarnings } from "./plan-warnings";
+import { editedPluginWarnings, rewriteWarnings, unreadWarnings, unsizedWarnings } from "./plan-warnings";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
-import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "./rewrite-forecast";
+import {
+  type KmsCalls,
+  kmsCallCounter,
+  measuringBasis,
+  measuringTime,
+  type RewriteForecast,
+  rewriteForecast,
+} from "./rewrite-forecast";
 import { serversBehind } from "./rules/key-id-rule";
-import { isPruned } from "./rules/writer-rules";
+import { mayBeStale } from "./rules/writer-rules";
 import { noWayToEtcd } from "./run";
 import { settledSince } from "./settled";
-import { type EndpointOf, situationOf } from "./situation";
+import { type EndpointOf, type GoalSlot, situationOf } from "./situation";
 import type { RewriteOutlook, StoredObjects } from "./stored-objects";
 
 export interface PlannedStage {
@@ -68,7 +76,11 @@ export async function planRotation(options: {
   const { goal, fleet, signal } = options;
   const seen = await fleet.observe(signal, goal.declared);
   const members = await options.stored.members?.(signal);
-  const bare = { ...firstObservation(seen, Date.now()), ...(members && { etcdMembers: members }) };
+  const bare: Observation = {
+    ...firstObservation(seen, Date.now()),
+    ...(members && { etcdMembers: members }),
+    ...(options.stored.measuresByWriting && { measuresByWriting: true }),
+  };
   const endpointOf = fleet.endpoint.bind(fleet);
   const { present, unmeasured } = await presentState(bare, goal, options.stored);
   const plan = await withOutlook(foretell(present, goal, endpointOf));
@@ -127,12 +139,9 @@ export async function planRotation(options: {
   }
 }
 
-/**
- * Where every server has only the goal's provider left, whatever can be read was stored with it: a plan that only counted
- * need not foretell a rewrite then. Elsewhere it is not known what is stored, so everything is foretold to be rewritten.
- */
+/** A plan that only counted foretells a rewrite of everything, but where nothing of it can be stale. */
 function asConfigured(situation: ReturnType<typeof situationOf>, counted: StoredProof): StoredProof {
-  if (!situation.observed.servers.every((server) => isPruned(situation, server))) return counted;
+  if (mayBeStale(situation)) return counted;
   const resources = counted.resources.map((entry) => {
     const key = situation.targets.find((target) => target.resource === entry.resource)?.key;
     return key === undefined ? entry : { ...entry, unknown: 0, keys: [{ key, objects: entry.objects }] };
@@ -181,6 +190,10 @@ export function foretell(
       note(stages, reached, decision, predicted, goal, endpointOf, rewrite?.objectsPerSecond ?? 1);
       for (const { config, isRestart } of loads(decision.action, predicted)) kms.load(config, isRestart);
     }
+    if (decision.kind === "measure" && rewrite !== undefined) {
+      const { stored, servers } = predicted;
+      addTime(stages, measuringTime(decision.measurement, stored, servers.length, rewrite.objectsPerSecond));
+    }
     predicted = { ...predict(predicted, decision, goal, endpointOf), now: predicted.now + 1_000 };
   }
   const single = observed.servers.length === 1 && [...stages.values()].some((stage) => stage.restarts > 0);
@@ -195,10 +208,11 @@ export function foretell(
       ...editedPluginWarnings(observed),
       ...warnings,
       ...rewriteWarnings(rewrite),
+      ...unsizedWarnings(rewrite),
       ...unreadWarnings(observed),
     ],
     blocked,
-    basis: [servers, ...(rewrite === undefined ? [] : [rewrite.rateBasis])].join(", "),
+    basis: [servers, ...(rewrite === undefined ? [] : [rewrite.rateBasis, measuringBasis(observed.stored)])].join(", "),
     ...(rewrite && { rewrite }),
     kmsCalls: kms.total(observed.stored, rewrite !== undefined, expectedMs, predicted.servers[0]?.file?.config),
     observed,
@@ -230,6 +244,7 @@ function plaintextWarnings(observed: Observation, goal: Goal, endpointOf: Endpoi
     const leaving = slots.filter(({ slot }) => slot.leaving).flatMap(({ slot }) => slot.resources);
     const disabled = goal.writer === "identity" && slots.some(({ slot }) => !slot.leaving);
     return [
+      ...alongWarnings(slots, goal),
       ...(leaving.length === 0
         ? []
         : [`${leaving.join(", ")}: no longer in resources, so every object of it is written back in plaintext`]),
@@ -240,6 +255,18 @@ function plaintextWarnings(observed: Observation, goal: Goal, endpointOf: Endpoi
   } catch {
     return []; // decide reports what is wrong with the configuration
   }
+}
+
+/** What nobody asked for by name and yet moves, because its block does: whoever took it out of resources must hear of it. */
+function alongWarnings(slots: readonly GoalSlot[], goal: Goal): readonly string[] {
+  const isWanted = (name: string) => goal.resources.some((pattern) => pattern === name || covers(pattern, name));
+  const moving = slots.filter(({ slot }) => !slot.leaving).flatMap(({ slot }) => slot.writes);
+  const along = moving.filter((name) => !isWanted(name));
+  if (along.length === 0) return [];
+  const what = goal.writer === "identity" ? "is written back in plaintext too" : "is encrypted and rotated along";
+  return [
+    `${along.join(", ")}: not in resources, but in one block of the encryption configuration with what is, so every object of it ${what}`,
+  ];
 }
 
 type Acting = Extract<Decision, { kind: "act" }>;
@@ -267,6 +294,14 @@ function note(
     ),
     ...amounts,
   });
+}
+
+/** To the stage that was noted last: what only looks has none of its own. */
+function addTime(stages: Map<RotationStage, PlannedStage>, milliseconds: number): void {
+  const last = [...stages.values()].at(-1);
+  if (last !== undefined) {
+    stages.set(last.stage, { ...last, expectedMs: Math.round(last.expectedMs + milliseconds) });
+  }
 }
 
 function expectedTime(observed: Observation, action: Action, rewriteSeconds: number): number {

@@ -99,7 +99,7 @@ export function predict(
       return {
         ...observed,
         stored: { ...stored, resources },
-        rewrites: { count: observed.rewrites.count + 1, failures: [] },
+        rewrites: { count: observed.rewrites.count + 1, failures: [], startedAt: observed.now },
       };
     }
   }

@@ -44,7 +44,9 @@ export function validReadThrough(observed: Observation, server: ServerObservatio
 
 /** Objects of `entry` that are stored with another key than they should be; unknown values count, they may be anything. */
 export function staleObjects(entry: StoredResource, key: WriteKey): number {
-  return entry.unknown + entry.keys.reduce((sum, counted) => (uses(counted.key, key) ? sum : sum + counted.objects), 0);
+  return (
+    entry.unknown + entry.keys.reduce((sum, counted) => (hasKey(counted.key, key) ? sum : sum + counted.objects), 0)
+  );
 }
 
 /** Stale objects over all targets. */
@@ -61,7 +63,8 @@ export function isEtcdUnchanged(now: EtcdPosition | undefined, then: EtcdPositio
   return now?.clusterId === then.clusterId && now.revision >= then.revision && now.raftIndex >= then.raftIndex;
 }
 
-function uses(stored: WriteKey, wanted: WriteKey): boolean {
+/** Whether what is stored with one key is as it should be; without a key_id any one of the provider's will do. */
+export function hasKey(stored: WriteKey, wanted: WriteKey): boolean {
   return stored.provider === wanted.provider && (wanted.keyId === undefined || stored.keyId === wanted.keyId);
 }
 

@@ -1,18 +1,21 @@
 /**
  * Retiring key versions: an input of its own, never a part of a rotation (invariant 5). A key is retired once nothing is seen
- * to need it: no stored value, no configuration of a server, no kept snapshot. What needs it is named.
+ * to need it: no stored value, no configuration of a server, no kept snapshot. What needs it is named, and so is what may
+ * need it because nobody can tell which key it is of; `key-need.ts` tells.
  */
-import type { EncryptionConfiguration } from "../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../core/errors";
+import { isSameKey } from "../core/key-ids";
 import { describeKey } from "../core/key-reference";
 import type { PluginInstance } from "../core/plugin-instance";
-import { providerName, resourceSlot } from "../core/provider-name";
+import type { WriteKey } from "../core/write-key";
 import type { Goal } from "./goal";
 import { custodyOf, type KeyCustodies } from "./key-custody";
-import type { Observation, ServerObservation, StoredKey } from "./observation";
+import { configsOf, type KeyNeed, needOfItem, needOfKey, whyUnclear } from "./key-need";
+import type { Observation, StoredKey } from "./observation";
 import { validStored } from "./proofs";
-import { type EndpointOf, hasKeyId, situationOf } from "./situation";
-import type { SnapshotRecord } from "./snapshot-record";
+import { count } from "./rules/rule";
+import { type EndpointOf, situationOf } from "./situation";
+import { recordName, type SnapshotRecord } from "./snapshot-record";
 
 /** A version of the key that shall be retired. */
 export interface RetiringKey {
@@ -34,80 +37,94 @@ export interface RetirementView {
 
 /** Why the key cannot be retired: one sentence for each thing that needs it, or of which it is not known. Pure. */
 export function retirementObstacles(view: RetirementView, { plugin }: RetiringKey): readonly string[] {
-  if (isWriter(view, plugin)) return ["it is the key that encrypts"];
-  const isNeed = needTest(view, plugin);
-  return [
-    ...view.observed.servers.flatMap((server) => serverObstacles(view, server, plugin)),
-    ...storedObstacles(view, isNeed),
-    ...snapshotObstacles(view, isNeed),
-  ];
+  if (isWriter(view, plugin)) return [itEncrypts];
+  return [...serverObstacles(view, plugin), ...storedObstacles(view, plugin), ...snapshotObstacles(view, plugin)];
 }
 
 /** Of these, what no rotation can change: for a preview, in which a rotation is still to come. Pure. */
 export function lastingObstacles(view: RetirementView, { plugin }: RetiringKey): readonly string[] {
-  return isWriter(view, plugin) ? ["it is the key that encrypts"] : snapshotObstacles(view, needTest(view, plugin));
+  return isWriter(view, plugin) ? [itEncrypts] : snapshotObstacles(view, plugin);
 }
+
+const itEncrypts = "it is the key that encrypts";
 
 function isWriter({ goal }: RetirementView, plugin: PluginInstance): boolean {
-  return goal.writer !== "identity" && goal.writer.name === plugin.name;
+  return goal.writer !== "identity" && (goal.writer.name === plugin.name || isSameKey(goal.writer.key, plugin.key));
 }
 
-type IsNeed = (key: StoredKey["key"]) => boolean;
-
-function snapshotObstacles({ snapshots, unseenSnapshots = [] }: RetirementView, isNeed: IsNeed): readonly string[] {
-  const unseen = unseenSnapshots.map(
+function snapshotObstacles(view: RetirementView, plugin: PluginInstance): readonly string[] {
+  const unseen = (view.unseenSnapshots ?? []).map(
     (directory) =>
       `what snapshots in ${directory} need is not known, because that directory is not on this machine (where none is kept any more, make it, empty)`,
   );
-  const needing = snapshots.flatMap(({ snapshot, needs, unknown }) => {
-    if (needs.some(isNeed)) return [`the snapshot ${snapshot} needs it`];
-    return unknown > 0 ? [`the snapshot ${snapshot} has ${unknown} values that may need any key`] : [];
+  const needing = view.snapshots.flatMap(({ snapshot, needs, unknown }) => {
+    const isA = (need: KeyNeed) => (key: WriteKey) => needOfKey(view, plugin, key) === need;
+    if (needs.some(isA("yes"))) return [`the snapshot ${snapshot} needs it`];
+    const perhaps = needs.find(isA("perhaps"));
+    if (unknown > 0) return [`the snapshot ${snapshot} has ${unknown} values that may need any key`];
+    return perhaps === undefined
+      ? []
+      : [
+          `the snapshot ${snapshot} has values of ${perhaps.provider} that may need it: ${whyUnclear(perhaps)} (where you know the key, write its key_id into that need of ${recordName(snapshot)}; where the snapshot is not kept any more, remove both)`,
+        ];
   });
   return [...needing, ...unseen];
 }
 
-function serverObstacles(
-  { endpointOf }: RetirementView,
-  server: ServerObservation,
-  plugin: PluginInstance,
-): readonly string[] {
-  const { name, file, loaded, unreachable } = server;
-  if (unreachable !== undefined || file === undefined || loaded.config === undefined) {
-    return [`it is not known what ${name} reads with`];
-  }
-  const names = (config: EncryptionConfiguration) =>
-    config.blocks.some((block) =>
-      block.providers.some((item) => item.kind === "kms" && item.endpoint === endpointOf(plugin)),
-    );
-  return names(file.config) || names(loaded.config) ? [`the configuration of ${name} names it`] : [];
+function serverObstacles(view: RetirementView, plugin: PluginInstance): readonly string[] {
+  const unclear = new Map<string, { readonly servers: Set<string>; readonly resources: Set<string> }>();
+  const certain = view.observed.servers.flatMap((server) => {
+    const { name, file, loaded, unreachable } = server;
+    if (unreachable !== undefined || file === undefined || loaded.config === undefined) {
+      return [`it is not known what ${name} reads with`];
+    }
+    let isNamed = false;
+    for (const { resources, providers } of configsOf(server).flatMap(({ blocks }) => blocks)) {
+      for (const item of providers) {
+        if (item.kind !== "kms") continue;
+        const { need, why = "" } = needOfItem(view, plugin, server, item);
+        if (need === "yes") isNamed = true;
+        if (need !== "perhaps") continue;
+        const what = `kms/${item.apiVersion}/${item.name}, which may need it: ${why}`;
+        const entry = unclear.get(what) ?? { servers: new Set(), resources: new Set() };
+        unclear.set(what, entry);
+        entry.servers.add(name);
+        for (const resource of resources) entry.resources.add(resource);
+      }
+    }
+    return isNamed ? [`the configuration of ${name} names it`] : [];
+  });
+  const perhaps = [...unclear].map(([what, { servers, resources }]) => {
+    const list = [...resources].join(", ");
+    return `${[...servers].join(", ")} ${servers.size === 1 ? "has" : "have"} for ${list} ${what} (encrypt ${list} with a declared key: name it in resources, and rotate to the end)`;
+  });
+  return [...certain, ...perhaps];
 }
 
-function storedObstacles({ observed, goal, endpointOf, inEtcd }: RetirementView, isNeed: IsNeed): readonly string[] {
+function storedObstacles(view: RetirementView, plugin: PluginInstance): readonly string[] {
+  const { observed, goal, endpointOf, inEtcd } = view;
   const proof =
     inEtcd === undefined ? validStored(observed, situationOf(observed, goal, endpointOf).targets) : undefined;
   const proven = proof?.method === "counted" ? undefined : proof?.resources;
   const entries = inEtcd === undefined ? proven : [inEtcd];
   if (entries === undefined) return ["it is not known what is stored"];
   const unknown = entries.reduce((sum, entry) => sum + entry.unknown, 0);
-  const needing = entries
-    .flatMap((entry) => entry.keys)
-    .filter(({ key }) => isNeed(key))
-    .reduce((sum, { objects }) => sum + objects, 0);
+  let needing = 0;
+  const perhaps = new Map<string, number>();
+  for (const { key, objects } of entries.flatMap((entry) => entry.keys)) {
+    const need = needOfKey(view, plugin, key);
+    if (need === "yes") needing += objects;
+    const what = `of ${key.provider} may need it: ${whyUnclear(key)}`;
+    if (need === "perhaps" && objects > 0) perhaps.set(what, (perhaps.get(what) ?? 0) + objects);
+  }
   return [
-    ...(needing > 0 ? [`${needing} stored ${needing === 1 ? "object needs" : "objects need"} it`] : []),
+    ...(needing > 0 ? [`${count(needing, "stored object")} ${needing === 1 ? "needs" : "need"} it`] : []),
+    ...[...perhaps].map(
+      ([what, objects]) =>
+        `${count(objects, "stored object")} ${what} (encrypt their resources with a declared key: name them in resources, and rotate to the end)`,
+    ),
     ...(unknown > 0 ? [`${unknown} stored values cannot be understood and may need it`] : []),
   ];
-}
-
-/** By the key_id, also where the key's plugins have stopped, and by every provider name that the engine may have given the key. */
-function needTest({ observed, goal }: RetirementView, plugin: PluginInstance): IsNeed {
-  const blocks = observed.servers.flatMap((server) => [
-    ...(server.file?.config.blocks ?? []),
-    ...(server.loaded.config?.blocks ?? []),
-  ]);
-  const slots = [...goal.resources.map((resource) => [resource]), ...blocks.map((block) => block.resources)];
-  const providers = new Set(slots.map((slot) => `kms/v2/${providerName("v2", plugin.key, resourceSlot(slot))}`));
-  return ({ provider, keyId }) => (keyId !== undefined && hasKeyId(observed, plugin, keyId)) || providers.has(provider);
 }
 
 /** Before a run: what is no longer to be retired must be usable, because the run may need it. */

@@ -1,7 +1,7 @@
 /** What a rewrite would cost and meet, for a plan: per resource, who has a say, how long, and which objects will not go through. */
 import type { EncryptionConfiguration } from "../core/encryption-configuration";
 import { identityProvider } from "../core/write-key";
-import type { RewriteTarget } from "./decision";
+import type { Measurement, RewriteTarget } from "./decision";
 import type { ObjectFailure, StoredProof, StoredResource } from "./observation";
 import { staleObjects } from "./proofs";
 import type { RewriteOutlook } from "./stored-objects";
@@ -72,6 +72,31 @@ export function rewriteForecast(
   };
 }
 
+/** What one etcd member hands out over a network, and less than a scan reads on one machine (docs/benchmarks.md). */
+const valuesPerSecond = 20_000;
+
+/** How long a look at what is stored takes, in milliseconds. */
+export function measuringTime(
+  { kind }: Measurement,
+  stored: StoredProof | undefined,
+  servers: number,
+  objectsPerSecond: number,
+): number {
+  const objects = (stored?.resources ?? []).reduce((sum, entry) => sum + entry.objects, 0);
+  if (kind === "readThrough") return (objects * 1_000) / (objectsPerSecond * readsPerRewrite);
+  if (kind !== "stored") return 0;
+  if (stored?.method === "etcd") return (objects * 1_000) / valuesPerSecond;
+  // Every object is offered to one server first, then to the others at once.
+  return (objects * 1_000 * Math.min(servers, 2)) / objectsPerSecond;
+}
+
+/** What `measuringTime` is made of, in a plan that rewrites. */
+export function measuringBasis(stored: StoredProof | undefined): string {
+  return stored?.method === "etcd"
+    ? `each look at what is stored reads about ${valuesPerSecond} values/s from etcd`
+    : "each proof offers every object to every API server again";
+}
+
 function forecastResource(
   { method }: StoredProof,
   { resource, key }: RewriteTarget,
@@ -109,11 +134,13 @@ function overheadOf({ key }: RewriteTarget): number {
 /** What the plan's loads, restarts and passes add up to; one is made for each plan. */
 export function kmsCallCounter(servers: number) {
   let providerLoads = 0;
+  let mostProviders = 0;
   let restarts = 0;
   return {
     /** A server loads this configuration: for each KMS provider in it, one Status and one Encrypt of a new data key. */
     load: (config: EncryptionConfiguration | undefined, isRestart: boolean) => {
       providerLoads += kmsProviders(config);
+      mostProviders = Math.max(mostProviders, kmsProviders(config));
       if (isRestart) restarts += 1;
     },
     total: (
@@ -122,7 +149,9 @@ export function kmsCallCounter(servers: number) {
       expectedMs: number,
       last: EncryptionConfiguration | undefined,
     ): KmsCalls => {
-      const polls = Math.ceil(expectedMs / statusInterval) * servers * Math.max(kmsProviders(last), 1);
+      // Until PRUNE, which comes last, the old provider is asked too.
+      const polled = Math.max(mostProviders, kmsProviders(last), 1);
+      const polls = Math.ceil(expectedMs / statusInterval) * servers * polled;
       const dataKeys = sumOf(stored, ({ key, dataKeys = 0 }) => (key.provider.startsWith("kms/v2/") ? dataKeys : 0));
       // KMS v1 has a data key an object.
       const older = sumOf(stored, ({ key, objects }) => (key.provider.startsWith("kms/v1/") ? objects : 0));

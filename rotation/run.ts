@@ -17,9 +17,9 @@ import type {
   CrosswiseProof,
   EtcdMember,
   EtcdPosition,
-  ObjectFailure,
   Observation,
   ReadThroughProof,
+  Rewrites,
   ServerObservation,
   Setback,
   StoredProof,
@@ -27,7 +27,8 @@ import type {
 } from "./observation";
 import { otherWorkSince } from "./other-work-since";
 import { countRepetitions, mayPass, sameActions, transientRetries } from "./patience";
-import { serverState, serverStates } from "./proofs";
+import { serverState, serverStates, validStored } from "./proofs";
+import { rewriteScope } from "./rewrite-scope";
 import { serversBehind } from "./rules/key-id-rule";
 import { setbackRemedy } from "./rules/setback-remedy";
 import { createRunEvents, type RotationEvent } from "./run-events";
@@ -126,7 +127,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   let crosswise: readonly CrosswiseProof[] = [];
   let readThrough: readonly ReadThroughProof[] = [];
   let storedProof: StoredProof | undefined;
-  let rewrites: { count: number; failures: readonly ObjectFailure[] } = { count: 0, failures: [] };
+  let rewrites: Rewrites = { count: 0, failures: [] };
   let snapshot: TakenSnapshot | undefined;
   let compacted: Compaction | undefined;
   let settledAt: number | undefined;
@@ -166,6 +167,7 @@ function createRun(options: RotationOptions, clock: Clock) {
       ...(discoveryProblemSince !== undefined && { discoveryProblemSince }),
       discovery: seen.discovery,
       ...(etcd && { etcd }),
+      ...(options.stored.measuresByWriting && { measuresByWriting: true }),
       ...(members && { etcdMembers: members }),
       ...othersSince(now, servers, members ?? []),
       crosswise,
@@ -334,14 +336,16 @@ function createRun(options: RotationOptions, clock: Clock) {
       case "rewrite": {
         if (rewrites.failures.length > 0) await clock.sleep(rewriteBackOff, signal);
         const servers = (observation?.servers ?? []).map((server) => server.name);
+        const begun = clock.now();
         const result = await stored.rewrite(
           action.targets,
           servers,
           progress("objects rewritten"),
           signal,
           goal.rewriteBy,
+          rewriteScope(observation && validStored(observation, action.targets), action.targets, rewrites.failures),
         );
-        rewrites = { count: rewrites.count + 1, failures: result.failures };
+        rewrites = { count: rewrites.count + 1, failures: result.failures, startedAt: begun };
         for (const failure of result.failures.slice(0, 5)) {
           emit(
             "warning",

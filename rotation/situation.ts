@@ -14,8 +14,9 @@ import { providerName } from "../core/provider-name";
 import { identityProvider, type ProviderId } from "../core/write-key";
 import type { RewriteTarget } from "./decision";
 import type { Goal } from "./goal";
-import type { Observation, ServerObservation } from "./observation";
+import type { Observation, ServerObservation, StoredResource } from "./observation";
 import { validStored } from "./proofs";
+import { countedIn } from "./slot-needs";
 import { type Slot, slotProviders, slotsOf } from "./slots";
 
 /** `unix://` endpoint of a plugin, as the platform lays out its hosts. */
@@ -47,7 +48,7 @@ export function situationOf(observed: Observation, goal: Goal, endpointOf: Endpo
   });
   const keyId = goal.writer === "identity" ? undefined : reportedKeyId(observed, goal.writer);
   const targets = slots.flatMap(({ slot, writer }) =>
-    slot.resources.map((resource) => ({
+    slot.writes.map((resource) => ({
       resource,
       key: keyId === undefined || writer === identityProvider ? { provider: writer } : { provider: writer, keyId },
     })),
@@ -148,16 +149,40 @@ export function neededProviders(situation: Situation, slot: Slot): ReadonlySet<P
   const proof = validStored(observed, targets);
   if (proof === undefined) return everything;
   const entries = proof.resources.filter((entry) => slot.resources.includes(entry.resource));
-  const counted = entries.flatMap((entry) =>
-    entry.keys.filter((key) => key.objects > 0).map((key) => key.key.provider),
-  );
+  const counted = countedFor(situation, slot, entries);
   return entries.some((entry) => entry.unknown > 0) ? new Set([...everything, ...counted]) : new Set(counted);
+}
+
+/** What objects of `slot` were counted with. */
+export function countedFor(
+  { observed, slots }: Situation,
+  slot: Slot,
+  entries: readonly StoredResource[],
+): readonly ProviderId[] {
+  const all = slots.map((goalSlot) => goalSlot.slot);
+  return countedIn(slot, all, [...knownConfigs(observed).values()], entries);
+}
+
+/** Where some server's configuration has the provider, in whatever block. */
+export function blockWith(
+  observed: Observation,
+  id: ProviderId,
+): { readonly server: string; readonly resources: readonly string[] } | undefined {
+  for (const [server, config] of knownConfigs(observed)) {
+    const block = config.blocks.find(({ providers }) => readersOf(providers).has(id));
+    if (block !== undefined) return { server, resources: block.resources };
+  }
+  return undefined;
 }
 
 /** Files first, then loaded configurations, keyed by a text that names the server. */
 function knownConfigs(observed: Observation): ReadonlyMap<string, EncryptionConfiguration> {
   const configs = new Map<string, EncryptionConfiguration>();
-  for (const server of observed.servers) if (server.file !== undefined) configs.set(server.name, server.file.config);
+  for (const server of observed.servers) {
+    // Slots and lists are of the same configurations: a file that is gone must not part what it had in one block.
+    const config = configOf(server);
+    if (config !== undefined) configs.set(server.name, config);
+  }
   for (const server of observed.servers) {
     if (server.loaded.config !== undefined) configs.set(`${server.name} (as loaded)`, server.loaded.config);
   }

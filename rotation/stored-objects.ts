@@ -13,6 +13,7 @@ import type {
   StoredResource,
   TakenSnapshot,
 } from "./observation";
+import type { RewriteScope } from "./rewrite-scope";
 
 export interface Progress {
   readonly done: number;
@@ -63,6 +64,8 @@ export interface SnapshotRequest {
 
 /** All methods page, never list unpaged, keep memory bounded by the page, and stop at a safe point on `signal`. */
 export interface StoredObjects {
+  /** `measure` writes what is stale: there is no way to etcd, and through API servers nothing else can be proven. */
+  readonly measuresByWriting?: true;
   /** Reads every stored value's prefix and key_id (etcd), or offers every object to every server (API). Changes no content. */
   measure(
     targets: readonly RewriteTarget[],
@@ -105,7 +108,8 @@ export interface StoredObjects {
   ): Promise<TakenSnapshot>;
   /**
    * Writes every object again through the servers, by a no-op PATCH of its metadata form, or has the cluster's own controller
-   * do it. Safe to repeat. Throws `unsupported`, saying what is missing, where that controller is not there.
+   * do it; what `scope` knows to have the right key may be left out. Safe to repeat. Throws `unsupported`, saying what is
+   * missing, where that controller is not there.
    */
   rewrite(
     targets: readonly RewriteTarget[],
@@ -113,6 +117,7 @@ export interface StoredObjects {
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
     by?: RewriteMethod,
+    scope?: RewriteScope,
   ): Promise<RewriteResult>;
   /** For a plan: who has a say in each write, and how fast objects can be read. */
   outlook(targets: readonly RewriteTarget[], servers: readonly string[], signal: AbortSignal): Promise<RewriteOutlook>;

@@ -39,10 +39,12 @@ const tiers = {
   full: {
     specs: () =>
       longestFirst("test/full", [
+        "tutorial",
         "kubelets-faults",
         "kubelets",
         "kops-machines",
         "transitions",
+        "runbooks",
         "older-api-server-rotation",
         "rotation-faults-killed",
       ]),

@@ -47,6 +47,8 @@ export function describeTool(name: ToolName, platform: Platform = thisPlatform()
     case "etcd":
       // Kubernetes 1.34 and later read consistently from their cache only with an etcd of at least this version.
       return etcdTool("etcd", ["--version"], { atLeast: "3.5.13" }, "server", platform);
+    case "etcdctl":
+      return etcdTool("etcdctl", ["version"], { atLeast: "3.5.0" }, "etcdctl", platform);
     case "etcdutl":
       // It writes a data directory for the etcd of its own minor version.
       return etcdTool("etcdutl", ["version"], { atLeast: "3.6.0", below: "3.7.0" }, "etcdutl", platform);
@@ -122,7 +124,7 @@ function kubernetesTool(
 }
 
 function etcdTool(
-  name: "etcd" | "etcdutl",
+  name: "etcd" | "etcdctl" | "etcdutl",
   versionArguments: readonly string[],
   accepted: Tool["accepted"],
   goModule: string,

@@ -8,6 +8,7 @@ export const toolNames = [
   "kubelet",
   "kubeadm",
   "etcd",
+  "etcdctl",
   "etcdutl",
   "pulumi",
   "prometheus",

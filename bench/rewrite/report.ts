@@ -96,7 +96,10 @@ function verdicts(cells: readonly Cell[]): readonly (readonly [boolean, string])
         memory < wantedMemoryMb,
         `${where}: at most ${memory.toFixed(0)} MB of client memory (wanted below ${wantedMemoryMb})`,
       ],
-      [plaintext === 0, `${where}: ${plaintext === 0 ? "no" : "some"} plaintext reached the client`],
+      [
+        plaintext === 0,
+        `${where}: ${plaintext === 0 ? "no" : "some"} plaintext reached the client (of objects without kubectl's last-applied annotation)`,
+      ],
     ];
   });
   return [...found, ...memoryGrowth(own)];

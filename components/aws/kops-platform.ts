@@ -133,8 +133,8 @@ export interface KopsPlatformArgs {
    */
   readonly policyStatements?: pulumi.Input<string>;
   /**
-   * A folder on the machine that runs Pulumi for encryptionconfig secrets that were replaced: kOps keeps none. Files are readable by their
-   * owner alone.
+   * A folder on the machine that runs Pulumi for encryptionconfig secrets that were replaced, because kOps keeps none, and for the last change to
+   * the spec until every machine has it. Files are readable by their owner alone.
    * @default ~/.kms-etcd/kops/CLUSTER
    */
   readonly backupDirectory?: pulumi.Input<string>;

@@ -1,6 +1,7 @@
 /** Which providers of a cluster's configurations are which declared key. */
 import { type EncryptionConfiguration, providerIds, writerOf } from "../../core/encryption-configuration";
 import { providerName, resourceSlot } from "../../core/provider-name";
+import { resourceBlock } from "../../core/resource-block";
 import { identityProvider, type ProviderId } from "../../core/write-key";
 import type { DeclaredKey } from "./declared-key";
 import type { SeenServer } from "./rotation-engine";
@@ -45,7 +46,7 @@ function versionOn(server: SeenServer, resource: string, keys: readonly Declared
   // A server that was never given a file encrypts nothing.
   const config = server.loaded.config ?? (server.file === undefined ? { blocks: [] } : undefined);
   if (config === undefined) return undefined;
-  const block = config.blocks.find((candidate) => candidate.resources.includes(resource));
+  const block = resourceBlock(config, resource);
   const writer = block === undefined ? identityProvider : writerOf(block.providers);
   if (block === undefined || writer === identityProvider) return 0;
   return keys.find((key) => idFor(key, block.resources) === writer)?.version;

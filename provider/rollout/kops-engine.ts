@@ -10,9 +10,9 @@ import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
 import { inTurn, turnTaken } from "../../rotation/adapters/kops/cluster-turns";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import { freshRun, type KopsObservation } from "../../rotation/adapters/kops/kops-observation";
-import { machineStates, machinesAtRest } from "../../rotation/adapters/kops/kops-situation";
+import { machineStates, machinesAtRest, presentSituation } from "../../rotation/adapters/kops/kops-situation";
 import { type OpenKopsCluster, openKopsCluster } from "../../rotation/adapters/kops/open-kops-cluster";
-import { asConfigured, type KopsPlan, planKops, presentSituation } from "../../rotation/adapters/kops/plan-kops";
+import { asConfigured, type KopsPlan, planKops } from "../../rotation/adapters/kops/plan-kops";
 import { kopsEndpoint } from "../../rotation/adapters/kops/plugin-asset";
 import { rotationView } from "../../rotation/adapters/kops/rotation-view";
 import type { KopsOutcome } from "../../rotation/adapters/kops/run-kops";
@@ -121,7 +121,7 @@ async function survey(
   signal: AbortSignal,
 ): Promise<Survey> {
   const goal = kopsGoal(rollout, cluster);
-  const seen = machinesAtRest({ ...(await kops.observe(signal)), now: Date.now(), run: freshRun });
+  const seen = { ...(await kops.observe(signal)), now: Date.now(), run: freshRun };
   const counted = await count(seen);
   const observed = "problem" in counted ? seen : counted;
   const { planned, unseen } = await withOutlook(planKops(observed, goal));
@@ -152,7 +152,7 @@ async function survey(
 
   /** How many objects there are; a preview writes nothing, so it can't tell with which key. */
   async function count(looked: KopsObservation): Promise<KopsObservation | { readonly problem: string }> {
-    const situation = presentSituation(looked, goal);
+    const situation = presentSituation(machinesAtRest(looked), goal);
     if (looked.machines.length === 0) return looked; // nobody to ask
     if (situation === undefined || looked.machines.some(({ unreachable }) => unreachable !== undefined)) return looked;
     try {
@@ -191,6 +191,6 @@ function rotationPlan(
     ].join(", "),
     ...(rewrite && { rewrite }),
     kmsCalls,
-    observed: rotationView(observed, goal),
+    observed: rotationView(machinesAtRest(observed), goal),
   };
 }

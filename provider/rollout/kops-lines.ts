@@ -2,17 +2,14 @@
 import { providerIds } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
+import { describeAlias } from "../../rotation/adapters/kops/key-aliases";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
-import type { KopsObservation } from "../../rotation/adapters/kops/kops-observation";
+import type { AliasSeen, KopsObservation } from "../../rotation/adapters/kops/kops-observation";
 import { isPending } from "../../rotation/adapters/kops/kops-output";
+import { presentSituation } from "../../rotation/adapters/kops/kops-situation";
 import { isOfGroups, isOurAsset, pluginsOf } from "../../rotation/adapters/kops/merge-cluster-spec";
-import {
-  type KopsPlan,
-  type KopsPlannedStage,
-  presentSituation,
-  replacementTime,
-  staleIn,
-} from "../../rotation/adapters/kops/plan-kops";
+import { type KopsPlan, type KopsPlannedStage, replacementTime, staleIn } from "../../rotation/adapters/kops/plan-kops";
+import { noPluginIsNamedByAnAlias } from "../../rotation/adapters/kops/rules/plugin-change-rules";
 import { readSecretText } from "../../rotation/adapters/kops/secret-text";
 import type { PlannedStage } from "../../rotation/plan";
 import { rewriteWarnings } from "../../rotation/plan-warnings";
@@ -116,13 +113,12 @@ function specChanges(before: KopsDocument, after: KopsDocument): readonly string
   ];
 }
 
-function isAlias(key: string): boolean {
-  return /(^|:)alias\//.test(key);
-}
-
 /** The plugin reports the alias itself as its key_id, so API servers never learn that another key is behind it. */
-function aliasWarning(plugin: string, alias: string): string {
-  return `the plugin ${plugin} names its key by ${alias}: an alias that is moved leaves everything unreadable that was stored before, and nothing tells of it. This rollout moves what is stored to a key by its ARN; leave the alias where it is until then`;
+function aliasWarning(seen: AliasSeen, isReplaced: boolean): string {
+  const what = `${describeAlias(seen)}: an alias can be moved to another key, and nothing tells of it`;
+  return isReplaced
+    ? `${what}. The ARN takes its place before anything else, and each machine is replaced once for that; leave the alias where it is until then`
+    : `${what}. This rollout moves what is stored to a key by its ARN; leave the alias where it is until then`;
 }
 
 /** What must not come as a surprise. */
@@ -134,6 +130,7 @@ export function kopsWarnings(
   const situation = presentSituation(observed, goal);
   const leaving = (situation?.slots ?? []).filter(({ slot }) => slot.leaving).flatMap(({ slot }) => slot.resources);
   const isOff = goal.writer === "identity" && (situation?.slots ?? []).some(({ slot }) => !slot.leaving);
+  const isReplaced = situation !== undefined && noPluginIsNamedByAnAlias(situation)?.kind === "act";
   const rolls = stages.some((stage) => stage.replaced > 0);
   const machines = new Set(situation?.groups.map(({ name }) => name));
   const workers = observed.groups.filter(({ name }) => !machines.has(name));
@@ -148,9 +145,7 @@ export function kopsWarnings(
           "kOps has yet to make the cluster: when this has ended, kops update cluster --yes makes it, encrypted from its first write",
         ]
       : []),
-    ...pluginsOf(observed.cluster)
-      .filter(({ asset }) => !isOurAsset(asset))
-      .flatMap(({ name, keys }) => keys.filter(isAlias).map((key) => aliasWarning(name, key))),
+    ...(observed.aliases ?? []).map((seen) => aliasWarning(seen, isReplaced)),
     ...pluginsOf(observed.cluster)
       .filter((plugin) => !isOurAsset(plugin.asset) && isOfGroups(observed.cluster, plugin, workers))
       .map(

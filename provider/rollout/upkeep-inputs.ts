@@ -76,9 +76,10 @@ function texts(value: PropertyValue | undefined): readonly string[] {
 
 /** What is not known yet is taken to be right. `now` is the time that keys' ages count to. */
 export function upkeepProblems(inputs: Properties, now: number): readonly CheckProblem[] {
-  const { keys, keyVersion, retireKeyVersions, policy } = inputs;
+  const { keys, keyVersion, retireKeyVersions } = inputs;
+  const policy = knownPolicy(inputs["policy"]);
   const list = isList(keys) ? keys : [];
-  const versions = list.map((entry) => (isObject(entry) ? entry["version"] : undefined));
+  const versions = list.map((entry) => (isObject(entry) ? entry["version"] : entry));
   const declared = isList(keys) && !versions.includes(unknown) ? versions : undefined;
   const own = [
     ...snapshotProblems(inputs["etcdSnapshot"]),
@@ -89,9 +90,11 @@ export function upkeepProblems(inputs: Properties, now: number): readonly CheckP
     ...policyProblems(policy),
     ...reportSigningProblems(inputs["reportSigning"]),
   ];
-  if (own.length > 0 || !isObject(policy) || hasUnknown(policy) || declared === undefined) return own;
+  if (own.length > 0 || !isObject(policy) || declared === undefined) return own;
   const kept = list.flatMap((entry) => keptKey(entry) ?? []);
-  const active = inputs["enabled"] === false || typeof keyVersion !== "number" ? undefined : keyVersion;
+  const { enabled } = inputs;
+  const isOff = enabled === false || enabled === unknown;
+  const active = isOff || typeof keyVersion !== "number" ? undefined : keyVersion;
   return policyViolations("policy", policy, kept, retiredVersions(inputs), active, now);
 }
 
@@ -119,8 +122,15 @@ function snapshotProblems(value: PropertyValue | undefined): readonly CheckProbl
   return [{ path, reason: "is no absolute path; name the directory on this machine that keeps the snapshots" }];
 }
 
+/** Each of its values for itself: what is known of it is judged, whatever is not. */
+function knownPolicy(policy: PropertyValue | undefined): PropertyValue | undefined {
+  if (policy === unknown) return undefined;
+  if (!isObject(policy)) return policy;
+  return Object.fromEntries(Object.entries(policy).filter(([, value]) => !hasUnknown(value)));
+}
+
 function policyProblems(value: PropertyValue | undefined): readonly CheckProblem[] {
-  if (value === undefined || value === null || hasUnknown(value)) return [];
+  if (value === undefined || value === null) return [];
   return isObject(value) ? policyInputViolations("policy", value) : [{ path: "policy", reason: "is not an object" }];
 }
 

@@ -2,6 +2,7 @@
 import type { EncryptionConfiguration } from "../../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { isOurProviderName } from "../../core/provider-name";
+import { resourceBlock } from "../../core/resource-block";
 import type { RotationStage } from "../../core/rotation-stage";
 import { resourceWriter } from "../adapters/kubernetes/resource-writer";
 import type { Cluster } from "../cluster";
@@ -141,7 +142,7 @@ function presentVersion(seen: FleetObservation, settings: Settings, { fleet }: C
   const versions = new Set(
     configs.flatMap((config) =>
       (resources ?? managedResources(configs)).map((resource) => {
-        const writer = config.blocks.find((block) => block.resources.includes(resource))?.providers[0];
+        const writer = resourceBlock(config, resource)?.providers[0];
         if (writer === undefined || writer.kind === "identity") return 0;
         return keys.find(({ plugin }) => writer.kind === "kms" && fleet.endpoint(plugin) === writer.endpoint)?.version;
       }),

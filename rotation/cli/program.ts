@@ -7,6 +7,7 @@ import type { Clock } from "../clock";
 import { type Cluster, closeCluster } from "../cluster";
 import { planRotation } from "../plan";
 import { BootstrapPart, bootstrapParts, bootstrapText } from "./bootstrap-command";
+import { errorDocument } from "./error-document";
 import { ExitCode, exitCodeHelp } from "./exit-code";
 import { jsonText } from "./json-text";
 import { counted, lookAtStatus, parseTarget, type Target, targetOf } from "./look";
@@ -54,7 +55,15 @@ interface LeaseFlags {
 
 /** Runs one command to its end. Does not throw: whatever happens is said on stderr, and in the exit code. */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<ExitCode> {
-  const terminal = terminalOf(options.stdout, options.stderr);
+  const plain = terminalOf(options.stdout, options.stderr);
+  let hasPrinted = false;
+  const terminal: Terminal = {
+    ...plain,
+    print(text) {
+      hasPrinted = true;
+      plain.print(text);
+    },
+  };
   let exitCode: ExitCode = ExitCode.Ok;
   const program = commands(options, terminal, (code) => {
     exitCode = code;
@@ -63,7 +72,11 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (thrown) {
-    return explain(thrown, options, terminal);
+    const code = explain(thrown, options, terminal);
+    // One document, whatever happens; help and version are no results.
+    const isResult = code !== ExitCode.Ok && !hasPrinted;
+    if (isResult && args.includes("--json")) plain.print(jsonText(errorDocument(thrown, code)));
+    return code;
   }
 }
 
@@ -160,11 +173,12 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
     command(name, description)
       .argument("<version>", "a declared key version")
       .addOption(etcdSnapshot())
-      .action((text: string, flags: CommonFlags) =>
+      .action((text: string, { breakLease, withoutLease, ...flags }: CommonFlags & LeaseFlags) =>
         onCluster(flags, async (settings) => {
           const version = parseTarget(text, settings);
           if (version === 0) throw new UsageError([{ path: "the version", reason: "is identity, which has no key" }]);
-          return (cluster) => work({ ...context, cluster, settings, version });
+          const lease = { breakLease: breakLease === true, withoutLease: withoutLease === true };
+          return (cluster) => work({ ...context, cluster, settings, version, json: flags.json === true, ...lease });
         }),
       );
 
@@ -242,17 +256,17 @@ function commands(options: CliOptions, terminal: Terminal, finish: (code: ExitCo
         }
         const { print: part, kubeadmApiVersion } = flags;
         return async (cluster) => {
-          terminal.print(await bootstrapText({ ...context, cluster, described, keys, part, kubeadmApiVersion }));
+          const text = await bootstrapText({ ...context, cluster, described, keys, part, kubeadmApiVersion });
+          terminal.print(flags.json === true ? jsonText({ command: "bootstrap", part, text }) : text);
           return ExitCode.Ok;
         };
       }),
     );
 
-  custody(
-    "retire",
-    "make the key of a version unusable, if nothing needs it; nothing of it is lost",
-    retireCommand,
-  ).addHelpText("after", `\n${capitalized(provenByWriting)}.`);
+  custody("retire", "make the key of a version unusable, if nothing needs it; nothing of it is lost", retireCommand)
+    .addHelpText("after", `\n${capitalized(provenByWriting)}.`)
+    .addOption(breakLease())
+    .addOption(withoutLease());
   custody("reinstate", "make the key of a retired version usable again", reinstateCommand);
 
   root

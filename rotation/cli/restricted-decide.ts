@@ -14,7 +14,10 @@ export function restrictedDecide(allowed: readonly Action["kind"][], remedy: str
   let pending: string | undefined;
   return {
     decide: (observed, goal, endpointOf) => {
-      const decision = decide(withPluginsAsTheyRun(observed), goal, endpointOf);
+      const seen = withPluginsAsTheyRun(observed);
+      // Who may not rewrite looks all the same: by the only proof that there is, which is said beforehand.
+      const { measuresByWriting: _how, ...looking } = seen;
+      const decision = decide(allowed.includes("rewrite") ? seen : looking, goal, endpointOf);
       if (decision.kind !== "act" || allowed.includes(decision.action.kind)) return decision;
       pending = decision.reason;
       return { kind: "blocked", stage: decision.stage, reason: decision.reason, remedy };

@@ -4,12 +4,14 @@ import { KmsEtcdError } from "../../core/errors";
 import { RotationStage } from "../../core/rotation-stage";
 import { keyCustodies } from "../adapters/keys/key-custodies";
 import type { Cluster } from "../cluster";
-import { withEngineLease } from "../engine-lease";
+import { type HeldLease, withEngineLease } from "../engine-lease";
 import { custodyOf } from "../key-custody";
+import { refuseWithoutLease } from "../key-work";
 import { type RetiringKey, retireKeys } from "../retire-keys";
 import { retirementLook } from "../retirement-look";
 import { backupsNotLookedAt } from "../snapshot-record";
 import { ExitCode } from "./exit-code";
+import { jsonText } from "./json-text";
 import { type LookContext, type Target, targetOf } from "./look";
 import { provenByWriting, writesToProve } from "./run-command";
 import type { Settings } from "./settings";
@@ -20,6 +22,9 @@ export interface RetireRequest extends LookContext {
   readonly settings: Settings;
   /** A declared version. */
   readonly version: number;
+  readonly json: boolean;
+  readonly breakLease?: boolean;
+  readonly withoutLease?: boolean;
 }
 
 /** What needs the key, or another engine at work, is said and makes it `Blocked`. */
@@ -29,26 +34,44 @@ export async function retireCommand(request: RetireRequest): Promise<ExitCode> {
   const key = keyOf(settings, version);
   terminal.say(backupsNotLookedAt(settings.etcdSnapshot === undefined ? [] : [settings.etcdSnapshot.directory]));
   if (writesToProve(cluster)) terminal.say(provenByWriting);
-  const work = async (working: AbortSignal) => {
+  const work = async (working: AbortSignal, held?: HeldLease) => {
+    refuseWithoutLease(held);
     const looking = retirementLook(cluster, target.goal, working);
     const view = await busy(terminal, () => "looking at what needs the key", looking);
-    await retireKeys(keyCustodies, [key], view, (message) => terminal.print(message), working);
+    // The look may have taken minutes.
+    refuseWithoutLease(held);
+    const said: string[] = [];
+    await retireKeys(keyCustodies, [key], view, (message) => said.push(message), working);
+    terminal.print(request.json ? jsonText(document(ExitCode.Ok)) : said.join("\n"));
   };
   const onEvent = (_kind: string, message: string) => terminal.say(message);
+  const document = (exitCode: ExitCode, reason?: string, remedy?: string) => {
+    const outcome = exitCode === ExitCode.Ok ? "done" : "blocked";
+    return { command: "retire", version, outcome, exitCode, reason, remedy };
+  };
+  const { breakLease = false, withoutLease = false } = request;
   try {
     if (cluster.alone === undefined) await work(signal);
-    else await withEngineLease({ ...cluster.alone, signal, onEvent }, work);
+    else await withEngineLease({ ...cluster.alone, breakLease, withoutLease, signal, onEvent }, work);
     return ExitCode.Ok;
   } catch (thrown) {
     if (!(thrown instanceof KmsEtcdError) || (thrown.code !== "blocked" && thrown.code !== "conflict")) throw thrown;
-    terminal.say(`error: ${thrown.message}`);
-    if (thrown.remedy !== undefined) terminal.say(`remedy: ${thrown.remedy}`);
+    const { message, remedy } = thrown;
+    terminal.say(`error: ${message}`);
+    if (remedy !== undefined) terminal.say(`remedy: ${remedy}`);
+    if (request.json) terminal.print(jsonText(document(ExitCode.Blocked, message, remedy)));
     return ExitCode.Blocked;
   }
 }
 
 /** Needs no cluster that answers: it is what a restored backup may need first. */
-export async function reinstateCommand({ settings, version, terminal, signal }: RetireRequest): Promise<ExitCode> {
+export async function reinstateCommand({
+  settings,
+  version,
+  terminal,
+  signal,
+  json,
+}: RetireRequest): Promise<ExitCode> {
   const { plugin } = keyOf(settings, version);
   const custody = custodyOf(keyCustodies, plugin.key);
   if (custody === undefined) {
@@ -57,7 +80,8 @@ export async function reinstateCommand({ settings, version, terminal, signal }: 
     });
   }
   await custody.reinstate(plugin.key, signal);
-  terminal.print(`key version ${version} can be used`);
+  const done = { command: "reinstate", version, outcome: "done", exitCode: ExitCode.Ok, reason: null, remedy: null };
+  terminal.print(json ? jsonText(done) : `key version ${version} can be used`);
   return ExitCode.Ok;
 }
 

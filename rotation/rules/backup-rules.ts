@@ -4,17 +4,19 @@ import { providerIds } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { WriteKey } from "../../core/write-key";
 import { isEtcdUnchanged, validStored } from "../proofs";
-import { blocked, type Rule } from "./rule";
+import { blocked, names, type Rule } from "./rule";
 import { isPruned } from "./writer-rules";
 
 /**
  * Once in a run that prunes: everything is stored with the new key then and every configuration still reads the old one, so
- * that the snapshot can be restored with either. Where a server has let go already, an earlier run has taken it.
+ * that the snapshot can be restored with either. Where some server has let go already, an earlier run may have taken one, or
+ * may not have been asked for it: the others still read the old key, so one is kept now.
  */
 export const snapshotIsKept: Rule = (situation) => {
   const { observed, goal, targets } = situation;
   const { etcdSnapshot } = goal;
-  if (etcdSnapshot === undefined || observed.servers.some((server) => isPruned(situation, server))) return undefined;
+  const pruned = observed.servers.filter((server) => isPruned(situation, server));
+  if (etcdSnapshot === undefined || pruned.length === observed.servers.length) return undefined;
   const { snapshot } = observed;
   if (snapshot?.directory === etcdSnapshot.directory && isEtcdUnchanged(observed.etcd, snapshot.etcd)) return undefined;
   // Blocks that the goal does not name are written with what stands first in them.
@@ -31,7 +33,7 @@ export const snapshotIsKept: Rule = (situation) => {
       directory: etcdSnapshot.directory,
       writers: [...targets.map(({ key }) => key), ...writers],
     },
-    reason: `a snapshot of etcd is kept in ${etcdSnapshot.directory} before anything leaves a configuration`,
+    reason: `a snapshot of etcd is kept in ${etcdSnapshot.directory} before anything ${pruned.length === 0 ? "leaves a configuration" : `more leaves a configuration (${names(pruned)} has let go already, in an earlier run)`}`,
   };
 };
 

@@ -8,7 +8,7 @@ import type { ProviderId } from "../../core/write-key";
 import type { Decision } from "../decision";
 import type { ServerObservation } from "../observation";
 import { isEtcdUnchanged } from "../proofs";
-import { declaredPlugin, listOf, type Situation } from "../situation";
+import { countedFor, declaredPlugin, listOf, type Situation } from "../situation";
 import { type Slot, slotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
 import { blocked, type Rule } from "./rule";
@@ -100,7 +100,8 @@ function readsWhatIsNeeded(situation: Situation, server: ServerObservation, conf
 }
 
 /** What others write, and what etcd was seen to hold in this run; without such a look, everything that anyone reads. */
-function neededOf({ observed }: Situation, server: ServerObservation, slot: Slot): ReadonlySet<ProviderId> {
+function neededOf(situation: Situation, server: ServerObservation, slot: Slot): ReadonlySet<ProviderId> {
+  const { observed } = situation;
   const others = observed.servers.filter((other) => other !== server);
   const lists = others.flatMap((other) => [
     listOf(other, slot),
@@ -112,8 +113,7 @@ function neededOf({ observed }: Situation, server: ServerObservation, slot: Slot
   const entries = isSeen ? stored.resources : [];
   const seen = entries.filter((entry) => slot.resources.includes(entry.resource) && entry.unknown === 0);
   if (seen.length === slot.resources.length) {
-    const keys = seen.flatMap((entry) => entry.keys.filter((key) => key.objects > 0));
-    return new Set([...written, ...keys.map(({ key }) => key.provider)]);
+    return new Set([...written, ...countedFor(situation, slot, seen)]);
   }
   const own = server.file === undefined ? [] : [listOf(server, slot)];
   return new Set([...written, ...[...lists, ...own].flatMap((list) => [...readersOf(list)])]);

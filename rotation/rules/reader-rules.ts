@@ -10,7 +10,17 @@ import type { Decision } from "../decision";
 import { declaredReaders } from "../declared-readers";
 import type { Observation, ServerObservation, StoredProof } from "../observation";
 import { isEtcdUnchanged, serverState, validReadThrough, validStored } from "../proofs";
-import { configOf, declaredPlugin, isUnseen, itemFor, listOf, neededProviders, type Situation } from "../situation";
+import {
+  blockWith,
+  configOf,
+  countedFor,
+  declaredPlugin,
+  isUnseen,
+  itemFor,
+  listOf,
+  neededProviders,
+  type Situation,
+} from "../situation";
 import { addReaders, type Slot, withSlotProviders } from "../slots";
 import { trouble } from "./fleet-rules";
 import { crosswiseDecision, pluginDecision } from "./plugin-rules";
@@ -33,7 +43,8 @@ export const differencesAreMeasured: Rule = (situation) => {
   if (!differ && !troubled(situation)) return undefined;
   return {
     kind: "measure",
-    stage: RotationStage.Read,
+    // What follows may be a plugin that is started first, and a run's stage is never left backwards.
+    stage: RotationStage.Plugin,
     measurement: { kind: "stored", targets },
     reason: differ
       ? "servers do not read the same providers"
@@ -55,6 +66,14 @@ export const everyServerReadsWhatIsNeeded: Rule = (situation) => {
     const lacking = situation.observed.servers.filter((server) => missing(server, slot, required).length > 0);
     for (const id of new Set(lacking.flatMap((server) => missing(server, slot, required)))) {
       if (itemFor(situation, slot, id) === undefined) {
+        const elsewhere = blockWith(situation.observed, id);
+        if (elsewhere !== undefined) {
+          return blocked(
+            RotationStage.Read,
+            `${storedWith(situation, slot, id)}, which the configuration of ${elsewhere.server} has for ${elsewhere.resources.join(", ")} alone`,
+            "restore, on every server, the configuration under which they were stored: nothing of them is lost",
+          );
+        }
         return blocked(
           RotationStage.Read,
           `${storedWith(situation, slot, id)}, which no server's configuration has and no declared key provides`,
@@ -138,9 +157,8 @@ function requiredReaders(situation: Situation, slot: Slot): ReadonlySet<Provider
   if (validStored(observed, situation.targets) !== undefined)
     return new Set([...writers, ...neededProviders(situation, slot)]);
   // While a server is away no proof is valid, but a reader that is added for what was seen does no harm.
-  const entries = (lastLook(observed)?.resources ?? []).filter((entry) => slot.resources.includes(entry.resource));
-  const seen = entries.flatMap((entry) => entry.keys.filter((key) => key.objects > 0));
-  return new Set([...writers, ...(troubled(situation) ? seen.map(({ key }) => key.provider) : [])]);
+  const seen = countedFor(situation, slot, lastLook(observed)?.resources ?? []);
+  return new Set([...writers, ...(troubled(situation) ? seen : [])]);
 }
 
 /** What etcd was seen to hold in this run, as long as it is the same etcd, whatever has become of the servers. */

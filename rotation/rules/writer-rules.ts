@@ -3,6 +3,7 @@ import { type ProviderItem, writerOf } from "../../core/encryption-configuration
 import { isOurProviderName } from "../../core/provider-name";
 import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
+import { failedObjects } from "../object-failures";
 import { withoutObjectNames } from "../object-names";
 import type { ServerObservation } from "../observation";
 import { staleTotal, validReadThrough, validStored } from "../proofs";
@@ -36,6 +37,8 @@ export const everyObjectIsRewritten: Rule = (situation) => {
   const { observed, targets } = situation;
   const proof = validStored(observed, targets);
   if (proof === undefined) {
+    const unseen = unseenIsRewritten(situation);
+    if (unseen !== undefined) return unseen;
     const rewritten = observed.rewrites.count > 0 && observed.rewrites.failures.length === 0;
     return {
       kind: "measure",
@@ -61,7 +64,7 @@ export const everyObjectIsRewritten: Rule = (situation) => {
     ].slice(0, 3);
     return blocked(
       RotationStage.Rewrite,
-      `${count(failures.length, "object")} could not be written again (${reasons.join("; ")})`,
+      `${count(failedObjects(failures), "object")} could not be written again (${reasons.join("; ")})`,
       "mend what refuses the write (often an admission webhook), then run again; until then both keys stay in every configuration",
     );
   }
@@ -79,6 +82,32 @@ export const everyObjectIsRewritten: Rule = (situation) => {
     reason: `${count(stale, "object")} use another key`,
   };
 };
+
+/**
+ * Through API servers a measurement writes what is stale, so it would do the rewrite's work under another name: what may be
+ * stale is rewritten before the first one, as the goal says (`rewriteBy`), and once no request from before is left, so that
+ * one rewrite and one proof are enough.
+ */
+function unseenIsRewritten(situation: Situation): Decision | undefined {
+  const { observed, targets } = situation;
+  if (observed.measuresByWriting !== true || !mayBeStale(situation)) return undefined;
+  const { settledAt, now, rewrites } = observed;
+  if (settledAt === undefined || now < settledAt) {
+    return wait(RotationStage.Rewrite, "requests from before the write gate to have ended");
+  }
+  if (rewrites.startedAt !== undefined && rewrites.startedAt >= settledAt) return undefined;
+  return {
+    kind: "act",
+    stage: RotationStage.Rewrite,
+    action: { kind: "rewrite", targets },
+    reason: "with which key objects are stored cannot be seen without access to etcd, so all are written again",
+  };
+}
+
+/** Without a look at what is stored: where every server has only the goal's providers left, what can be read was stored with them. */
+export function mayBeStale(situation: Situation): boolean {
+  return !situation.observed.servers.every((server) => isPruned(situation, server));
+}
 
 /**
  * VERIFY: the measurement must have begun when no request from before the WRITE gate could still be under way, because
@@ -121,12 +150,21 @@ export const oldProvidersLeave: Rule = (situation) => {
     };
   }
   if (rest.length === 0) return undefined;
-  const unproven = validStored(observed, situation.targets)?.unproven ?? [];
+  const { unproven = [], doubts = [], method } = validStored(observed, situation.targets) ?? {};
+  if (doubts.length > 0) {
+    return blocked(
+      RotationStage.Prune,
+      `what was seen in etcd is not enough to remove a key, because it could not be compared with the API servers: ${doubts.join("; ")}`,
+      "let the API servers answer that (rights of the engine's identity: docs/permissions.md), then run again",
+    );
+  }
   if (unproven.length > 0) {
     return blocked(
       RotationStage.Prune,
       `no API server serves ${unproven.join(", ")}, so it is not known which key its objects need`,
-      "serve a version of it, delete its CRD, or give access to etcd, where its objects can be counted",
+      method === "etcd"
+        ? "serve it again (--runtime-config) and run again, or delete it from etcd if nobody will"
+        : "serve a version of it, delete its CRD, or give access to etcd, where its objects can be counted",
     );
   }
   const next = pruned.length === 0 ? soonestToLoad(rest, observed.now).slice(0, 1) : oneAct(rest);

@@ -81,6 +81,15 @@ describe("EncryptionConfiguration", () => {
     assert.equal(writerOf(config.blocks[0]?.providers ?? []), "kms/v1/azurekmsprovider");
   });
 
+  it("what stands there without a value is not there, as for API servers", () => {
+    const bare = { apiVersion: "v2", name: "a", endpoint: "unix:///a", timeout: null, cachesize: null };
+    const config = readEncryptionConfiguration(withProvider({ kms: bare, identity: null }));
+    assert.deepEqual(config.blocks[0]?.providers, [
+      { kind: "kms", apiVersion: "v2", name: "a", endpoint: "unix:///a" },
+    ]);
+    refused(withProvider({ identity: null }), /names 0 provider types/);
+  });
+
   it("what an API server refuses is refused, naming the place and never a secret", () => {
     refused(null, /the document is not an object/);
     refused({ kind: "Pod" }, /kind is "Pod"/);

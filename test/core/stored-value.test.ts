@@ -85,6 +85,17 @@ describe("a stored value", () => {
     });
   }
 
+  it("of aescbc is told by its whole blocks, a colon in the key's name included", () => {
+    for (const name of ["a", "a:b", "a:b:c", "a:"]) {
+      for (const byte of [0x3a, 0x41, 0xff]) {
+        const value = Buffer.concat([Buffer.from(`k8s:enc:aescbc:v1:${name}:`), Buffer.alloc(48, byte)]);
+        assert.deepEqual(readStoredValue(value), { kind: "known", provider: `aescbc/${name}` });
+      }
+    }
+    const damaged = Buffer.concat([Buffer.from("k8s:enc:aescbc:v1:a:"), Buffer.alloc(9, 0xff), Buffer.alloc(40, 0x3a)]);
+    assert.deepEqual(readStoredValue(damaged), { kind: "known", provider: "aescbc/a" });
+  });
+
   for (const [form, value] of [
     ["protobuf", Buffer.from("k8s\0\n\x0c\n\x02v1\x12\x06Secret")],
     ["JSON", Buffer.from('{"kind":"Secret"}')],

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { writerOf } from "../../core/encryption-configuration";
 import { providerName } from "../../core/provider-name";
+import { RewriteMethod } from "../../core/rewrite-method";
+import { RotationStage } from "../../core/rotation-stage";
 import { isUnreadable } from "../../rotation/declared-readers";
+import { planRotation } from "../../rotation/plan";
 import { runRotation } from "../../rotation/run";
+import type { StoredObjects } from "../../rotation/stored-objects";
 import { apiOnly } from "./api-only";
 import { goalFor, keyVersion } from "./goals";
 import { randomFrom } from "./random";
@@ -147,13 +151,100 @@ for (const reload of ["hot", "restart"] as const) {
   }
 }
 
+describe("a rewrite without a way to etcd", () => {
+  const made = () => simulateCluster({ hosts: 3, reload: "hot", objects: 12, random: randomFrom(5), clients: false });
+
+  /** What is done to the stored objects, in order, and how many of them a measurement has written. */
+  function watched(cluster: SimulatedCluster) {
+    const steps: string[] = [];
+    let writtenByLooking = 0;
+    const stored = apiOnly(cluster);
+    const stale = () => [...cluster.objects.values()].filter(({ provider: id }) => id !== provider(1)).length;
+    const watching: StoredObjects = {
+      ...stored,
+      measure: async (...args) => {
+        steps.push("measure");
+        const before = stale();
+        const proof = await stored.measure(...args);
+        writtenByLooking += before - stale();
+        return proof;
+      },
+      rewrite: (...args) => {
+        steps.push(`rewrite by ${args[4] ?? "nobody in particular"}`);
+        return stored.rewrite(...args);
+      },
+      count: async (targets, servers) => ({
+        method: "counted",
+        startedAt: cluster.clock.now(),
+        finishedAt: cluster.clock.now(),
+        servers,
+        resources: targets.map(({ resource }) => ({ resource, objects: 12, bytes: 0, keys: [], unknown: 12 })),
+      }),
+    };
+    return { stored: watching, steps, writtenByLooking: () => writtenByLooking };
+  }
+  const names = (cluster: SimulatedCluster) => cluster.hosts.map((host) => host.name);
+  const signal = new AbortController().signal;
+
+  it("is an action of its own, done by whom the goal names; proving finds nothing left to write", async () => {
+    const cluster = made();
+    const { stored, steps, writtenByLooking } = watched(cluster);
+    const goal = goalFor(1, names(cluster), { rewriteBy: RewriteMethod.InTreeMigration });
+    const { fleet, clock } = cluster;
+    const outcome = await runRotation({ goal, fleet, stored, clock, onEvent: () => undefined, signal });
+    assert.equal(outcome.kind, "done", outcome.reason);
+    assert.deepEqual(steps.slice(0, 2), ["rewrite by InTreeMigration", "measure"]);
+    assert.equal(steps.filter((step) => step.startsWith("rewrite")).length, 1);
+    assert.equal(writtenByLooking(), 0);
+    const again = steps.length;
+    assert.equal((await runRotation({ goal, fleet, stored, clock, onEvent: () => undefined, signal })).kind, "done");
+    assert.ok(
+      steps.slice(again).every((step) => step === "measure"),
+      "at the goal there is nothing to rewrite",
+    );
+  });
+
+  it("is in the plan, with all that is stored, and in no plan of a cluster at the goal", async () => {
+    const cluster = made();
+    const { stored } = watched(cluster);
+    const { fleet, clock } = cluster;
+    const goal = goalFor(1, names(cluster));
+    const plan = await planRotation({ goal, fleet, stored, signal });
+    const rewriting = plan.stages.find(({ stage }) => stage === RotationStage.Rewrite);
+    assert.deepEqual([plan.blocked, rewriting?.objects], [undefined, 12]);
+    assert.match(rewriting?.summary ?? "", /cannot be seen without access to etcd, so all are written again/);
+    assert.equal(plan.rewrite?.resources[0]?.stale, 12);
+    await runRotation({ goal, fleet, stored, clock, onEvent: () => undefined, signal });
+    assert.equal((await planRotation({ goal, fleet, stored, signal })).changes, false);
+  });
+
+  it("is not begun while somebody upgrades the servers", async () => {
+    const cluster = made();
+    const { stored, steps } = watched(cluster);
+    const { fleet, clock } = cluster;
+    const held = goalFor(1, names(cluster), { advanceTo: RotationStage.Write });
+    await runRotation({ goal: held, fleet, stored, clock, onEvent: () => undefined, signal });
+    (cluster.hosts[0] as { version: string }).version = "v1.37.0";
+    const goal = goalFor(1, names(cluster));
+    const outcome = await runRotation({ goal, fleet, stored, clock, onEvent: () => undefined, signal });
+    assert.deepEqual([outcome.kind, outcome.stage, steps], ["blocked", RotationStage.Rewrite, []]);
+  });
+});
+
 describe("what counts as unreadable", () => {
   it("is what a server cannot decrypt, of one object or of a list, and no webhook that fails", () => {
     const list = "cp1: GET /api/v1/secrets: 500 InternalError: Internal error occurred: unable to transform key";
     for (const reason of ["500 InternalError: Internal error occurred: no matching prefix found", list, "HTTP 500"])
       assert.ok(isUnreadable({ reason }), reason);
     const webhook = '500 InternalError: failed calling webhook "a.example.com"';
-    for (const reason of [webhook, "403 Forbidden", "503 ServiceUnavailable", "cp1 does not answer (port 6500)"])
+    const election = "cp1: GET /api/v1/secrets: 500 InternalError: etcdserver: leader changed";
+    for (const reason of [
+      webhook,
+      election,
+      "403 Forbidden",
+      "503 ServiceUnavailable",
+      "cp1 does not answer (port 6500)",
+    ])
       assert.ok(!isUnreadable({ reason }), reason);
   });
 });

@@ -7,6 +7,7 @@ export function apiOnly(cluster: SimulatedCluster): StoredObjects {
   const { position: _position, ...stored } = cluster.stored;
   return {
     ...stored,
+    measuresByWriting: true,
     async measure(targets, servers, onProgress, signal) {
       const startedAt = cluster.clock.now();
       const loaded = cluster.hosts.map((host) => cluster.listFor(host.loaded));

@@ -19,14 +19,14 @@ export const disturbances = {
   /** Somebody edits a file: another order of its readers, and plaintext readable too. */
   handEdit: (cluster: SimulatedCluster, random: () => number) => {
     const host = anyHost(cluster, random);
-    const [writer, ...readers] = cluster.listFor(host.config);
+    const edited = host.config.blocks.find(({ resources }) => resources.includes("secrets"));
+    const [writer, ...readers] = edited?.providers ?? [];
     if (writer === undefined || host.garbage !== undefined) return;
     const identity: readonly ProviderItem[] = [writer, ...readers].some((item) => item.kind === "identity")
       ? []
       : [{ kind: "identity" }];
-    host.config = {
-      blocks: [{ resources: ["secrets"], providers: [writer, ...readers.reverse(), ...identity] }],
-    };
+    const providers = [writer, ...readers.reverse(), ...identity];
+    host.config = { blocks: host.config.blocks.map((block) => (block === edited ? { ...block, providers } : block)) };
     host.writtenAt = cluster.clock.now();
   },
   /** A server that cannot load anything new, until somebody mends it; half of the time its process dies at once. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { StoredProof } from "../../rotation/observation";
-import { rewriteWarnings, unreadWarnings } from "../../rotation/plan-warnings";
-import { kmsCallCounter, rewriteForecast } from "../../rotation/rewrite-forecast";
+import { rewriteWarnings, unreadWarnings, unsizedWarnings } from "../../rotation/plan-warnings";
+import { kmsCallCounter, measuringTime, rewriteForecast } from "../../rotation/rewrite-forecast";
 import type { RewriteOutlook } from "../../rotation/stored-objects";
 
 const old = { provider: "kms/v2/old", keyId: "k1" };
@@ -125,6 +125,13 @@ describe("the calls to the KMS of a plan", () => {
     });
   });
 
+  it("Status is asked of every provider that is loaded on the way, not of those that are left alone", () => {
+    const counter = kmsCallCounter(1);
+    counter.load(config("old", "new"), false);
+    counter.load(config("new"), false);
+    assert.equal(counter.total(proof(), true, 120_000, config("new")).status, 3 + 2 * 2);
+  });
+
   it("KMS v1 costs a Decrypt an object, and a restart reads everything again", () => {
     const counter = kmsCallCounter(1);
     counter.load(config("new"), true);
@@ -134,5 +141,26 @@ describe("the calls to the KMS of a plan", () => {
 
   it("nothing to do => no calls", () => {
     assert.deepEqual(kmsCallCounter(3).total(proof(), false, 0, undefined), { status: 0, encrypt: 0, decrypt: 0 });
+  });
+});
+
+describe("the time of looks at what is stored", () => {
+  const measurement = { kind: "stored", targets: [] } as const;
+  const time = (method: "etcd" | "counted", servers: number) =>
+    measuringTime(measurement, { ...proof({ objects: 40_000 }), method }, servers, 200);
+
+  it("with etcd the values are read; without, every object is offered to one server and then to the others", () => {
+    assert.equal(time("etcd", 3), 2_000);
+    assert.equal(time("counted", 1), 200_000);
+    assert.equal(time("counted", 3), 400_000);
+    const reading = { kind: "readThrough", server: "cp1", resources: [] } as const;
+    assert.ok(measuringTime(reading, proof({ objects: 40_000 }), 3, 200) > 60_000);
+  });
+
+  it("without etcd a plan says that it has not looked for objects that are too long", () => {
+    const warned = (method: "etcd" | "counted") =>
+      unsizedWarnings(rewriteForecast({ ...proof(), method }, targets, undefined)).join();
+    assert.match(warned("counted"), /^secrets: objects that would be too long for etcd/);
+    assert.equal(warned("etcd"), "");
   });
 });

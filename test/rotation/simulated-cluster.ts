@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- everything in here shares one clock and one set of hosts, and checks them at every change */
 /**
  * A cluster in memory and virtual time, for model tests of the engine: hosts with files, API servers that load them once a
  * minute or at start, plugins, stored objects, clients that write all the time, and faults. It checks the invariants of
@@ -18,6 +19,7 @@ import type {
   StoredProof,
 } from "../../rotation/observation";
 import type { RewriteResult, StoredObjects } from "../../rotation/stored-objects";
+import { itemsOf, nameFor, providersFor, refusalBy } from "./simulated-api-server";
 import {
   configHash,
   fallbackOf,
@@ -41,6 +43,8 @@ export interface SimulationOptions {
   readonly objects: number;
   readonly random: () => number;
   readonly start?: EncryptionConfiguration;
+  /** Kinds of objects, `objects` of each. Default: secrets alone. */
+  readonly resources?: readonly string[];
   /** Clients write between any two steps. Default true. */
   readonly clients?: boolean;
 }
@@ -57,7 +61,7 @@ export function simulateCluster(options: SimulationOptions) {
   const { random } = options;
   let now = 1_000_000;
   let version = 1;
-  const start = options.start ?? plaintextStart;
+  const { start = plaintextStart, resources = ["secrets"] } = options;
   const objects = new Map<string, StoredObject>();
   const inFlight: { through: string; at: number; name: string; provider: string; keyId: string | undefined }[] = [];
   const unlisted: string[] = [];
@@ -88,17 +92,29 @@ export function simulateCluster(options: SimulationOptions) {
   const hosts = Array.from({ length: options.hosts }, (_, index) =>
     wellHost(`cp${index + 1}`, options.reload, start, now, now + Math.floor(random() * 60_000)),
   );
-  for (let index = 0; index < options.objects; index += 1) {
-    objects.set(`s${index}`, { provider: writerOf(listFor(start)), keyId: undefined, version: (version += 1) });
+  for (const resource of resources) {
+    for (let index = 0; index < options.objects; index += 1) {
+      const provider = writerOf(listFor(start, resource));
+      objects.set(nameOf(resource, index), { resource, provider, keyId: undefined, version: (version += 1) });
+    }
   }
 
-  function listFor(config: EncryptionConfiguration) {
-    return config.blocks.find((block) => block.resources.includes("secrets"))?.providers ?? [];
+  function nameOf(resource: string, index: number): string {
+    return resource === "secrets" ? `s${index}` : `${resource}/${index}`;
+  }
+  function listFor(config: EncryptionConfiguration, resource = "secrets") {
+    return providersFor(config, resource);
+  }
+  /** What a configuration reads, each provider with the resource that it reads. */
+  function readersIn(config: EncryptionConfiguration): ReadonlySet<string> {
+    return new Set(
+      resources.flatMap((resource) => [...readersOf(listFor(config, resource))].map((id) => `${resource} ${id}`)),
+    );
   }
   const up = (host: SimulatedHost) => now >= host.downUntil;
-  const writer = (host: SimulatedHost) => writerOf(listFor(host.loaded));
+  const writer = (host: SimulatedHost, resource: string) => writerOf(listFor(host.loaded, resource));
   const pluginOf = (host: SimulatedHost, provider: string) => {
-    const item = listFor(host.loaded).find(
+    const item = itemsOf(host.loaded).find(
       (candidate) => candidate.kind === "kms" && `kms/${candidate.apiVersion}/${candidate.name}` === provider,
     );
     if (item?.kind !== "kms") return undefined;
@@ -106,7 +122,7 @@ export function simulateCluster(options: SimulationOptions) {
     return host.plugins.get(name);
   };
 
-  const kms = simulateKms({ hosts, now: () => now, listFor, pluginOf, answers });
+  const kms = simulateKms({ hosts, now: () => now, pluginOf, answers });
 
   const plugins = simulatePlugins({ hosts, now: () => now, wantedImage: () => faults.image, log, broken });
 
@@ -122,24 +138,30 @@ export function simulateCluster(options: SimulationOptions) {
   /** Invariants 1 and 2: what any server writes, and what is stored, every server can read, in what each has loaded. */
   function checkReadable(why: string): void {
     for (const reading of hosts) {
-      const readers = readersOf(listFor(reading.loaded));
+      const readers = readersIn(reading.loaded);
       for (const writing of hosts) {
-        if (!readers.has(writer(writing)))
-          broken(`invariant 1: ${writing.name} writes ${writer(writing)}, ${reading.name} cannot read it (${why})`);
+        for (const resource of resources) {
+          const id = writer(writing, resource);
+          if (!readers.has(`${resource} ${id}`))
+            broken(
+              `invariant 1: ${writing.name} writes ${resource} with ${id}, ${reading.name} cannot read it (${why})`,
+            );
+        }
       }
       for (const [name, object] of objects) {
         if (restored.has(name)) continue;
-        if (!readers.has(object.provider))
+        if (!readers.has(`${object.resource} ${object.provider}`))
           broken(`invariant 2: ${reading.name} cannot read ${name}, stored with ${object.provider} (${why})`);
       }
     }
   }
 
   function store(name: string, provider: string, keyId: string | undefined, why: string): void {
-    objects.set(name, { provider, keyId, version: (version += 1) });
+    const resource = resourceOf(name);
+    objects.set(name, { resource, provider, keyId, version: (version += 1) });
     raftIndex += 1;
     for (const reading of hosts) {
-      if (!readersOf(listFor(reading.loaded)).has(provider))
+      if (!readersOf(listFor(reading.loaded, resource)).has(provider))
         broken(`nothing is lost: ${name} was written with ${provider}, ${reading.name} cannot read it (${why})`);
       const plugin = pluginOf(reading, provider);
       const expected = keyId;
@@ -153,11 +175,15 @@ export function simulateCluster(options: SimulationOptions) {
   }
 
   const readable = (reading: SimulatedHost, object: StoredObject) =>
-    readersOf(listFor(reading.loaded)).has(object.provider);
+    readersOf(listFor(reading.loaded, object.resource)).has(object.provider);
+
+  function resourceOf(name: string): string {
+    return name.includes("/") ? name.slice(0, name.indexOf("/")) : "secrets";
+  }
 
   /** An old etcd backup comes back with objects of a provider that the configurations have let go. */
   function restore(name: string, provider: string, keyId: string | undefined): void {
-    objects.set(name, { provider, keyId, version: (version += 1) });
+    objects.set(name, { resource: resourceOf(name), provider, keyId, version: (version += 1) });
     restored.add(name);
     raftIndex = 1;
     looked = false;
@@ -183,7 +209,7 @@ export function simulateCluster(options: SimulationOptions) {
 
   /** Why /readyz says no: a plugin is away, or informers cannot list what nobody can decrypt. */
   function notReady(target: SimulatedHost): string | undefined {
-    const away = listFor(target.loaded).some(
+    const away = itemsOf(target.loaded).some(
       (item) => item.kind === "kms" && !answers(pluginOf(target, writerOf([item]))),
     );
     if (away) return "kms-providers";
@@ -192,14 +218,15 @@ export function simulateCluster(options: SimulationOptions) {
 
   /** Invariant 10: one server lets go first; the others follow when everything was read through one that has. */
   function checkPrune(target: SimulatedHost, next: EncryptionConfiguration): void {
-    const wanted = readersOf(listFor(next));
-    const present = readersOf(listFor(target.config));
-    for (const [name, { provider }] of objects) {
-      if (looked && target.garbage === undefined && present.has(provider) && !wanted.has(provider))
+    const wanted = readersIn(next);
+    const present = readersIn(target.config);
+    for (const [name, { resource, provider }] of objects) {
+      const id = `${resource} ${provider}`;
+      if (looked && target.garbage === undefined && present.has(id) && !wanted.has(id))
         broken(`invariant 2: ${target.name} lets go of ${provider}, which ${name} needs since a restore`);
     }
-    if ([...readersOf(listFor(target.config))].every((id) => wanted.has(id))) return;
-    const letsGo = (config: EncryptionConfiguration) => [...readersOf(listFor(config))].every((id) => wanted.has(id));
+    if ([...present].every((id) => wanted.has(id))) return;
+    const letsGo = (config: EncryptionConfiguration) => [...readersIn(config)].every((id) => wanted.has(id));
     const others = hosts.filter((other) => other !== target);
     const done = others.filter((other) => letsGo(other.config));
     // By what is loaded: a file that somebody has changed since does not undo what was read.
@@ -233,7 +260,7 @@ export function simulateCluster(options: SimulationOptions) {
           endRequests(target);
           target.restartRequestedAt = undefined;
           if (target.garbage !== undefined) target.downUntil = now + 5_000;
-          else if (!target.refusesToLoad || configHash(target.config) === configHash(target.loaded))
+          else if (!refuses(target) || configHash(target.config) === configHash(target.loaded))
             load(target, "process start");
           else target.downUntil = now + 5_000;
         }
@@ -242,17 +269,21 @@ export function simulateCluster(options: SimulationOptions) {
           target.nextPoll = now + 60_000;
           if (target.garbage !== undefined) target.failures += 1;
           else if (configHash(target.config) !== configHash(target.loaded)) {
-            const pluginsAnswer = listFor(target.config).every((item) => {
+            const pluginsAnswer = itemsOf(target.config).every((item) => {
               if (item.kind !== "kms") return true;
               return answers(target.plugins.get(/([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? ""));
             });
-            if (target.refusesToLoad || !pluginsAnswer) target.failures += 1;
+            if (refuses(target) || !pluginsAnswer) target.failures += 1;
             else load(target, "poll");
           }
         }
       }
       clientWrites();
     }
+  }
+
+  function refuses(target: SimulatedHost): boolean {
+    return target.refusesToLoad || refusalBy(target.config, target.reload) !== undefined;
   }
 
   /** A process that ends takes its requests with it. */
@@ -270,8 +301,11 @@ export function simulateCluster(options: SimulationOptions) {
     if (options.clients === false || random() < 0.5) return;
     const through = hosts[Math.floor(random() * hosts.length)];
     if (through === undefined || !up(through)) return;
-    const name = `s${Math.floor(random() * options.objects)}`;
+    const index = Math.floor(random() * options.objects * resources.length);
+    const resource = resources[Math.floor(index / options.objects)] ?? "secrets";
+    const name = nameOf(resource, index % options.objects);
     const present = objects.get(name);
+    const provider = writer(through, resource);
     if (present !== undefined && !readable(through, present)) return; // an update reads first
     if (through.reload === "hot" && random() < 0.3) {
       // A request that has encrypted its object and stores it later, but within the request timeout.
@@ -279,10 +313,10 @@ export function simulateCluster(options: SimulationOptions) {
         through: through.name,
         at: now + Math.floor(random() * (requestTimeout - 1_000)),
         name,
-        provider: writer(through),
-        keyId: kms.keyIdFor(through),
+        provider,
+        keyId: kms.keyIdFor(through, provider),
       });
-    } else store(name, writer(through), kms.keyIdFor(through), `client through ${through.name}`);
+    } else store(name, provider, kms.keyIdFor(through, provider), `client through ${through.name}`);
   }
 
   /** Right after an effect, or right after a look. */
@@ -387,7 +421,9 @@ export function simulateCluster(options: SimulationOptions) {
           const target = host(write.server);
           if (presentHash(target) !== write.expectedHash)
             throw new KmsEtcdError("conflict", `${write.server}: changed by someone else`);
-          for (const item of listFor(write.config)) {
+          const refusal = refusalBy(write.config, target.reload);
+          if (refusal !== undefined) broken(`${write.server} was given what no API server loads: ${refusal}`);
+          for (const item of itemsOf(write.config)) {
             if (item.kind !== "kms") continue;
             const name = /([^/]+)\.socket$/.exec(item.endpoint)?.[1] ?? "";
             if (!target.plugins.has(name))
@@ -438,12 +474,24 @@ export function simulateCluster(options: SimulationOptions) {
   };
 
   function failuresOf(server: string): ObjectFailure[] {
-    const readers = readersOf(listFor(host(server).loaded));
+    const reading = host(server);
     return [...objects].flatMap(([name, object]) =>
-      readers.has(object.provider)
+      readable(reading, object)
         ? []
-        : [{ resource: "secrets", namespace: "default", name, reason: "no matching prefix found" }],
+        : [{ resource: object.resource, namespace: "default", name, reason: "no matching prefix found" }],
     );
+  }
+
+  function keysOf(own: readonly StoredObject[]) {
+    const keys = new Map<string, { key: { provider: string; keyId?: string }; objects: number; newest: number }>();
+    for (const { provider, keyId, version: changed } of own) {
+      const id = `${provider} ${keyId ?? ""}`;
+      const key = { provider, ...(keyId !== undefined && { keyId }) };
+      const known = keys.get(id);
+      const newest = Math.max(known?.newest ?? 0, changed);
+      keys.set(id, { key, objects: (known?.objects ?? 0) + 1, newest });
+    }
+    return [...keys.values()];
   }
 
   const stored: StoredObjects = {
@@ -454,12 +502,11 @@ export function simulateCluster(options: SimulationOptions) {
       if (faults.measureFails) throw new KmsEtcdError("unreachable", "etcd does not answer");
       const etcd = { clusterId: "1", revision: version, raftIndex };
       const startedAt = now;
-      const counts = new Map<string, { key: { provider: string; keyId?: string }; objects: number }>();
-      for (const { provider, keyId } of objects.values()) {
-        const id = `${provider} ${keyId ?? ""}`;
-        const key = { provider, ...(keyId !== undefined && { keyId }) };
-        counts.set(id, { key, objects: (counts.get(id)?.objects ?? 0) + 1 });
-      }
+      const names = targets.map((target) => target.resource);
+      const counted = targets.map(({ resource }) => {
+        const own = [...objects.values()].filter((object) => nameFor(names, object.resource) === resource);
+        return { resource, objects: own.length, bytes: own.length * 1_000, keys: keysOf(own), unknown: 0 };
+      });
       advance(1_000);
       strikeIfDue();
       return {
@@ -468,17 +515,12 @@ export function simulateCluster(options: SimulationOptions) {
         finishedAt: now,
         etcd,
         servers,
-        resources: targets.map((target) => ({
-          resource: target.resource,
-          objects: objects.size,
-          bytes: objects.size * 1_000,
-          keys: [...counts.values()],
-          unknown: 0,
-        })),
+        resources: counted,
       };
     },
-    rewrite: (_targets, servers): Promise<RewriteResult> =>
+    rewrite: (targets, servers, _onProgress, _signal, _by, scope): Promise<RewriteResult> =>
       effect("rewrite", () => {
+        const names = targets.map((target) => target.resource);
         const failures: ObjectFailure[] = [];
         let rewritten = 0;
         for (const [index, name] of [...objects.keys()].entries()) {
@@ -487,8 +529,12 @@ export function simulateCluster(options: SimulationOptions) {
           const through = host(servers[index % servers.length] ?? "cp1");
           if (!up(through)) throw new KmsEtcdError("unreachable", `${through.name} does not answer`);
           const present = objects.get(name);
+          const target = nameFor(names, resourceOf(name));
+          if (target === undefined) continue;
+          if ((present?.version ?? 0) > (scope?.staleUpTo.get(target) ?? Number.POSITIVE_INFINITY)) continue;
           if (present !== undefined && !readable(through, present)) {
-            failures.push({ resource: "secrets", namespace: "default", name, reason: "no matching prefix found" });
+            const reason = "no matching prefix found";
+            failures.push({ resource: present.resource, namespace: "default", name, reason });
             continue;
           }
           restored.delete(name);
@@ -497,8 +543,10 @@ export function simulateCluster(options: SimulationOptions) {
             continue;
           }
           const object = objects.get(name);
-          if (object?.provider === writer(through) && object.keyId === kms.keyIdFor(through)) continue;
-          store(name, writer(through), kms.keyIdFor(through), `rewrite through ${through.name}`);
+          const provider = writer(through, resourceOf(name));
+          const keyId = kms.keyIdFor(through, provider);
+          if (object?.provider === provider && object.keyId === keyId) continue;
+          store(name, provider, keyId, `rewrite through ${through.name}`);
           rewritten += 1;
         }
         return { offered: objects.size, rewritten, failures };

@@ -48,6 +48,7 @@ export interface SimulatedPlugin {
 }
 
 export interface StoredObject {
+  resource: string;
   provider: string;
   keyId: string | undefined;
   version: number;

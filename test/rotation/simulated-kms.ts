@@ -1,29 +1,29 @@
 /** What the API servers of a simulated cluster know of the keys behind their plugins, and a KMS that changes them in place. */
-import { type EncryptionConfiguration, type ProviderItem, writerOf } from "../../core/encryption-configuration";
+import { writerOf } from "../../core/encryption-configuration";
 import type { HeardKeyId } from "../../rotation/observation";
 import { keyIdHash } from "../../rotation/rules/key-id-rule";
+import { itemsOf } from "./simulated-api-server";
 import type { SimulatedHost, SimulatedPlugin } from "./simulated-host";
 
 export interface SimulatedKmsOptions {
   readonly hosts: readonly SimulatedHost[];
   readonly now: () => number;
-  readonly listFor: (config: EncryptionConfiguration) => readonly ProviderItem[];
   readonly pluginOf: (host: SimulatedHost, provider: string) => SimulatedPlugin | undefined;
   readonly answers: (plugin: SimulatedPlugin) => boolean;
 }
 
-export function simulateKms({ hosts, now, listFor, pluginOf, answers }: SimulatedKmsOptions) {
+export function simulateKms({ hosts, now, pluginOf, answers }: SimulatedKmsOptions) {
   /** By the key_id they were made with, every one since, the present one last. */
   const inPlace = new Map<string, readonly string[]>();
 
   return {
     /** With what it has heard of, which may be a minute old. */
-    keyIdFor: ({ heard, loaded }: SimulatedHost): string | undefined => heard.get(writerOf(listFor(loaded)))?.keyId,
+    keyIdFor: ({ heard }: SimulatedHost, provider: string): string | undefined => heard.get(provider)?.keyId,
 
     /** A server asks its plugins when it loads a configuration, and once a minute. */
     askPlugins(target: SimulatedHost): void {
       target.nextStatus = now() + 60_000;
-      for (const item of listFor(target.loaded)) {
+      for (const item of itemsOf(target.loaded)) {
         const provider = writerOf([item]);
         const plugin = pluginOf(target, provider);
         const known = target.heard.get(provider);

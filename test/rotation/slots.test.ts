@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { EncryptionConfiguration, ProviderItem } from "../../core/encryption-configuration";
-import { addReaders, promote, slotsOf, withSlotProviders } from "../../rotation/slots";
+import { addReaders, promote, slotProviders, slotsOf, withSlotProviders } from "../../rotation/slots";
 
 const ours: ProviderItem = { kind: "kms", apiVersion: "v2", name: "kms-etcd-0123456789ab", endpoint: "unix:///a" };
 const foreign: ProviderItem = { kind: "kms", apiVersion: "v2", name: "azurekmsprovider", endpoint: "unix:///b" };
@@ -17,7 +17,7 @@ function slots(resources: string[], ...configs: EncryptionConfiguration[]) {
 describe("slots: groups of resources that share a list of providers", () => {
   it("resource without a block => a slot of its own", () => {
     assert.deepEqual(slots(["secrets"], config([["pods"], [identity]])), [
-      { name: "secrets", resources: ["secrets"], leaving: false },
+      { name: "secrets", resources: ["secrets"], writes: ["secrets"], leaving: false },
     ]);
   });
 
@@ -78,25 +78,88 @@ describe("slots: groups of resources that share a list of providers", () => {
     );
   });
 
-  it("resource in two blocks => refused", () => {
-    assert.throws(
-      () => slots(["secrets"], config([["secrets"], [foreign]], [["secrets"], [identity]])),
-      /names secrets in 2 blocks/,
+  it("resource in several blocks => they move together, and the first one writes it, as API servers do", () => {
+    const found = slots(
+      ["secrets"],
+      config([["configmaps", "pods"], [foreign]], [["secrets", "configmaps"], [ours]], [["nodes"], [identity]]),
     );
+    assert.deepEqual(
+      found.map((slot) => [slot.name, slot.writes, slot.leaving]),
+      [
+        ["configmaps,secrets", ["secrets"], false],
+        ["configmaps,pods", ["configmaps", "pods"], false],
+      ],
+    );
+  });
+
+  it("the same resources in two blocks => one slot with both lists, written as one block", () => {
+    const twice = config([["secrets"], [foreign, identity]], [["pods"], [identity]], [["secrets"], [ours, identity]]);
+    const [slot, ...others] = slots(["secrets"], twice);
+    assert.ok(slot !== undefined && others.length === 0);
+    const list = slotProviders(twice, slot);
+    assert.deepEqual(list, [foreign, identity, ours]);
+    assert.deepEqual(
+      withSlotProviders(twice, slot, list),
+      config([["secrets"], [foreign, identity, ours]], [["pods"], [identity]]),
+    );
+  });
+
+  it("servers that have a resource's blocks in another order => refused: they do not write it with the same one", () => {
+    const [a, b] = [
+      [["secrets", "pods"], [foreign]],
+      [["secrets"], [ours]],
+    ] as [string[], ProviderItem[]][];
+    assert.ok(a !== undefined && b !== undefined);
+    assert.throws(
+      () => slots(["secrets"], config(a, b), config(b, a)),
+      /configuration of cp2 groups secrets as \[secrets\] and \[pods,secrets\], while cp1 has \[pods,secrets\] and \[secrets\]/,
+    );
+  });
+
+  it("our block that nobody wants, with a resource of somebody else's => refused: that one could not read what ours has stored", () => {
+    const shared = config([["pods", "nodes"], [ours]], [["pods"], [foreign]]);
+    assert.throws(
+      () => slots(["secrets"], shared),
+      /has pods, nodes in one block, and some of it in a block of somebody else's/,
+    );
+  });
+
+  it("resource that only a wildcard of plaintext covers => gets a block of its own: there is nothing to hide", () => {
+    const [slot] = slots(["secrets"], config([["*.*"], [identity]]), config([["*.*"], [identity]]));
+    assert.equal(slot?.name, "secrets");
+    assert.throws(() => slots(["secrets"], config([["*.*"], [identity]]), config([["*.*"], [identity, ours]])), {
+      message: /configuration of cp2 encrypts secrets through \*\.\*/,
+      remedy: /one run with "\*\.\*" still in resources and enabled: false/,
+    });
+  });
+
+  it("resource that a narrower wildcard covers, which a wanted one takes along => stays with it", () => {
+    const found = slots(["secrets", "*.*"], config([["*."], [foreign]]));
+    assert.deepEqual(found.map((slot) => slot.name).sort(), ["*.", "*.*"]);
   });
 
   it("new blocks stand where no wildcard masks them (apiserver refuses a masked resource)", () => {
     const start = config([["pods"], [identity]], [["*.apps"], [identity]], [["*.*"], [identity]]);
     const order = (resources: string[]) =>
-      withSlotProviders(start, { name: resources.join(), resources, leaving: false }, [ours]).blocks.map((block) =>
-        block.resources.join(),
-      );
+      withSlotProviders(start, { name: resources.join(), resources, writes: resources, leaving: false }, [
+        ours,
+      ]).blocks.map((block) => block.resources.join());
     assert.deepEqual(order(["secrets"]), ["secrets", "pods", "*.apps", "*.*"]);
     assert.deepEqual(order(["*.batch"]), ["pods", "*.batch", "*.apps", "*.*"]);
   });
 
+  it("a new wildcard's block => behind every block with something that it covers, whatever else stands in that", () => {
+    const slotFor = (name: string) => ({ name, resources: [name], writes: [name], leaving: false });
+    const mixed = config([["deployments.apps", "*.batch"], [foreign]], [["secrets"], [identity]]);
+    const order = (name: string, start: EncryptionConfiguration) =>
+      withSlotProviders(start, slotFor(name), [ours]).blocks.map((block) => block.resources.join());
+    assert.deepEqual(order("*.apps", mixed), ["deployments.apps,*.batch", "*.apps", "secrets"]);
+    assert.deepEqual(order("*.*", mixed), ["deployments.apps,*.batch", "secrets", "*.*"]);
+    assert.deepEqual(order("jobs.batch", mixed), ["jobs.batch", "deployments.apps,*.batch", "secrets"]);
+  });
+
   it("slot that leaves => its block goes with its last reader, unless it is the only block", () => {
-    const slot = { name: "configmaps", resources: ["configmaps"], leaving: true };
+    const slot = { name: "configmaps", resources: ["configmaps"], writes: ["configmaps"], leaving: true };
     const two = config([["secrets"], [ours]], [["configmaps"], [identity, ours]]);
     assert.deepEqual(
       withSlotProviders(two, slot, [identity]).blocks.map((block) => block.resources),

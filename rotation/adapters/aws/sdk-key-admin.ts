@@ -13,10 +13,11 @@ import { type ErrorCode, KmsEtcdError } from "../../../core/errors";
 import type { AwsKeyReference } from "../../../core/key-reference";
 import { withDeadline } from "../deadline";
 import type { AwsKeyAdmin, AwsKeyLook } from "./aws-key-custody";
+import type { AwsKeyNames } from "./aws-key-names";
 
 const timeLimit = 30_000;
 
-export interface SdkKeyAdmin extends AwsKeyAdmin {
+export interface SdkKeyAdmin extends AwsKeyAdmin, AwsKeyNames {
   close(): void;
 }
 
@@ -74,11 +75,36 @@ export function createSdkKeyAdmin(endpoint?: string): SdkKeyAdmin {
           : client.send(new TagResourceCommand({ KeyId, Tags: [{ TagKey: name, TagValue: value }] }), { abortSignal }),
       );
     },
+    async arnOf(name, region, signal) {
+      const what = "finding the key behind";
+      const key: AwsKeyReference = { kind: "aws", keyArn: name, region };
+      const { KeyMetadata } = await ask(key, what, signal, (client, abortSignal) =>
+        client.send(new DescribeKeyCommand({ KeyId: name }), { abortSignal }),
+      ).catch((thrown: unknown) => {
+        const remedy = nameRemedies[(thrown as KmsEtcdError).code];
+        if (!(thrown instanceof KmsEtcdError) || remedy === undefined) throw thrown;
+        throw new KmsEtcdError(thrown.code, `${thrown.message}, in ${region}`, { cause: thrown, remedy });
+      });
+      const { Arn = "", KeyState = "in no state that is known" } = KeyMetadata ?? {};
+      if (KeyState !== "Enabled") {
+        throw new KmsEtcdError("key-unusable", `${what} ${name}: ${Arn} is ${KeyState}`, {
+          remedy: `what is stored with it can't be read: enable it (aws kms enable-key --key-id ${Arn}; a deletion is cancelled first), then run again`,
+        });
+      }
+      return Arn;
+    },
     close() {
       for (const client of clients.values()) client.destroy();
     },
   };
 }
+
+const nameRemedies: Readonly<Partial<Record<ErrorCode, string>>> = {
+  "permission-denied":
+    "allow kms:DescribeKey on the key to whoever runs this, or sign in anew; or write the key's ARN in the alias's place",
+  "not-found":
+    "see which aliases there are with `aws kms list-aliases`, and write the ARN of the key that is meant in its place",
+};
 
 const codes: Readonly<Record<string, ErrorCode>> = {
   AccessDeniedException: "permission-denied",

@@ -36,6 +36,8 @@ export interface RangeResponse extends EtcdHeader {
 export interface KeyValue {
   readonly key: Buffer;
   readonly value: Buffer;
+  /** The revision of its last change: what API servers tell as the object's resourceVersion. */
+  readonly modRevision: number;
 }
 
 export interface EtcdClient {
@@ -97,11 +99,13 @@ function readKeyValue(bytes: Uint8Array): KeyValue {
   const reader = new ProtobufReader(bytes);
   let key = empty;
   let value = empty;
+  let modRevision = 0;
   while (reader.next()) {
     // `bytes` is a Buffer, so its views are too.
     if (reader.field === 1) key = reader.view() as Buffer<ArrayBuffer>;
+    else if (reader.field === 3) modRevision = reader.varint();
     else if (reader.field === 5) value = reader.view() as Buffer<ArrayBuffer>;
     else reader.skip();
   }
-  return { key, value };
+  return { key, value, modRevision };
 }

@@ -40,7 +40,7 @@ const exceptions: Readonly<Record<string, string>> = {
 };
 
 /** Below the prefix, but no objects of the API: API servers never encrypt them (kubernetes TestEncryptAll). */
-const notObjects = ["masterleases/", "peerserverleases/", "ranges/serviceips", "ranges/servicenodeports"];
+export const notObjects = ["masterleases/", "peerserverleases/", "ranges/serviceips", "ranges/servicenodeports"];
 
 /** The prefix of all keys of one resource, for example `/registry/secrets/`. `resource` is no wildcard. */
 export function resourceKeyPrefix(resource: string, etcdPrefix: string): string {
@@ -51,6 +51,11 @@ export function resourceKeyPrefix(resource: string, etcdPrefix: string): string 
   const plural = dot < 0 ? resource : resource.slice(0, dot);
   const group = dot < 0 ? "" : resource.slice(dot + 1);
   return builtInGroups.has(group) ? `${root}${plural}/` : `${root}${group}/${plural}/`;
+}
+
+/** `*.` or `*.<built-in group>`: only API servers know which kinds are of the group. */
+export function isBuiltInWildcard(name: string): boolean {
+  return name.startsWith("*.") && name !== "*.*" && builtInGroups.has(name.slice(2));
 }
 
 export interface KeyRange {

@@ -6,10 +6,13 @@ import type { Compaction, EtcdPosition } from "../../observation";
 import type { Progress } from "../../stored-objects";
 import type { GrpcMethod } from "../grpc/grpc-connection";
 import { type EtcdConnections, type EtcdHeader, readHeader, varint } from "./etcd-connections";
+import { listedMembers } from "./etcd-member-list";
 
 /** One member (etcdserverpb StatusResponse). */
 export interface MemberStatus extends EtcdHeader {
   readonly endpoint: string;
+  /** In hexadecimal, as etcdctl shows it. */
+  readonly memberId: string;
   readonly version: string;
   /** Bytes of the database file, and those of them that hold something. */
   readonly size: number;
@@ -104,7 +107,8 @@ const healthInterval = 1_000;
 
 /**
  * Compacts, then defragments one member after the other, each only while all are well, and waits until it is well again.
- * Throws `blocked`, naming the member, where one is not; what was compacted until then stays so.
+ * Throws `blocked`, naming the member, where one is not, or where there is one without an endpoint here: whether it is well
+ * cannot be seen, so a quorum could be lost meanwhile. What was compacted until then stays so.
  */
 export async function compactAndDefragment(
   etcd: EtcdConnections,
@@ -128,8 +132,8 @@ export async function compactAndDefragment(
 async function untilAllAreWell(etcd: EtcdConnections, signal: AbortSignal): Promise<void> {
   const until = Date.now() + healthTimeout;
   for (;;) {
-    const problem = await firstProblem(etcd, signal);
-    if (problem === undefined) return;
+    const { members, problem } = await lookAtMembers(etcd, signal);
+    if (problem === undefined) return everyMemberIsSeen(etcd, members, signal);
     if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
     if (Date.now() > until) {
       throw new KmsEtcdError("blocked", `etcd is not defragmented any further: ${problem}`, {
@@ -140,15 +144,45 @@ async function untilAllAreWell(etcd: EtcdConnections, signal: AbortSignal): Prom
   }
 }
 
-async function firstProblem(etcd: EtcdConnections, signal: AbortSignal): Promise<string | undefined> {
+async function everyMemberIsSeen(
+  etcd: EtcdConnections,
+  members: readonly MemberStatus[],
+  signal: AbortSignal,
+): Promise<void> {
+  const seen = new Set(members.map(({ memberId }) => memberId));
+  const listed = await listedMembers(etcd, signal).catch((cause: unknown) => {
+    if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
+    throw new KmsEtcdError("blocked", "etcd is not defragmented: no member says which members there are", {
+      remedy: "see whether etcd is well (etcdctl member list), then run again",
+      cause,
+    });
+  });
+  // One that was added and has not started yet has no name; it holds nothing.
+  const unseen = listed.filter(({ id, name }) => name !== "" && !seen.has(id)).map(({ name }) => name);
+  if (unseen.length === 0) return;
+  throw new KmsEtcdError(
+    "blocked",
+    `etcd is not defragmented: its members ${unseen.join(", ")} are at none of ${etcd.endpoints.join(", ")}, so nobody sees whether they are well`,
+    { remedy: "give the endpoints of every member, or leave compactAfterPrune out and defragment by other means" },
+  );
+}
+
+async function lookAtMembers(
+  etcd: EtcdConnections,
+  signal: AbortSignal,
+): Promise<{ readonly members: readonly MemberStatus[]; readonly problem: string | undefined }> {
   const members: MemberStatus[] = [];
   for (const endpoint of etcd.endpoints) {
     try {
       members.push(await memberStatus(etcd, endpoint, signal));
     } catch (thrown) {
-      return describeError(thrown);
+      return { members, problem: describeError(thrown) };
     }
   }
+  return { members, problem: firstProblem(members) };
+}
+
+function firstProblem(members: readonly MemberStatus[]): string | undefined {
   const newest = Math.max(...members.map((member) => member.raftIndex));
   for (const { endpoint, errors, hasLeader, raftAppliedIndex } of members) {
     if (errors.length > 0) return `${endpoint}: ${errors.join(", ")}`;
@@ -171,6 +205,7 @@ function headerOf(bytes: Buffer): EtcdHeader {
 function decodeStatus(bytes: Buffer): StatusAnswer {
   const reader = new ProtobufReader(bytes);
   let header: EtcdHeader = { clusterId: "0", revision: 0 };
+  let memberId = "0";
   let version = "";
   const numbers = new Map<number, number>();
   let hasLeader = false;
@@ -178,8 +213,11 @@ function decodeStatus(bytes: Buffer): StatusAnswer {
   let downgradesTo: string | undefined;
   const errors: string[] = [];
   while (reader.next()) {
-    if (reader.field === 1) header = readHeader(reader.view());
-    else if (reader.field === 2) version = reader.text();
+    if (reader.field === 1) {
+      const bytesOfHeader = reader.view();
+      header = readHeader(bytesOfHeader);
+      memberId = readMemberId(bytesOfHeader);
+    } else if (reader.field === 2) version = reader.text();
     else if (reader.field === 4) hasLeader = reader.uint64() !== 0n;
     else if (reader.field === 8) errors.push(reader.text());
     else if (reader.field === 10) isLearner = reader.uint64() !== 0n;
@@ -190,6 +228,7 @@ function decodeStatus(bytes: Buffer): StatusAnswer {
   const number = (field: number) => numbers.get(field) ?? 0;
   return {
     ...header,
+    memberId,
     version,
     size: number(3),
     sizeInUse: number(9),
@@ -200,6 +239,17 @@ function decodeStatus(bytes: Buffer): StatusAnswer {
     isLearner,
     downgradesTo,
   };
+}
+
+/** etcdserverpb ResponseHeader: member_id = 2. */
+function readMemberId(header: Uint8Array): string {
+  const reader = new ProtobufReader(header);
+  let id = "0";
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint64().toString(16);
+    else reader.skip();
+  }
+  return id;
 }
 
 /** etcdserverpb DowngradeInfo: enabled = 1, targetVersion = 2. */

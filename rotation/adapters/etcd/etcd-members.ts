@@ -1,23 +1,8 @@
 /** Etcd's members as they are at this moment, and what they are doing for others: what a rotation does not go on beside. */
-import { ProtobufReader } from "../../../core/protobuf";
 import type { EtcdMember } from "../../observation";
-import type { GrpcMethod } from "../grpc/grpc-connection";
 import type { EtcdConnections } from "./etcd-connections";
 import { type MemberStatus, memberStatus } from "./etcd-maintenance";
-
-interface ListedMember {
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly isLearner: boolean;
-}
-
-const memberListMethod: GrpcMethod<undefined, readonly ListedMember[]> = {
-  path: "/etcdserverpb.Cluster/MemberList",
-  requestSerialize: () => Buffer.alloc(0),
-  responseDeserialize: decodeMembers,
-};
-
-const listTimeout = 3_000;
+import { type ListedMember, listedMembers } from "./etcd-member-list";
 
 /**
  * Those that have an endpoint, by their own status and metrics; of the others, the ones that are on their way into the cluster.
@@ -57,9 +42,7 @@ async function memberAt(etcd: EtcdConnections, endpoint: string, signal: AbortSi
 
 /** Of members without an endpoint here, too: who adds one tells the engine last. */
 async function joining(etcd: EtcdConnections, signal: AbortSignal): Promise<readonly EtcdMember[]> {
-  const members = await Promise.any(
-    etcd.endpoints.map((endpoint) => etcd.callAt(endpoint, memberListMethod, undefined, signal, listTimeout)),
-  ).catch((): readonly ListedMember[] => []);
+  const members = await listedMembers(etcd, signal).catch((): readonly ListedMember[] => []);
   return members.flatMap(({ name, peerUrls, isLearner }): readonly EtcdMember[] => {
     // A member that was added and has not started yet has no name (etcdserverpb Member).
     if (!isLearner && name !== "") return [];
@@ -88,29 +71,4 @@ function sum(metrics: string, name: string, method: string): number {
     "gm",
   );
   return [...metrics.matchAll(sample)].reduce((total, [, value]) => total + Number(value), 0);
-}
-
-/** etcdserverpb MemberListResponse: members = 2; Member: name = 2, peerURLs = 3, isLearner = 5. */
-function decodeMembers(bytes: Buffer): readonly ListedMember[] {
-  const members: ListedMember[] = [];
-  const reader = new ProtobufReader(bytes);
-  while (reader.next()) {
-    if (reader.field === 2) members.push(decodeMember(reader.view()));
-    else reader.skip();
-  }
-  return members;
-}
-
-function decodeMember(bytes: Uint8Array): ListedMember {
-  const reader = new ProtobufReader(bytes);
-  let name = "";
-  const peerUrls: string[] = [];
-  let isLearner = false;
-  while (reader.next()) {
-    if (reader.field === 2) name = reader.text();
-    else if (reader.field === 3) peerUrls.push(reader.text());
-    else if (reader.field === 5) isLearner = reader.uint64() !== 0n;
-    else reader.skip();
-  }
-  return { name, peerUrls, isLearner };
 }

@@ -2,6 +2,7 @@
 import { readStoredValue, type StoredValue } from "../../../core/stored-value";
 import type { WriteKey } from "../../../core/write-key";
 import type { LargeValue, StoredResource } from "../../observation";
+import type { KeyValue } from "./etcd-client";
 import { kmsV2Parts, localOverhead } from "./etcd-scan-parts";
 
 /** etcd's default for --max-request-bytes. A value this near to it is looked at by the plan. */
@@ -18,10 +19,15 @@ interface Counted {
   objects: number;
   readonly examples: string[];
   readonly dataKeys: Set<string>;
+  /** NaN once it is not known of one of them. */
+  newest: number;
 }
 
-/** `rootLength`: of the etcd prefix with its slashes, which names leave out. */
-export function keyCounts(rootLength: number) {
+/**
+ * `rootLength`: of the etcd prefix with its slashes, which names leave out. `isOneEtcd`: whether all values come from one etcd,
+ * so that their revisions can be compared.
+ */
+export function keyCounts(rootLength: number, isOneEtcd: boolean) {
   // By a text, because there are few keys and many values.
   const known = new Map<string, Counted>();
   const unknownValues: { object: string; reason: string }[] = [];
@@ -37,13 +43,13 @@ export function keyCounts(rootLength: number) {
     const found = known.get(id);
     if (found !== undefined) return found;
     const key = keyId === undefined ? { provider } : { provider, keyId };
-    const entry = { key, objects: 0, examples: [], dataKeys: new Set<string>() };
+    const entry = { key, objects: 0, examples: [], dataKeys: new Set<string>(), newest: 0 };
     known.set(id, entry);
     return entry;
   }
 
   return {
-    add: (key: Buffer, value: Buffer) => {
+    add: ({ key, value, modRevision }: KeyValue) => {
       objects += 1;
       bytes += value.length;
       const stored = readStoredValue(value);
@@ -54,6 +60,7 @@ export function keyCounts(rootLength: number) {
       }
       const entry = entryOf(stored);
       entry.objects += 1;
+      entry.newest = modRevision > 0 ? Math.max(entry.newest, modRevision) : Number.NaN;
       if (entry.examples.length < shownExamples) entry.examples.push(nameOf(key));
       const parts = kmsV2Parts(value, stored.provider);
       if (parts !== undefined && entry.dataKeys.size < countedDataKeys) entry.dataKeys.add(parts.dataKey);
@@ -66,11 +73,12 @@ export function keyCounts(rootLength: number) {
       objects,
       bytes,
       unknown,
-      keys: [...known.values()].map(({ key, objects: count, examples, dataKeys }) => ({
+      keys: [...known.values()].map(({ key, objects: count, examples, dataKeys, newest }) => ({
         key,
         objects: count,
         examples,
         ...(dataKeys.size > 0 && { dataKeys: dataKeys.size }),
+        ...(isOneEtcd && !Number.isNaN(newest) && { newest }),
       })),
       ...(unknownValues.length > 0 && { unknownValues }),
       ...(large.length > 0 && { large }),

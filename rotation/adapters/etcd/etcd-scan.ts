@@ -26,12 +26,13 @@ export async function scanStoredValues(
   const tally = progressTally(onProgress, [...ranges.values()].flat().length);
   const resources: StoredResource[] = [];
   for (const [resource, parts] of ranges) {
-    const counts = keyCounts(rootOf(etcdPrefix).length);
+    const isOneEtcd = new Set(parts.map(({ override }) => override)).size === 1;
+    const counts = keyCounts(rootOf(etcdPrefix).length, isOneEtcd);
     for (const part of parts) {
       for await (const page of pages(clientOf(part.override), part.prefix, signal)) {
         tally.page(page);
-        for (const { key, value } of page.response.entries) {
-          if (part.except.length === 0 || !isExcepted(key, part.except)) counts.add(key, value);
+        for (const entry of page.response.entries) {
+          if (part.except.length === 0 || !isExcepted(entry.key, part.except)) counts.add(entry);
         }
       }
     }
@@ -92,7 +93,7 @@ async function* pages(client: EtcdClient, prefix: string, signal: AbortSignal): 
 }
 
 /** The first key behind all keys with this prefix. Prefixes end with "/", so the last byte can be raised. */
-function endOfPrefix(prefix: string): Buffer {
+export function endOfPrefix(prefix: string): Buffer {
   const end = Buffer.from(prefix);
   end.writeUInt8(end.readUInt8(end.length - 1) + 1, end.length - 1);
   return end;

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { type Document, isMap, isSeq, parseDocument, stringify, type YAMLSeq } from "yaml";
+import { refusalOf } from "../../../core/configuration-refusal";
 import {
   type EncryptionConfiguration,
   encryptionConfigurationDocument,
@@ -12,15 +13,22 @@ import {
 } from "../../../core/encryption-configuration";
 import { describeError, KmsEtcdError } from "../../../core/errors";
 
-/** Throws `invalid-input`, with line and reason but never a part of the text, which may be key material. */
+/**
+ * Throws `invalid-input` for what no API server would load, with line and reason but never a part of the text, which may be key
+ * material.
+ */
 export function parseEncryptionConfig(text: string): EncryptionConfiguration {
-  return readEncryptionConfiguration(parse(text).toJS());
+  const config = readEncryptionConfiguration(parse(text).toJS());
+  const refusal = refusalOf(config, false);
+  if (refusal === undefined) return config;
+  const { path, problem, remedy } = refusal;
+  throw new KmsEtcdError("invalid-input", `encryption configuration: ${path} ${problem}`, { remedy });
 }
 
 /** The text of `config`: `present` edited, if that is an encryption configuration, or a new one. */
 export function renderEncryptionConfig(config: EncryptionConfiguration, present: string | undefined): string {
   const edited = present === undefined ? undefined : edit(present, config);
-  return edited ?? stringify(encryptionConfigurationDocument(config), { lineWidth: 0 });
+  return edited ?? stringify(encryptionConfigurationDocument(config), { lineWidth: 0, ...asApiServersRead });
 }
 
 /** The same configuration with other endpoints. */
@@ -32,9 +40,15 @@ export function mapEndpoints(
   return { blocks: config.blocks.map((block) => ({ ...block, providers: block.providers.map(changed) })) };
 }
 
+/**
+ * API servers read YAML 1.1 (sigs.k8s.io/yaml): they merge `<<`, and a key that is named yes or 2024_01 is text to them only in
+ * quotes.
+ */
+const asApiServersRead = { compat: "yaml-1.1", merge: true } as const;
+
 function parse(text: string): Document.Parsed {
   // The library's own messages quote the text around the error.
-  const document = parseDocument(text, { prettyErrors: false });
+  const document = parseDocument(text, { prettyErrors: false, ...asApiServersRead });
   const error = document.errors[0];
   if (error === undefined) return document;
   const line = text.slice(0, error.pos[0]).split("\n").length;

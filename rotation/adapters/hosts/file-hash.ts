@@ -5,3 +5,10 @@ import { createHash } from "node:crypto";
 export function fileHash(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
+
+const form = /^sha256:[0-9a-f]{64}$/;
+
+/** Whether a value that was read from a file is such a hash. */
+export function isFileHash(value: unknown): value is string {
+  return typeof value === "string" && form.test(value);
+}

@@ -71,11 +71,12 @@ function evidenceByTime(input: LoadedInput): Omit<LoadedConfig, "config"> {
   if (file === undefined) return { hash: undefined, since: 0, basis: "there is no configuration file", failures };
   // A clock that was set back leaves times in its future: they come after any write, and say nothing of it. (A process start follows
   // the clock: client_golang computes it from the boot time whenever it is asked.)
-  const [ahead] = [
-    ...(processStartedAt > now + clockTolerance ? ["the process start"] : []),
-    ...((lastSuccess ?? 0) > now + clockTolerance ? ["the last reload"] : []),
-    ...(file.writtenAt > now + clockTolerance ? ["the file's time"] : []),
-  ];
+  const times = {
+    "the process start": processStartedAt,
+    "the last reload": lastSuccess ?? 0,
+    "the file's time": file.writtenAt,
+  };
+  const ahead = Object.entries(times).find(([, at]) => at > now + clockTolerance)?.[0];
   if (ahead !== undefined) {
     return { hash: undefined, since: 0, basis: `${ahead} lies in the future of the host's clock`, failures };
   }

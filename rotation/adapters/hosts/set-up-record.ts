@@ -5,7 +5,7 @@
  * that it speaks of.
  */
 import { join } from "node:path";
-import { fileHash } from "./file-hash";
+import { fileHash, isFileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
 import { removeExpected, replaceFile } from "./replace-file";
 
@@ -23,8 +23,6 @@ export interface SetUpRecord {
 
 type Place = Pick<FleetHost, "host" | "backupDirectory">;
 
-const hashForm = /^sha256:[0-9a-f]{64}$/;
-
 /** The file's hash, or `noFile`. */
 export function presentHash(bytes: Uint8Array | undefined): string {
   return bytes === undefined ? noFile : fileHash(bytes);
@@ -36,7 +34,7 @@ export async function readSetUpRecord(at: Place): Promise<SetUpRecord | undefine
   if (file === undefined) return undefined;
   try {
     const { written, replaced, undoing } = JSON.parse(file.bytes.toString("utf8")) as Record<string, unknown>;
-    if (!Array.isArray(written) || !written.every(isHash) || !(replaced === noFile || isHash(replaced)))
+    if (!Array.isArray(written) || !written.every(isFileHash) || !(replaced === noFile || isFileHash(replaced)))
       return undefined;
     return { written, replaced, ...(undoing === true && { undoing }) };
   } catch {
@@ -73,8 +71,4 @@ export function nextSetUpRecord(before: SetUpRecord | undefined, present: string
 
 function pathOf({ backupDirectory }: Place): string {
   return join(backupDirectory, "set-up.json");
-}
-
-function isHash(value: unknown): value is string {
-  return typeof value === "string" && hashForm.test(value);
 }

@@ -4,7 +4,7 @@
  * no step: it counts only while the file that is there is the one it speaks of.
  */
 import { join } from "node:path";
-import { fileHash } from "./file-hash";
+import { fileHash, isFileHash } from "./file-hash";
 import type { Host } from "./host";
 import { replaceFile } from "./replace-file";
 
@@ -18,7 +18,6 @@ export interface WrittenRecord {
 }
 
 const fileName = "written.json";
-const hashForm = /^sha256:[0-9a-f]{64}$/;
 
 /** Undefined where there is none, or where it is damaged. */
 export async function readWrittenRecord(host: Host, directory: string): Promise<WrittenRecord | undefined> {
@@ -26,7 +25,7 @@ export async function readWrittenRecord(host: Host, directory: string): Promise<
   if (file === undefined) return undefined;
   try {
     const { written, replaced, loaded } = JSON.parse(file.bytes.toString("utf8")) as Record<string, unknown>;
-    return isHash(written) ? { written, replaced: hashOrNone(replaced), loaded: hashOrNone(loaded) } : undefined;
+    return isFileHash(written) ? { written, replaced: hashOrNone(replaced), loaded: hashOrNone(loaded) } : undefined;
   } catch {
     return undefined;
   }
@@ -61,10 +60,6 @@ function lastLoaded(record: WrittenRecord | undefined, present: string | undefin
   return present === record.written || present === record.replaced ? record.loaded : record.written;
 }
 
-function isHash(value: unknown): value is string {
-  return typeof value === "string" && hashForm.test(value);
-}
-
 function hashOrNone(value: unknown): string | undefined {
-  return isHash(value) ? value : undefined;
+  return isFileHash(value) ? value : undefined;
 }

@@ -12,11 +12,12 @@ import { describeError, KmsEtcdError } from "../../../core/errors";
 import { isAfter, RotationStage } from "../../../core/rotation-stage";
 import type { KopsDecision, KopsGoal } from "./kops-decision";
 import type { KopsObservation } from "./kops-observation";
-import { type KopsSituation, kopsSituation } from "./kops-situation";
+import { type KopsSituation, kopsSituation, machinesAtRest } from "./kops-situation";
 import type { KopsRule } from "./rules/kops-rule";
 import * as machine from "./rules/machine-rules";
 import * as otherWork from "./rules/other-work-rules";
 import { isBegun } from "./rules/other-work-rules";
+import * as pluginChange from "./rules/plugin-change-rules";
 import * as progress from "./rules/progress-rules";
 import * as store from "./rules/store-rules";
 
@@ -29,6 +30,7 @@ export const repairRules: readonly KopsRule[] = [
   store.theSpecIsUsable,
   store.aNewClusterBeginsWithTheKey,
   store.aFailedSecretGoesBack,
+  pluginChange.aFailedPluginGoesBack,
   store.everyNamedPluginIsThere,
   store.theSecretReadsWhatIsNeeded,
   store.everyMachineReadsTheSecretsWriter,
@@ -54,8 +56,13 @@ export const progressRules: readonly KopsRule[] = [
   machine.noMachineIsLeftBehind,
 ];
 
-/** The spec's changes come before the finish rules, so that one roll serves spec and secret. */
+/**
+ * The spec's changes come before the finish rules, so that one roll serves spec and secret. A change to a plugin that is in use has rolls of
+ * its own, and comes first.
+ */
 const specRules: readonly KopsRule[] = [
+  pluginChange.noPluginIsNamedByAnAlias,
+  pluginChange.aChangedPluginReachesEveryMachine,
   progress.unusedPluginsLeave,
   progress.thereIsASecret,
   progress.theNewPluginIsInTheSpec,
@@ -93,8 +100,20 @@ export type DecideKops = (observed: KopsObservation, goal: KopsGoal) => KopsDeci
 
 export const decideKops: DecideKops = (observed, goal) => decideKopsBy(kopsRules, observed, goal);
 
-/** `decideKops` with other rules: the tests use it to show that each rule is needed. */
+/**
+ * `decideKops` with other rules: the tests use it to show that each rule is needed.
+ *
+ * API servers before 1.34 don't say what they have loaded. Where nothing would have to be done if they ran what their groups were told,
+ * nothing is done: a cluster at rest is left alone. Anything else is begun by replacing them, because a machine that booted between a
+ * change of the secret and its taking back runs another one than kOps can tell, and a provider must not leave that it may write with.
+ */
 export function decideKopsBy(rules: KopsRules, observed: KopsObservation, goal: KopsGoal): KopsDecision {
+  const assumed = machinesAtRest(observed);
+  const decision = decideOn(rules, assumed, goal);
+  return decision.kind === "act" && assumed !== observed ? decideOn(rules, observed, goal) : decision;
+}
+
+function decideOn(rules: KopsRules, observed: KopsObservation, goal: KopsGoal): KopsDecision {
   let situation: ReturnType<typeof kopsSituation>;
   try {
     situation = kopsSituation(observed, goal);

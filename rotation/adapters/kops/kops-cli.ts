@@ -1,5 +1,7 @@
 /** The kOps port on the user's own kops program. */
 import { describeError, KmsEtcdError } from "../../../core/errors";
+import type { AwsKeyNames } from "../aws/aws-key-names";
+import { lazyAwsKeyAdmin } from "../aws/lazy-key-admin";
 import {
   apiServerGroups,
   appliedAssets,
@@ -8,6 +10,7 @@ import {
   readCluster,
   readInstanceGroup,
 } from "./cluster-spec";
+import { seeAliases } from "./key-aliases";
 import { clusterArguments, type KopsPlace, readSecret, storeArguments, succeed } from "./kops-commands";
 import type { AppliedGroup, KopsSeen, Machine, SecretSeen } from "./kops-observation";
 import {
@@ -24,6 +27,7 @@ import { kopsFailure, type RunKopsCommand } from "./kops-process";
 import { storeFingerprint } from "./kops-situation";
 import type { SecretBackups } from "./secret-backups";
 import { readSecretText, secretHash } from "./secret-text";
+import { type SpecRecords, specMark, specRecordsInMemory } from "./spec-record";
 
 /** What each machine's API server says of itself. */
 export interface MachineLook {
@@ -41,12 +45,19 @@ export interface KopsCliOptions extends KopsPlace {
   readonly run: RunKopsCommand;
   readonly backups: SecretBackups;
   readonly machines: MachineLook;
+  /** Default: the engine's own changes are known for as long as this lasts. */
+  readonly records?: SpecRecords;
+  /** kops' version. */
+  readonly version?: string;
+  /** Default: AWS' SDK, with the credentials of the environment, as kops itself has them. */
+  readonly keyNames?: () => AwsKeyNames;
   /** How kops reaches the Kubernetes API: `--use-kubeconfig`, `--api-server=URL`; none: as kops finds it itself. */
   readonly apiArguments?: readonly string[];
   /** Further arguments of rolls; the defaults are kops' own. */
   readonly rollArguments?: readonly string[];
 }
 
+const usualKeyNames = lazyAwsKeyAdmin();
 const minute = 60_000;
 const limits = { read: 2 * minute, write: 3 * minute, update: 15 * minute, validate: 12 * minute, roll: 120 * minute };
 const validateFor = "10m";
@@ -74,6 +85,9 @@ export function createKopsCli(options: KopsCliOptions): Kops {
   const { cluster, run, backups, machines } = options;
   const where = clusterArguments(options);
   const api = options.apiArguments ?? [];
+  const records = options.records ?? specRecordsInMemory();
+  /** The instance groups, as kops has printed them last. */
+  let groupsText: string | undefined;
   /** What kops said that an update would do, for this spec and secret. */
   let foreseen: { readonly fingerprint: string; readonly tasks: readonly string[] } | undefined;
 
@@ -126,9 +140,13 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         limits.read,
         signal,
       );
+      groupsText = stdout;
       const groups = readDocuments(stdout, "kops get instancegroups").map(readInstanceGroup);
       const text = await presentSecret(signal);
       const secret = text === undefined ? undefined : secretSeen(text);
+      const record = await records.read();
+      const isOwn = record?.mark === specMark(spec.spec, groupsText, options.version);
+      const aliases = await seeAliases(spec, groups, secret?.config, options.keyNames ?? usualKeyNames, signal);
       const servers = apiServerGroups(groups);
       const tasks = await foreseenTasks(spec, secret?.hash, signal);
       // kOps compares what it would tell each group with what it has told: a group without a task has what the store says.
@@ -152,6 +170,8 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         applied: told.map((group) => appliedGroup(spec, group, secret?.hash)),
         ...(tasks !== undefined && { pending: tasks }),
         ...(isNew && { isNew }),
+        ...(aliases.length > 0 && { aliases }),
+        ...(record !== undefined && isOwn && { ownChange: { before: record.before } }),
         machines: instances.flatMap(({ id, group, needsUpdate }, index) => {
           const look = looks[index];
           return look === undefined ? [] : [{ name: id, group, needsUpdate, ...look }];
@@ -159,14 +179,21 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         strangers: [...lost.map(({ id }) => id), ...(await machines.strangers(instances, signal))],
       };
     },
-    async putCluster(next, expected, signal) {
+    async putCluster({ cluster: next, expected, before }, signal) {
       if (JSON.stringify(await readSpec(signal)) !== JSON.stringify(expected)) {
         throw new KmsEtcdError("conflict", `the spec of ${cluster} was changed in the meantime`);
       }
       foreseen = undefined;
+      const mark = ({ spec }: KopsCluster) => specMark(spec, groupsText, options.version);
+      // Before the call: one that is cut off may have written all the same.
+      await records.write({ mark: mark(next), before });
       const args = ["replace", "-f", "-", ...storeArguments(options)];
       await call("kops replace", args, limits.write, signal, JSON.stringify(next));
+      // kOps may write a field in another way than it was given.
+      const written = mark(await readSpec(signal));
+      if (written !== mark(next)) await records.write({ mark: written, before });
     },
+    settle: () => records.remove(),
     async putSecret(text, expectedHash, signal) {
       const present = await presentSecret(signal);
       if ((present === undefined ? undefined : secretHash(present)) !== expectedHash) {

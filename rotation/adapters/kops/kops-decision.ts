@@ -3,7 +3,7 @@ import type { PluginInstance } from "../../../core/plugin-instance";
 import type { RewriteMethod } from "../../../core/rewrite-method";
 import type { RotationStage } from "../../../core/rotation-stage";
 import type { RewriteTarget } from "../../decision";
-import type { KopsCluster } from "./cluster-spec";
+import type { SpecChange } from "./kops-ports";
 import type { PolicyStatement } from "./merge-cluster-spec";
 import type { PluginImage } from "./plugin-asset";
 
@@ -32,7 +32,7 @@ export type KopsDecision =
 
 export type KopsAction =
   /** `kops replace`: nothing happens to any machine, now or when one boots. */
-  | { readonly kind: "putCluster"; readonly cluster: KopsCluster; readonly expected: KopsCluster }
+  | ({ readonly kind: "putCluster" } & SpecChange)
   /** `kops create secret encryptionconfig --force`, after what is there was kept. From then on every machine that boots gets it. */
   | { readonly kind: "putSecret"; readonly text: string; readonly expectedHash: string | undefined }
   /** `kops update cluster --yes`: groups get new templates, running machines stay as they are. */

@@ -1,7 +1,7 @@
 /** What is seen of a kOps cluster: what its store says, what new machines would get, and what each machine has loaded. */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import type { ObjectFailure, ReadThroughProof, StoredProof } from "../../observation";
-import type { InstanceGroup, KopsCluster } from "./cluster-spec";
+import type { FileAsset, InstanceGroup, KopsCluster } from "./cluster-spec";
 
 export interface KopsSeen {
   /** As the state store has it now: what the next update carries over to the machines' groups. */
@@ -17,8 +17,29 @@ export interface KopsSeen {
   readonly machines: readonly Machine[];
   /** kOps has yet to make the cluster: there is no machine, and not even a certificate authority. */
   readonly isNew?: boolean;
+  /** Aliases that plugins of the secret name their keys by; absent: none. */
+  readonly aliases?: readonly AliasSeen[];
+  /** The change of this engine's that the spec has now and that was not seen through; undefined: it has none, or it can't be told. */
+  readonly ownChange?: OwnChange;
   /** Machines that run an API server and are in no such group, or API servers without a machine: nothing is known of them. */
   readonly strangers: readonly string[];
+}
+
+/** An alias in the place of a key, and what KMS says is behind it now. */
+export interface AliasSeen {
+  readonly plugin: string;
+  readonly asset: FileAsset;
+  /** The instance group whose own file asset it is; absent: the cluster's. */
+  readonly group?: string;
+  readonly alias: string;
+  /** The ARN of the key; undefined where it can't be told, and `problem` says why. */
+  readonly arn: string | undefined;
+  readonly problem?: { readonly reason: string; readonly remedy: string };
+}
+
+export interface OwnChange {
+  /** File assets of plugins in use that it has given another text, as machines have run them before. */
+  readonly before: readonly FileAsset[];
 }
 
 export interface SecretSeen {
@@ -87,6 +108,8 @@ export interface KopsRunFacts {
   readonly rewrites: { readonly count: number; readonly failures: readonly ObjectFailure[] };
   /** Secrets that machines of this run did not come up with, by hash, with the reason. */
   readonly notLoaded: Readonly<Record<string, string>>;
+  /** Why machines did not come up with a plugin's changed text, or can't be used with it. */
+  readonly changeFailed: string | undefined;
   /** What failed in another way and is not tried again in this run. */
   readonly failed: readonly string[];
   /** The secret in whose place this run has put another one; undefined while it has put none. */
@@ -104,6 +127,7 @@ export const freshRun: KopsRunFacts = {
   readThrough: [],
   rewrites: { count: 0, failures: [] },
   notLoaded: {},
+  changeFailed: undefined,
   failed: [],
   replaced: undefined,
   changedByOthers: undefined,

@@ -1,5 +1,5 @@
 /** Ports of the kOps engine: kOps itself, its store, and the API servers of the machines. Each stands for programs that fail. */
-import type { KopsCluster } from "./cluster-spec";
+import type { FileAsset, KopsCluster } from "./cluster-spec";
 import type { KopsSeen } from "./kops-observation";
 
 /**
@@ -9,8 +9,10 @@ import type { KopsSeen } from "./kops-observation";
 export interface Kops {
   /** Spec, secret, groups, what the groups were told, and what each machine has loaded. */
   observe(signal: AbortSignal): Promise<KopsSeen>;
-  /** Replaces the spec while it is still `expected`; throws `conflict` otherwise. */
-  putCluster(cluster: KopsCluster, expected: KopsCluster, signal: AbortSignal): Promise<void>;
+  /** Replaces the spec while it is still `expected`; throws `conflict` otherwise. From then on it is the engine's own change. */
+  putCluster(change: SpecChange, signal: AbortSignal): Promise<void>;
+  /** The engine's own change has reached every machine: from now on nothing is taken for part of it. */
+  settle(signal: AbortSignal): Promise<void>;
   /**
    * Keeps the present secret in the backup folder, then replaces it while it still has `expectedHash` (undefined: while there is
    * none). Throws `conflict` otherwise. kOps has no compare-and-swap: between look and write lie milliseconds.
@@ -23,6 +25,13 @@ export interface Kops {
   roll(group: string, force: boolean, signal: AbortSignal): Promise<RollFailure | undefined>;
   /** Why the cluster is not valid; undefined when it is. Waits a while for it to become so. */
   validate(signal: AbortSignal): Promise<string | undefined>;
+}
+
+export interface SpecChange {
+  readonly cluster: KopsCluster;
+  readonly expected: KopsCluster;
+  /** File assets of plugins in use that it gives another text, as machines run them now. */
+  readonly before: readonly FileAsset[];
 }
 
 export interface RollFailure {

@@ -1,5 +1,6 @@
 /** A kOps observation seen from the goal: what the secret says, what machines have, what the spec should say. Pure. */
 import { createHash } from "node:crypto";
+import { refusalOf } from "../../../core/configuration-refusal";
 import {
   type EncryptionConfiguration,
   type ProviderItem,
@@ -7,15 +8,18 @@ import {
   readersOf,
   writerOf,
 } from "../../../core/encryption-configuration";
+import { KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
 import { identityProvider, type ProviderId } from "../../../core/write-key";
 import type { RewriteTarget } from "../../decision";
 import type { ServerState, StoredProof } from "../../observation";
 import { identityItem, kmsItem } from "../../situation";
-import { type Slot, slotProviders, slotsOf } from "../../slots";
+import { countedIn } from "../../slot-needs";
+import { type Slot, slotProviders, slotsOf, withReaders, withSlotProviders } from "../../slots";
 import { apiServerGroups, type InstanceGroup, type KopsCluster } from "./cluster-spec";
+import { endpointsOf } from "./endpoints";
 import type { KopsGoal } from "./kops-decision";
-import type { KopsObservation, Machine } from "./kops-observation";
+import type { KopsObservation, KopsRunFacts, Machine } from "./kops-observation";
 import { type KmsSettings, pluginsOf } from "./merge-cluster-spec";
 import { kopsEndpoint } from "./plugin-asset";
 import { secretText } from "./secret-text";
@@ -51,9 +55,14 @@ export function kopsSituation(observed: KopsObservation, goal: KopsGoal): KopsSi
     const item = goal.writer === "identity" || slot.leaving ? identityItem : kmsItem(goal.writer, slot, kopsEndpoint);
     return { slot, item, writer: writerOf([item]) };
   });
+  const refusal = refusalOf(withReaders(config, slots), false);
+  if (refusal !== undefined) {
+    const reason = `no API server would load a configuration for resources ${goal.resources.join(", ")}: ${refusal.path} ${refusal.problem}`;
+    throw new KmsEtcdError("unsupported", reason, { remedy: `${refusal.remedy}; or change resources` });
+  }
   const keyId = goal.writer === "identity" ? undefined : keyIdOf(goal.writer);
   const targets = slots.flatMap(({ slot, writer }) =>
-    slot.resources.map((resource) => ({
+    slot.writes.map((resource) => ({
       resource,
       key: keyId === undefined || writer === identityProvider ? { provider: writer } : { provider: writer, keyId },
     })),
@@ -63,6 +72,15 @@ export function kopsSituation(observed: KopsObservation, goal: KopsGoal): KopsSi
   return { observed, goal, config, groups, slots, targets, behind };
 }
 
+/** The situation; undefined where the configuration is one that can't be moved, which `decideKops` says. */
+export function presentSituation(observed: KopsObservation, goal: KopsGoal): KopsSituation | undefined {
+  try {
+    return kopsSituation(observed, goal);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The secret, where it is a configuration. */
 export function validSecretOf({
   secret,
@@ -70,8 +88,13 @@ export function validSecretOf({
   return secret?.config && { hash: secret.hash, config: secret.config };
 }
 
+/** A block for each, so that one can leave without the others; wildcards behind what they cover. */
 export function plaintextConfig(resources: readonly string[]): EncryptionConfiguration {
-  return { blocks: [{ resources: [...resources], providers: [identityItem] }] };
+  return resources.reduce<EncryptionConfiguration>(
+    (config, name) =>
+      withSlotProviders(config, { name, resources: [name], writes: [name], leaving: false }, [identityItem]),
+    { blocks: [] },
+  );
 }
 
 /** What the spec should have, given these plugins. */
@@ -103,11 +126,6 @@ export function pluginsNamed(config: EncryptionConfiguration, goal: KopsGoal): r
   return goal.declared.filter((plugin) => endpoints.has(kopsEndpoint(plugin)));
 }
 
-export function endpointsOf(config: EncryptionConfiguration): ReadonlySet<string> {
-  const items = config.blocks.flatMap((block) => block.providers);
-  return new Set(items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : [])));
-}
-
 /** Endpoints on machines that have these assets. */
 export function servedEndpoints(cluster: KopsCluster): ReadonlySet<string> {
   return new Set(pluginsOf(cluster).flatMap((plugin) => plugin.sockets.map((socket) => `unix://${socket}`)));
@@ -126,8 +144,10 @@ export function neededReaders(situation: KopsSituation, slot: Slot): ReadonlySet
     const list = loadedList(machine, slot);
     return list === undefined ? [] : [writerOf(list)];
   });
-  const stored = validStored(situation)?.resources.filter((entry) => slot.resources.includes(entry.resource)) ?? [];
-  const counted = stored.flatMap((entry) => entry.keys.filter((key) => key.objects > 0).map((key) => key.key.provider));
+  const { config, observed, slots } = situation;
+  const known = observed.machines.flatMap(({ loaded }) => (loaded.kind === "hash" ? (loaded.known?.config ?? []) : []));
+  const all = slots.map((kopsSlot) => kopsSlot.slot);
+  const counted = countedIn(slot, all, [config, ...known], validStored(situation)?.resources ?? []);
   return new Set([...writers, ...counted]);
 }
 
@@ -193,18 +213,25 @@ function isCurrent(machine: Machine, observed: KopsObservation, config: Encrypti
 }
 
 /**
- * For a look that changes nothing: a machine whose version does not say what it has loaded is taken to run the secret while its group
- * was told of it and kOps finds the machine to be made from that. A run takes nothing for granted: it replaces such machines first.
+ * A machine whose version does not say what it has loaded is taken to run the secret while its group was told of it, kOps finds the
+ * machine to be made from that, and this run has changed nothing. That is enough to leave a cluster as it is, and for nothing else: see
+ * `decideKops`.
  */
 export function machinesAtRest(observed: KopsObservation): KopsObservation {
   const { secret, applied, machines, run } = observed;
-  if (secret === undefined) return observed;
+  const canAllSay = machines.every(({ loaded }) => loaded.kind !== "unknown");
+  if (secret === undefined || canAllSay || hasActed(run)) return observed;
   const groups = applied.filter(({ group, secretHash }) => {
     const own = machines.filter((machine) => machine.group === group);
     return secretHash === secret.hash && own.every(({ needsUpdate }) => !needsUpdate);
   });
   const rolledFor = Object.fromEntries(groups.map(({ group }) => [group, secret.hash]));
   return { ...observed, run: { ...run, rolledFor: { ...rolledFor, ...run.rolledFor } } };
+}
+
+function hasActed({ updatedFor, specChanged, replaced, rolledFor, rewrites, notLoaded }: KopsRunFacts): boolean {
+  const counts = [rewrites.count, Object.keys(rolledFor).length, Object.keys(notLoaded).length];
+  return updatedFor !== undefined || specChanged || replaced !== undefined || counts.some((count) => count > 0);
 }
 
 /** What the plugin reports as key_id follows from the reference for keys in AWS KMS (`--key` verbatim) and in files. */

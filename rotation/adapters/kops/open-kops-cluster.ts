@@ -17,6 +17,7 @@ import type { Kops } from "./kops-ports";
 import { createKopsRunner, type RunKopsCommand } from "./kops-process";
 import { kopsCredentials, type MachineAddresses, machineAddresses } from "./machine-addresses";
 import { createSecretBackups } from "./secret-backups";
+import { createSpecRecords } from "./spec-record";
 
 export interface OpenKopsCluster {
   readonly kops: Kops;
@@ -47,15 +48,18 @@ export async function openKopsCluster(
   const args = ["get", "cluster", ...clusterArguments(place), "-o", "json"];
   const { stdout } = await succeed(run, { args, timeoutMs: readLimit, signal });
   const { spec } = readCluster(readDocuments(stdout, "kops get cluster")[0]);
-  await requireKopsVersion(run, spec.kubernetesVersion, signal);
+  const version = await requireKopsVersion(run, spec.kubernetesVersion, signal);
   const addresses = await waysToMachines(cluster, portOf(spec["kubeAPIServer"]), ways);
   const machines = createKopsMachines({ addressOf: (instance) => addresses.addressOf(instance) });
   const lease = following(() => machines.addresses(), createEngineLease);
+  const directory = cluster.backupDirectory ?? join(homedir(), ".kms-etcd", "kops", clusterName);
   return {
     kops: createKopsCli({
       ...place,
       run,
-      backups: createSecretBackups(cluster.backupDirectory ?? join(homedir(), ".kms-etcd", "kops", clusterName)),
+      version,
+      backups: createSecretBackups(directory),
+      records: createSpecRecords(directory),
       machines: machines.look,
       // kops takes its way to the API from the same file; otherwise it makes a short-lived certificate for itself.
       apiArguments: kubeconfigFile === undefined ? [] : ["--use-kubeconfig"],

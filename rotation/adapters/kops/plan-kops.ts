@@ -14,7 +14,9 @@ import { decideKops } from "./decide-kops";
 import { appliedGroup, secretSeen } from "./kops-cli";
 import type { KopsAction, KopsGoal, KopsMeasurement } from "./kops-decision";
 import type { KopsObservation, Machine, MachineConfig } from "./kops-observation";
-import { type KopsSituation, kopsSituation, machineState, machineStates, machinesFingerprint } from "./kops-situation";
+import type { SpecChange } from "./kops-ports";
+import { type KopsSituation, machineState, machineStates, machinesFingerprint } from "./kops-situation";
+import { withoutWhatIsThrough } from "./own-change";
 import { finalList } from "./rules/kops-rule";
 import { secretHash } from "./secret-text";
 
@@ -59,6 +61,7 @@ export function planKops(observed: KopsObservation, goal: KopsGoal, outlook?: Re
   /** As in a run, a stage is not left backwards. */
   let reached: RotationStage | undefined;
   for (let step = 0; step < longestPlan; step += 1) {
+    predicted = withoutWhatIsThrough(predicted, goal);
     const decision = decideKops(predicted, goal);
     const finished = (blocked?: KopsPlan["blocked"]): KopsPlan => {
       const list = rotationStages.flatMap((stage) => stages.get(stage) ?? []);
@@ -168,7 +171,7 @@ function afterAction(observed: KopsObservation, action: KopsAction): KopsObserva
   const { run, secret } = observed;
   switch (action.kind) {
     case "putCluster":
-      return withRun({ ...observed, cluster: action.cluster }, { specChanged: true });
+      return withRun(withSpec(observed, action), { specChanged: true });
     case "putSecret": {
       const put = { ...observed, secret: secretSeen(action.text) };
       return withRun(put, { rolledFor: {}, replaced: secret });
@@ -196,6 +199,14 @@ function afterAction(observed: KopsObservation, action: KopsAction): KopsObserva
     case "rewrite":
       return withRun(observed, { stored: undefined, rewrites: { count: run.rewrites.count + 1, failures: [] } });
   }
+}
+
+/** No plugin is named by an alias any more where its text is another one. */
+function withSpec(observed: KopsObservation, { cluster, before }: SpecChange): KopsObservation {
+  const aliases = (observed.aliases ?? []).filter(({ asset }) =>
+    cluster.spec.fileAssets?.some(({ name, content }) => name === asset.name && content === asset.content),
+  );
+  return { ...observed, cluster, aliases, ownChange: { before } };
 }
 
 function machinesOfRoll(
@@ -226,13 +237,4 @@ function loadedFrom(text: string, version: string): MachineConfig {
 
 function withRun(observed: KopsObservation, facts: Partial<KopsObservation["run"]>): KopsObservation {
   return { ...observed, run: { ...observed.run, ...facts } };
-}
-
-/** The situation before anything is done; undefined where the configuration can't be moved, which `planKops` says. */
-export function presentSituation(observed: KopsObservation, goal: KopsGoal): KopsSituation | undefined {
-  try {
-    return kopsSituation(observed, goal);
-  } catch {
-    return undefined;
-  }
 }

@@ -12,6 +12,8 @@ export interface AssetPlugin {
   readonly sockets: readonly string[];
   /** What `--key` has: ARNs, ids or aliases. */
   readonly keys: readonly string[];
+  /** What `--region` has; absent: the machine's own. */
+  readonly region?: string;
   /** Ports on the host that its health server takes; empty where it can't be told. */
   readonly ports: readonly number[];
 }
@@ -45,7 +47,8 @@ function readManifest(asset: FileAsset): Omit<AssetPlugin, "asset"> | undefined 
     const sockets = valuesOf(words, "listen");
     if (keys.length === 0 || sockets.length === 0) continue;
     const ports = valuesOf(words, "health-port").flatMap((value) => Number(value.split(":").at(-1)) || []);
-    return { name: pod.metadata?.name ?? asset.name, sockets, keys, ports };
+    const [region] = valuesOf(words, "region");
+    return { name: pod.metadata?.name ?? asset.name, sockets, keys, ports, ...(region !== undefined && { region }) };
   }
   return undefined;
 }

@@ -10,7 +10,8 @@ import { type DecideKops, decideKops } from "./decide-kops";
 import type { KopsAction, KopsDecision, KopsGoal, KopsMeasurement } from "./kops-decision";
 import { freshRun, type KopsObservation, type KopsRunFacts } from "./kops-observation";
 import type { Kops } from "./kops-ports";
-import { machineState, machineStates, machinesFingerprint } from "./kops-situation";
+import { machineState, machineStates, machinesAtRest, machinesFingerprint } from "./kops-situation";
+import { withoutWhatIsThrough } from "./own-change";
 import { secretDifference } from "./secret-difference";
 import { secretHash } from "./secret-text";
 
@@ -65,7 +66,9 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     }
     expected = [seen.secret?.hash];
     lastText = seen.secret?.text;
-    const observed: KopsObservation = { ...seen, now: clock.now(), run: facts };
+    const looked: KopsObservation = { ...seen, now: clock.now(), run: facts };
+    const observed = withoutWhatIsThrough(looked, goal);
+    if (observed !== looked) await kops.settle(signal);
     const at = (decision: KopsDecision) => ({ stage: decision.stage, observed });
     const decision = decide(observed, goal);
     if (signal.aborted) {
@@ -73,7 +76,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     }
     if (decision.kind === "done") {
       finishStage();
-      return { kind: "done", ...at(decision) };
+      return { kind: "done", stage: decision.stage, observed: machinesAtRest(observed) };
     }
     if (decision.kind === "blocked") {
       return { kind: "blocked", ...at(decision), reason: decision.reason, remedy: decision.remedy };
@@ -99,7 +102,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     emit("action", [describeAction(action), ...pendingIn(action, observed)].join(": "), at);
     switch (action.kind) {
       case "putCluster":
-        await kops.putCluster(action.cluster, action.expected, signal);
+        await kops.putCluster(action, signal);
         facts = { ...facts, specChanged: true };
         return;
       case "putSecret":
@@ -117,7 +120,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
         const failure = await kops.roll(action.group, action.force, signal);
         facts = { ...facts, validation: undefined };
         if (failure === undefined) facts = { ...facts, rolledFor: { ...facts.rolledFor, [action.group]: hash } };
-        else if (failure.notJoined) facts = { ...facts, notLoaded: { ...facts.notLoaded, [hash]: failure.reason } };
+        else if (failure.notJoined) facts = withFailure(facts, observed, hash, failure.reason);
         else facts = { ...facts, failed: [...facts.failed, failure.reason] };
         return;
       }
@@ -147,6 +150,11 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
       case "validate": {
         const failure = await kops.validate(signal);
         facts = { ...facts, validation: { machines: machinesFingerprint(observed.machines), failure } };
+        // What a killed run has left: machines have been replaced for the change, and the cluster is not well.
+        const isChanging = (observed.ownChange?.before ?? []).length > 0;
+        if (failure !== undefined && isChanging && observed.machines.some(({ needsUpdate }) => needsUpdate)) {
+          facts = { ...facts, changeFailed: `the cluster is not valid with it: ${failure}` };
+        }
         return;
       }
       case "stored": {
@@ -168,7 +176,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
         if (failure !== undefined) {
           const what = `${proof.failures.length} of ${proof.objects} objects cannot be read through ${machine.name}`;
           const reason = `${what} (${withoutObjectNames(failure.reason)})`;
-          facts = { ...facts, notLoaded: { ...facts.notLoaded, [state.loadedHash]: reason } };
+          facts = withFailure(facts, observed, state.loadedHash, reason);
           return;
         }
         facts = { ...facts, readThrough: [...facts.readThrough, proof] };
@@ -203,6 +211,14 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     const times = repetitions(action);
     return action.kind !== "rewrite" && times > sameActions;
   }
+}
+
+/** Where a plugin has got another text, that may be why; the secret too, where this run has put another one. */
+function withFailure(facts: KopsRunFacts, { ownChange }: KopsObservation, hash: string, reason: string): KopsRunFacts {
+  const isChanging = (ownChange?.before ?? []).length > 0;
+  const changed = isChanging ? { ...facts, changeFailed: reason } : facts;
+  if (isChanging && facts.replaced === undefined) return changed;
+  return { ...changed, notLoaded: { ...facts.notLoaded, [hash]: reason } };
 }
 
 /** What kops said that this update would change. */

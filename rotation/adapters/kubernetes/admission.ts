@@ -5,6 +5,7 @@
  */
 import type { ResourceAdmission } from "../../stored-objects";
 import type { ApiClient } from "./api-client";
+import { itemsOf, type KubernetesList } from "./kubernetes-list";
 import type { ServedResource } from "./resources";
 
 interface Rule {
@@ -16,29 +17,23 @@ interface Rule {
   readonly scope?: string;
 }
 
-interface Webhooks {
-  readonly items: readonly {
-    readonly webhooks?: readonly {
-      readonly name: string;
-      readonly failurePolicy?: string;
-      readonly matchPolicy?: string;
-      readonly rules?: readonly Rule[];
-    }[];
+type Webhooks = KubernetesList<{
+  readonly webhooks?: readonly {
+    readonly name: string;
+    readonly failurePolicy?: string;
+    readonly matchPolicy?: string;
+    readonly rules?: readonly Rule[];
   }[];
-}
+}>;
 
-interface Policies {
-  readonly items: readonly {
-    readonly metadata: { readonly name: string };
-    readonly spec: {
-      readonly matchConstraints?: { readonly matchPolicy?: string; readonly resourceRules?: readonly Rule[] };
-    };
-  }[];
-}
+type Policies = KubernetesList<{
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly matchConstraints?: { readonly matchPolicy?: string; readonly resourceRules?: readonly Rule[] };
+  };
+}>;
 
-interface Bindings {
-  readonly items: readonly { readonly spec: { readonly policyName?: string } }[];
-}
+type Bindings = KubernetesList<{ readonly spec: { readonly policyName?: string } }>;
 
 interface MatchedRule {
   readonly rule: Rule;
@@ -79,8 +74,8 @@ interface Named {
 }
 
 async function webhooks(client: ApiClient, plural: string, signal: AbortSignal): Promise<readonly Named[]> {
-  const { items } = await client.get<Webhooks>(`${group}/v1/${plural}`, "application/json", signal);
-  return items
+  const configurations = await client.get<Webhooks>(`${group}/v1/${plural}`, "application/json", signal);
+  return itemsOf(configurations)
     .flatMap((item) => item.webhooks ?? [])
     .map(({ name, rules = [], matchPolicy, failurePolicy }) => ({
       name: failurePolicy === "Ignore" ? `${name} (ignored when it fails)` : name,
@@ -96,8 +91,8 @@ async function boundPolicies(client: ApiClient, signal: AbortSignal): Promise<re
         listIfServed<Policies>(client, `${group}/v1/${stem}ies`, signal),
         listIfServed<Bindings>(client, `${group}/v1/${stem}ybindings`, signal),
       ]);
-      const bound = new Set(bindings.items.map(({ spec }) => spec.policyName));
-      return policies.items.filter(({ metadata }) => bound.has(metadata.name));
+      const bound = new Set(itemsOf(bindings).map(({ spec }) => spec.policyName));
+      return itemsOf(policies).filter(({ metadata }) => bound.has(metadata.name));
     }),
   );
   return kinds.flat().map(({ metadata, spec }) => ({
@@ -111,14 +106,14 @@ async function boundPolicies(client: ApiClient, signal: AbortSignal): Promise<re
 
 const group = "/apis/admissionregistration.k8s.io";
 
-async function listIfServed<T extends { readonly items: readonly unknown[] }>(
+async function listIfServed<T extends KubernetesList<unknown>>(
   client: ApiClient,
   path: string,
   signal: AbortSignal,
 ): Promise<T> {
   const response = await client.send({ method: "GET", path }, signal);
   // 404 says that this server has no such kind; anything else is asked for again, and then told.
-  if (response.status === 404) return { items: [] as readonly unknown[] } as T;
+  if (response.status === 404) return {} as T;
   return response.status === 200 ? (JSON.parse(response.body) as T) : client.get<T>(path, "application/json", signal);
 }
 

@@ -36,7 +36,7 @@ export interface ApiResponse {
   readonly body: string;
   /** The server's clock, from the Date header; 0 where it is missing. */
   readonly date: number;
-  /** Milliseconds that Retry-After asks for, if it does. */
+  /** Milliseconds that Retry-After asks for, if it does; within what a run can wait for. */
   readonly retryAfter: number | undefined;
 }
 
@@ -159,9 +159,15 @@ function pathOf(request: ApiRequest): string {
   return request.path.split("?")[0] ?? request.path;
 }
 
+/** Asked for with no wait at all, a server would be asked without end. */
+const shortestRetryAfter = 1_000;
+/** Half of the time after which a silent server is given up: what stands in front of one may ask for a day. */
+const longestRetryAfter = 30_000;
+
 function retryAfter(header: string | string[] | undefined): number | undefined {
   const seconds = Number(Array.isArray(header) ? header[0] : header);
-  return Number.isFinite(seconds) && seconds >= 0 && header !== undefined ? seconds * 1_000 : undefined;
+  if (!Number.isFinite(seconds) || seconds < 0 || header === undefined) return undefined;
+  return Math.min(Math.max(seconds * 1_000, shortestRetryAfter), longestRetryAfter);
 }
 
 function connectionProblem(thrown: unknown): string {

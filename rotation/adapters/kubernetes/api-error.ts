@@ -3,6 +3,7 @@
  * only what the API server itself composes without content is passed on (invariant 9).
  */
 import { type ErrorCode, KmsEtcdError } from "../../../core/errors";
+import { isEtcdTrouble } from "../../failure-text";
 
 interface Status {
   readonly kind?: string;
@@ -60,6 +61,7 @@ export function statusError(
   if (status === 401 || status === 403) {
     return new KmsEtcdError("permission-denied", message, { remedy: "use the certificate of a cluster administrator" });
   }
+  if (status === 500 && isEtcdTrouble(message)) return new KmsEtcdError("unreachable", message);
   // 500 is what a server says of an object that it can't decrypt; the others of that range are a server that is not well.
   const codes: Readonly<Record<number, ErrorCode>> = {
     404: "not-found",

@@ -13,7 +13,7 @@ import type { Progress } from "../../stored-objects";
 import type { ApiClient } from "./api-client";
 import { noOpPatch, resourceVersionOf } from "./no-op-patch";
 import { runPass } from "./object-pass";
-import { countObjects, type ListedObject } from "./paged-list";
+import { countPatiently, type ListedObject } from "./paged-list";
 import { resourceWriter } from "./resource-writer";
 import type { ServedResource } from "./resources";
 
@@ -183,10 +183,9 @@ async function serversDisagree(a: ApiClient, b: ApiClient, sample: readonly List
 async function uncounted({ clients, served, signal }: ApiProofInput, target: RewriteTarget): Promise<StoredResource> {
   let unknown = 0;
   let unreadable = 0;
-  const client = clients[0];
   for (const resource of served.get(target.resource) ?? []) {
     try {
-      if (client !== undefined) unknown += await countObjects(client, resource, signal);
+      unknown += await countPatiently(clients, resource, signal);
     } catch (thrown) {
       // A list that fails inside the server is most often an object that can't be decrypted.
       if (!(thrown instanceof KmsEtcdError) || thrown.code !== "corrupt") throw thrown;

@@ -23,6 +23,8 @@ export interface InTreeMigration {
   readonly pollInterval?: number;
   /** How long a migration may be left untouched before it is clear that nobody works on it. @default 120_000 */
   readonly patience?: number;
+  /** How many objects a second the controller writes at least: slower than that it has stopped. @default 5 */
+  readonly slowest?: number;
 }
 
 const group = "storagemigration.k8s.io";
@@ -30,6 +32,9 @@ const plural = "storageversionmigrations";
 const label = { name: "app.kubernetes.io/managed-by", value: "kms-etcd" };
 /** Versions whose objects look alike, the newest first; v1alpha1 is another API. */
 const versions = ["v1", "v1beta1"];
+
+/** kube-controller-manager renews it every few seconds; where it has no leader election there is none. */
+const controllerLease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager";
 
 interface Migration {
   readonly metadata: { readonly name: string };
@@ -45,7 +50,7 @@ interface Migration {
 
 /** Throws `unsupported`, saying what is missing, where the API or its controller is not there. */
 export async function migrateInTree(migration: InTreeMigration): Promise<RewriteResult> {
-  const { clients, resources, onProgress, signal, pollInterval = 1_000, patience = 120_000 } = migration;
+  const { clients, resources, onProgress, signal, pollInterval = 1_000, patience = 120_000, slowest = 5 } = migration;
   const base = await servedBase(clients, signal);
   await removeAll(clients, base);
   const counts = new Map<ServedResource, number>();
@@ -56,8 +61,8 @@ export async function migrateInTree(migration: InTreeMigration): Promise<Rewrite
   let done = 0;
   try {
     for (const resource of resources) waiting.set(await create(clients, base, resource), resource);
-    let touched = Date.now();
-    let states = "";
+    const states = lastChange();
+    const leases = lastChange();
     while (waiting.size > 0) {
       onProgress({ done, total });
       await delay(pollInterval, undefined, { signal }).catch(() => {
@@ -73,17 +78,54 @@ export async function migrateInTree(migration: InTreeMigration): Promise<Rewrite
         if (failed === undefined) done += counts.get(resource) ?? 0;
         else failures.push({ resource: resource.name, namespace: "", name: "", reason: whyItFailed(failed.message) });
       }
-      const now = JSON.stringify([...seen.values()].map(({ status }) => status ?? {}));
-      if (now !== states) touched = Date.now();
-      states = now;
-      const idle = [...seen.values()].some(({ status }) => status?.resourceVersion === undefined);
-      if (idle && waiting.size > 0 && Date.now() - touched > patience) throw nobodyWorks(patience);
+      if (waiting.size === 0) break;
+      const untouched = states.unchangedFor(JSON.stringify([...seen.values()].map(({ status }) => status ?? {})));
+      const lease = await controllerRenewal(clients, signal);
+      // One that was never seen to be renewed is left from another time.
+      const renewed = lease === undefined ? 0 : leases.unchangedFor(lease);
+      const isGone = leases.changes() > 1 && renewed > patience;
+      if (untouched <= patience) continue;
+      if ([...seen.values()].some(({ status }) => status?.resourceVersion === undefined)) throw nobodyWorks(patience);
+      // A migration says nothing between its beginning and its end: whether it still goes on, only time tells, and the Lease.
+      const left = [...waiting.values()].reduce((sum, resource) => sum + (counts.get(resource) ?? 0), 0);
+      const isLate = untouched > patience + (left / slowest) * 1_000;
+      if (isGone) throw hasStopped([...waiting.values()], renewed, "gone");
+      if (isLate) throw hasStopped([...waiting.values()], untouched, "late");
     }
   } finally {
     await removeAll(clients, base).catch(() => undefined);
   }
   onProgress({ done, total });
   return { offered: total, rewritten: undefined, failures };
+}
+
+/** For how many milliseconds what is seen has been the same, and how often it was another thing than before. */
+function lastChange() {
+  let seen: string | undefined;
+  let at = Date.now();
+  let changes = 0;
+  return {
+    unchangedFor: (now: string): number => {
+      if (now !== seen) {
+        at = Date.now();
+        changes += 1;
+      }
+      seen = now;
+      return Date.now() - at;
+    },
+    changes: () => changes,
+  };
+}
+
+/** Who holds the controllers' Lease and when it was renewed; undefined where there is none, or none may be read. */
+async function controllerRenewal(clients: readonly ApiClient[], signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const { spec } = await getAny<{ readonly spec?: object }>(clients, controllerLease, signal);
+    return JSON.stringify(spec ?? {});
+  } catch (thrown) {
+    if (signal.aborted || !(thrown instanceof KmsEtcdError)) throw thrown;
+    return undefined;
+  }
 }
 
 function condition(status: Migration["status"], type: string) {
@@ -113,6 +155,20 @@ function nobodyWorks(patience: number): KmsEtcdError {
     remedy:
       "run kube-controller-manager with --feature-gates=StorageVersionMigrator=true and the controllers " +
       "storage-version-migrator-controller and garbage-collector-controller; or leave rewriteBy at Patch",
+  });
+}
+
+/** What it has written stays so, and what it has not is still readable: both keys are in every configuration. */
+function hasStopped(resources: readonly ServedResource[], silence: number, how: "late" | "gone"): KmsEtcdError {
+  const names = resources.map(({ name }) => name).join(", ");
+  const seconds = Math.round(silence / 1_000);
+  const why =
+    how === "gone"
+      ? `kube-controller-manager has not renewed its Lease for ${seconds} s`
+      : `nothing has come of it for ${seconds} s, longer than so many objects take`;
+  return new KmsEtcdError("blocked", `the controller began to migrate ${names} and does not get on: ${why}`, {
+    remedy:
+      "see its log and start it again, or leave rewriteBy at Patch; then run again, which goes on with what is left",
   });
 }
 

@@ -7,6 +7,8 @@ import { unservedKinds } from "./unserved-kinds";
 export interface KnownResources {
   /** By configured name. */
   readonly served: ReadonlyMap<string, readonly ServedResource[]>;
+  /** The names of all that API servers serve, whatever was configured. */
+  readonly everything: readonly string[];
   /** Custom resources that a name covers and of which no version is served. */
   readonly unserved: readonly string[];
   /** What a wildcard covers and aggregated API servers store. */
@@ -28,6 +30,7 @@ export async function knownResources(
     const unserved = kinds.filter((kind) => names.some((name) => covers(name, kind)));
     return {
       served: expandResources(names, discovered, unserved),
+      everything: discovered.served.map(({ name }) => name),
       unserved,
       aggregated: discovered.aggregated.filter((resource) => names.some((name) => covers(name, resource))),
     };

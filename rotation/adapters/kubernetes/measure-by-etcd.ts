@@ -5,17 +5,16 @@ import type { Progress, SnapshotRequest } from "../../stored-objects";
 import { withDeadline } from "../deadline";
 import { type EtcdClient, etcdClient } from "../etcd/etcd-client";
 import type { EtcdAddress } from "../etcd/etcd-connections";
-import { keyRanges, resourceKeyPrefix } from "../etcd/etcd-keys";
+import { isBuiltInWildcard, keyRanges, resourceKeyPrefix } from "../etcd/etcd-keys";
 import { defaultLayout, type EtcdLayout } from "../etcd/etcd-layout";
 import { compactAndDefragment, etcdPosition } from "../etcd/etcd-maintenance";
 import { etcdMembers } from "../etcd/etcd-members";
 import { scanStoredValues, storedKeys } from "../etcd/etcd-scan";
 import { keepSnapshot } from "../etcd/kept-snapshots";
+import { unservedValues } from "../etcd/unserved-values";
 import type { ApiClient } from "./api-client";
-import { firstOf } from "./first-of";
 import { type KnownResources, knownResources } from "./known-resources";
-import { countObjects } from "./paged-list";
-import type { ServedResource } from "./resources";
+import { type ComparisonResult, compareWithApi } from "./own-etcd";
 
 export type EtcdAccess = EtcdAddress &
   Partial<EtcdLayout> & {
@@ -36,6 +35,8 @@ export interface EtcdMeasurement {
 const positionTimeout = 4_000;
 /** Longer than any of the requests that it is made of. */
 const membersTimeout = 15_000;
+/** What API servers that were there a moment ago do not answer is asked again for so long. */
+const comparisonPatience = 15_000;
 /** Whoever adds a member or takes a backup is at it for longer. */
 const membersStayFor = 5_000;
 
@@ -161,9 +162,12 @@ async function measure(
   clientOf: (override: string | undefined) => EtcdClient,
 ): Promise<StoredProof> {
   const startedAt = Date.now();
+  let unknownBecause = "";
   // API servers may be down when this is needed most: what etcd alone can tell must not depend on them.
   const known = await knownResources(clients, names, signal).catch((thrown: unknown): KnownResources | undefined => {
     if (signal.aborted || (thrown instanceof KmsEtcdError && thrown.code === "not-found")) throw thrown;
+    const isAway = thrown instanceof KmsEtcdError && (thrown.code === "unreachable" || thrown.code === "timeout");
+    unknownBecause = isAway ? `none of them answered (${thrown.message})` : describeError(thrown);
     return undefined;
   });
   const expand = (wildcard: string) => {
@@ -175,58 +179,49 @@ async function measure(
   const elsewhere = overrides.map(({ resource }) => resource);
   const ranges = keyRanges(names, prefix, expand, elsewhere);
   const scan = () => scanStoredValues(clientOf, ranges, prefix, onProgress, signal);
-  const difference = async (seen: readonly StoredResource[]) =>
-    known && (await differenceFromApi(clients, known.served, seen, prefix, signal));
+  const compare = async (seen: readonly StoredResource[]): Promise<ComparisonResult> => {
+    if (known === undefined) return { doubts: [`whether this etcd is the API servers' own: ${unknownBecause}`] };
+    const clientOfOne = (resource: string) => clientOf(elsewhere.includes(resource) ? resource : undefined);
+    const patience = servers.length > 0 ? comparisonPatience : 0;
+    const { served } = known;
+    return compareWithApi({
+      clients,
+      served,
+      seen,
+      prefix,
+      overrides: elsewhere,
+      clientOf: clientOfOne,
+      patience,
+      signal,
+    });
+  };
   let resources = await scan();
-  if ((await difference(resources)) !== undefined) {
+  let compared = await compare(resources);
+  if (compared.other !== undefined) {
     // Objects come and go between the two looks: only what is so again says something about this etcd.
     resources = await scan();
-    const still = await difference(resources);
-    if (still !== undefined) throw still;
+    compared = await compare(resources);
+    if (compared.other !== undefined) throw compared.other;
   }
-  const notSeen =
-    known === undefined
-      ? ["whether this etcd is the API servers' own: none of them answered"]
-      : known.aggregated.map((resource) => `${resource}: an aggregated API server stores it`);
-  const proof: StoredProof = { method: "etcd", startedAt, finishedAt: Date.now(), servers, resources };
-  return notSeen.length === 0 ? proof : { ...proof, notSeen };
-}
-
-/**
- * An etcd that is not the API servers' own, or a wrong prefix, would prove anything: nothing stored, nothing stale. So each
- * resource's count must be what API servers count, but for a tenth, and one object, that may have come between the two.
- */
-async function differenceFromApi(
-  clients: readonly ApiClient[],
-  served: ReadonlyMap<string, readonly ServedResource[]>,
-  resources: readonly StoredResource[],
-  prefix: string,
-  signal: AbortSignal,
-): Promise<KmsEtcdError | undefined> {
-  for (const { resource, objects } of resources) {
-    let counted = 0;
-    for (const one of served.get(resource) ?? []) {
-      counted += await firstOf(clients, (client) => countObjects(client, one, signal)).catch((thrown: unknown) => {
-        if (signal.aborted) throw thrown;
-        return 0;
-      });
-    }
-    if (isAboutAll(objects, counted)) continue;
-    return new KmsEtcdError(
-      "invalid-input",
-      `etcd has ${objects} ${resource} below ${prefix}, but the API servers count ${counted}`,
-      {
-        remedy:
-          "give the API servers' own --etcd-servers, --etcd-servers-overrides and --etcd-prefix; " +
-          "if many objects were deleted just now, run again",
-      },
-    );
-  }
-  return undefined;
-}
-
-/** Whether an etcd with `objects` of a resource can be the one of which API servers count so many. */
-export function isAboutAll(objects: number, counted: number): boolean {
-  if (objects === 0) return counted === 0;
-  return counted - objects <= 1 + counted / 10;
+  const { doubts } = compared;
+  // `*.*` is everything in etcd, whether it is served or not.
+  const hasWildcard = names.some(isBuiltInWildcard) && !names.includes("*.*");
+  const unserved = hasWildcard
+    ? await unservedValues(clientOf(undefined), prefix, known?.everything ?? [], signal)
+    : [];
+  const unproven = unserved.map((path) => `what is stored below ${path}`);
+  const notSeen = [
+    ...doubts,
+    ...(known?.aggregated ?? []).map((resource) => `${resource}: an aggregated API server stores it`),
+  ];
+  return {
+    method: "etcd",
+    startedAt,
+    finishedAt: Date.now(),
+    servers,
+    resources,
+    ...(notSeen.length > 0 && { notSeen }),
+    ...(doubts.length > 0 && { doubts }),
+    ...(unproven.length > 0 && { unproven }),
+  };
 }

@@ -1,7 +1,7 @@
 /**
  * One pass over every object of some resources: pages in, one request an object out, as many at a time as the API servers
  * take. An object that does not go through is tried again, and then again at the end of the pass; what still fails is the
- * ledger that the caller gets. Nothing is given up because of one object.
+ * ledger that the caller gets. Nothing is given up because of one object, and no resource because of another.
  */
 import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,6 +11,7 @@ import type { Progress } from "../../stored-objects";
 import { adaptiveConcurrency } from "./adaptive-concurrency";
 import type { ApiClient, ApiResponse } from "./api-client";
 import { describeStatus } from "./api-error";
+import { failureLedger } from "./failure-ledger";
 import { countObjects, type ListedObject, listPages } from "./paged-list";
 import type { ServedResource } from "./resources";
 import { serverChoice } from "./server-choice";
@@ -24,6 +25,8 @@ export interface ObjectPass {
   readonly onAnswer?: (object: ListedObject, response: ApiResponse) => void;
   /** Statuses that are no failure: 404, the object is gone; 409, someone else wrote it. */
   readonly isAnswer: (status: number) => boolean;
+  /** Objects to leave as they are. @default none */
+  readonly isWanted?: (object: ListedObject) => boolean;
   readonly onProgress: (progress: Progress) => void;
   readonly signal: AbortSignal;
   /** Ends the pass early after so many milliseconds, in order: for a sample. @default none */
@@ -31,7 +34,7 @@ export interface ObjectPass {
 }
 
 export interface PassResult {
-  /** Objects that were listed and asked for. */
+  /** Objects that were asked for. */
   readonly objects: number;
   /** Whether the time limit has ended it before the last object. */
   readonly cut: boolean;
@@ -43,8 +46,8 @@ const tries = 3;
 const firstBackOff = 250;
 /** How long one object may be kept waiting by 429 and 503. */
 const longestThrottling = 120_000;
-/** A ledger this long is one failure of everything. */
-const longestLedger = 1_000;
+/** What a server is left alone that does not say for how long. */
+const usualThrottling = 1_000;
 
 /** Throws `cancelled` at a safe point, `not-found` for a resource that is not served, `unreachable` when no page can be had. */
 export async function runPass(pass: ObjectPass): Promise<PassResult> {
@@ -59,10 +62,11 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
   const servers = serverChoice(clients);
   const concurrency = adaptiveConcurrency();
   const running = new Set<Promise<void>>();
-  let failed: { readonly object: ListedObject; readonly reason: string }[] = [];
+  const ledger = failureLedger();
   const failures: ObjectFailure[] = [];
   let total = await countAll(pass);
   let done = 0;
+  let leftOut = 0;
   let cut = false;
   let broken: { readonly thrown: unknown } | undefined;
   const endAt = pass.timeLimit === undefined ? Number.POSITIVE_INFINITY : performance.now() + pass.timeLimit;
@@ -87,7 +91,9 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
         reason = describeStatus(response.status, response.body);
         if (response.status === 429 || (response.status === 503 && response.retryAfter !== undefined)) {
           concurrency.throttled();
-          servers.pause(client, response.retryAfter ?? 1_000);
+          const left = endAt - performance.now();
+          if (left <= 0) throw new TimeIsUp();
+          servers.pause(client, Math.min(response.retryAfter ?? usualThrottling, left));
           if (Date.now() > throttledUntil) return reason;
           continue;
         }
@@ -109,8 +115,12 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
 
   async function handle(object: ListedObject): Promise<void> {
     const reason = await settle(object);
-    if (reason !== undefined) failed.push({ object, reason });
-    done += 1;
+    if (reason !== undefined) ledger.add(object, reason);
+    progressBy(1);
+  }
+
+  function progressBy(objects: number): void {
+    done += objects;
     total = Math.max(total, done);
     onProgress({ done, total });
   }
@@ -138,7 +148,6 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
     }
     if (broken !== undefined) throw broken.thrown;
     if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
-    if (failed.length > longestLedger) throw new LedgerFull();
     if (performance.now() > endAt) throw new TimeIsUp();
   }
 
@@ -147,6 +156,11 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
       try {
         for await (const objects of listPages(clients, resource, signal)) {
           for (const object of objects) {
+            if (pass.isWanted?.(object) === false || ledger.passesOver(object)) {
+              leftOut += 1;
+              progressBy(1);
+              continue;
+            }
             await slot();
             start(object);
           }
@@ -158,9 +172,7 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
       }
     }
     await Promise.all(running);
-    const again = failed;
-    failed = [];
-    for (const { object } of again) {
+    for (const object of ledger.takeForRetry()) {
       await slot();
       done -= 1;
       start(object);
@@ -168,19 +180,15 @@ export async function runPass(pass: ObjectPass): Promise<PassResult> {
     await Promise.all(running);
   } catch (thrown) {
     cut = thrown instanceof TimeIsUp;
-    if (!cut && !(thrown instanceof LedgerFull)) throw thrown;
+    if (!cut) throw thrown;
   } finally {
     await Promise.allSettled(running);
     pass.signal.removeEventListener("abort", abort);
   }
   if (signal.aborted) throw new KmsEtcdError("cancelled", "stopped at a safe point");
-  for (const { object, reason } of failed) {
-    failures.push({ resource: object.resource.name, namespace: object.namespace, name: object.name, reason });
-  }
-  return { objects: done, cut, failures };
+  return { objects: done - leftOut, cut, failures: [...failures, ...ledger.result()] };
 }
 
-class LedgerFull extends Error {}
 class TimeIsUp extends Error {}
 
 async function countAll({ clients, resources, signal }: ObjectPass): Promise<number> {

@@ -5,6 +5,7 @@
  */
 import { KmsEtcdError } from "../../../core/errors";
 import type { ApiClient } from "./api-client";
+import { itemsOf, type KubernetesList } from "./kubernetes-list";
 
 export interface ServedResource {
   /** As an EncryptionConfiguration names it, without wildcards. */
@@ -144,20 +145,18 @@ export function resourcePath(
   return `${resource.base}${namespace}/${resource.plural}/${encodeURIComponent(object.name)}`;
 }
 
-interface ApiServices {
-  readonly items: readonly {
-    readonly spec?: { readonly group?: string; readonly version?: string; readonly service?: unknown };
-  }[];
-}
+type ApiServices = KubernetesList<{
+  readonly spec?: { readonly group?: string; readonly version?: string; readonly service?: unknown };
+}>;
 
 async function aggregatedGroups(client: ApiClient, signal: AbortSignal): Promise<ReadonlySet<string>> {
-  const { items } = await client.get<ApiServices>(
+  const services = await client.get<ApiServices>(
     "/apis/apiregistration.k8s.io/v1/apiservices",
     "application/json",
     signal,
   );
   return new Set(
-    items
+    itemsOf(services)
       .filter((item) => item.spec?.service != null)
       .map((item) => `${item.spec?.group ?? ""}/${item.spec?.version ?? ""}`),
   );

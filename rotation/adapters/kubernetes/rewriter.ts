@@ -3,17 +3,19 @@ import type { Progress, RewriteResult } from "../../stored-objects";
 import type { ApiClient } from "./api-client";
 import { noOpPatch, resourceVersionOf } from "./no-op-patch";
 import { runPass } from "./object-pass";
+import type { ListedObject } from "./paged-list";
 import type { ServedResource } from "./resources";
 
 /** So many are named in the result, no more: a first pass rewrites all there are. */
 const mostNames = 20;
 
-/** Safe to repeat: what is stored with the right key already stays as it is. */
+/** Safe to repeat: what is stored with the right key already stays as it is. `isWanted`: what else is passed over. */
 export async function rewriteObjects(
   clients: readonly ApiClient[],
   resources: readonly ServedResource[],
   onProgress: (progress: Progress) => void,
   signal: AbortSignal,
+  isWanted: (object: ListedObject) => boolean = () => true,
 ): Promise<RewriteResult> {
   let rewritten = 0;
   const names: string[] = [];
@@ -23,6 +25,7 @@ export async function rewriteObjects(
     ask: noOpPatch,
     // 404: deleted meanwhile. 409: someone else wrote it meanwhile, and every server writes with the new key by now.
     isAnswer: (status) => status === 404 || status === 409,
+    isWanted,
     onAnswer: (object, response) => {
       if (response.status !== 200 || resourceVersionOf(response) === object.resourceVersion) return;
       rewritten += 1;

@@ -7,6 +7,7 @@ import { KmsEtcdError } from "../../../core/errors";
 import { RewriteMethod } from "../../../core/rewrite-method";
 import type { ObjectFailure } from "../../observation";
 import type { StoredObjects } from "../../stored-objects";
+import { isBuiltInWildcard } from "../etcd/etcd-keys";
 import { admissionOf } from "./admission";
 import { type ApiClient, type ApiServerAddress, apiClient } from "./api-client";
 import { proveByApi } from "./api-proof";
@@ -19,6 +20,7 @@ import { readObjectsThrough, readSample } from "./read-through";
 import type { ServedResource } from "./resources";
 import { rewriteObjects } from "./rewriter";
 import { unreadableObjects } from "./unreadable";
+import { wantedOf } from "./wanted-objects";
 
 export interface StoredObjectsOptions {
   readonly servers: readonly ApiServerAddress[];
@@ -62,6 +64,7 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
   }
 
   return {
+    ...(etcd === undefined && { measuresByWriting: true }),
     measure: async (targets, servers, onProgress, signal) => {
       const names = targets.map((target) => target.resource);
       if (etcd !== undefined) return etcd.measure({ clients, names, servers, onProgress, signal });
@@ -80,6 +83,7 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
         ...unserved.map((kind) => `${kind}: no version of it is served`),
         ...aggregated.map((resource) => `${resource}: an aggregated API server stores it`),
         ...(names.includes("*.*") ? ["objects of API groups that are switched off"] : []),
+        ...names.filter(isBuiltInWildcard).map((name) => `kinds of "${name}" that are switched off`),
       ];
       return { ...proof, ...(notSeen.length > 0 && { notSeen }), ...(unserved.length > 0 && { unproven: unserved }) };
     },
@@ -96,14 +100,14 @@ export function createStoredObjects(options: StoredObjectsOptions): StoredObject
       snapshot: etcd.snapshot,
       compact: etcd.compact,
     }),
-    rewrite: async (targets, servers, onProgress, signal, by = RewriteMethod.Patch) => {
+    rewrite: async (targets, servers, onProgress, signal, by = RewriteMethod.Patch, scope) => {
       const through = clientsOf(servers);
       const names = targets.map((target) => target.resource);
       const { served, unserved } = await knownResources(through, names, signal);
-      const resources = [...served.values()].flat();
+      const { resources, isWanted } = wantedOf(served, scope);
       const result =
         by === RewriteMethod.Patch
-          ? await rewriteObjects(through, resources, onProgress, signal)
+          ? await rewriteObjects(through, resources, onProgress, signal, isWanted)
           : await migrateInTree({ clients: through, resources, onProgress, signal });
       const reason =
         "no version of it is served, so nobody can write its objects again: serve one, or delete the objects";

@@ -1,13 +1,11 @@
 /** Custom resources that exist but that no API server offers to anyone: only etcd knows whether objects are left. */
 import type { ApiClient } from "./api-client";
+import { itemsOf, type KubernetesList } from "./kubernetes-list";
 
-interface Definitions {
-  readonly metadata?: { readonly continue?: string };
-  readonly items: readonly {
-    readonly metadata: { readonly name: string };
-    readonly spec: { readonly versions: readonly { readonly served: boolean }[] };
-  }[];
-}
+type Definitions = KubernetesList<{
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly versions: readonly { readonly served: boolean }[] };
+}>;
 
 /** Definitions hold schemas of many kilobytes each. */
 const pageSize = 50;
@@ -19,11 +17,11 @@ export async function unservedKinds(client: ApiClient, signal: AbortSignal): Pro
   let token = "";
   do {
     const more = token === "" ? "" : `&continue=${encodeURIComponent(token)}`;
-    const { items, metadata } = await client.get<Definitions>(path + more, "application/json", signal);
-    for (const { metadata: definition, spec } of items) {
-      if (spec.versions.every((version) => !version.served)) unserved.push(definition.name);
+    const definitions = await client.get<Definitions>(path + more, "application/json", signal);
+    for (const { metadata, spec } of itemsOf(definitions)) {
+      if (spec.versions.every((version) => !version.served)) unserved.push(metadata.name);
     }
-    token = metadata?.continue ?? "";
+    token = definitions.metadata?.continue ?? "";
   } while (token !== "");
   return unserved;
 }

@@ -4,30 +4,20 @@ import { typeTokens } from "../../../core/type-tokens";
 import type { Properties } from "../../../provider/property-values";
 import type { ManagedClusterState } from "../../../rotation/adapters/aks/managed-cluster";
 import type { RewriteResult } from "../../../rotation/stored-objects";
-import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
-import { aksProviderSide } from "../support/aks-provider-side";
-import type { EngineSide } from "../support/engine-side";
-import { rolloutStack } from "../support/rollout-stack";
+import type { TestCluster } from "../../rotation/adapters/aks/aks-side";
+import { type AksStack, aksLimits, aksStack } from "../support/aks-stack";
 import { nonconforming } from "../support/schema-conformance";
-
-const limits = { apiSeconds: 5, grantSeconds: 0.2, settleSeconds: 0.05 };
 
 describe("what AksKmsSettings knows after an update that has not ended well", function () {
   this.timeout(120_000);
-  let aks: AksSide;
-  let side: EngineSide;
-  let stack: ReturnType<typeof rolloutStack>;
+  let aks: AksStack["aks"];
+  let side: AksStack["side"];
+  let stack: AksStack["stack"];
   const clusters = new Map<string, TestCluster>();
 
-  before(async () => {
-    aks = await startAksSide();
+  aksStack(clusters, (made) => {
+    ({ aks, side, stack } = made);
   });
-  after(() => aks.close());
-  beforeEach(async () => {
-    side = await aksProviderSide(aks, clusters);
-    stack = rolloutStack(side, side.resource(typeTokens.aksKmsSettings));
-  });
-  afterEach(() => side.close());
 
   /** Under its first key; the identity may not use the second one. `disturb` comes before each pass. */
   async function encrypted() {
@@ -53,7 +43,7 @@ describe("what AksKmsSettings knows after an update that has not ended well", fu
       await (await aks.vault()).key("k3"),
     ] as const;
     const inputs = (keyVersion: 1 | 2 | 3): Properties => {
-      return { clusterId: made.id, keyId: keyIds[keyVersion - 1] ?? "", keyVersion, limits };
+      return { clusterId: made.id, keyId: keyIds[keyVersion - 1] ?? "", keyVersion, limits: aksLimits };
     };
     assert.equal((await stack.up(inputs(1))).failure, undefined);
     return { made, hook, keyIds, inputs };

@@ -5,30 +5,20 @@ import { stableApiVersion } from "../../../rotation/adapters/aks/kms-settings";
 import { ArmError } from "../../fakes/arm/arm-error";
 import { roles } from "../../fakes/arm/roles";
 import { type JsonObject, textAt } from "../../fakes/arm/shape";
-import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
-import { aksProviderSide } from "../support/aks-provider-side";
-import type { EngineSide } from "../support/engine-side";
-import { rolloutStack } from "../support/rollout-stack";
+import type { TestCluster } from "../../rotation/adapters/aks/aks-side";
+import { type AksStack, aksLimits, aksStack } from "../support/aks-stack";
 import { nonconforming } from "../support/schema-conformance";
-
-const limits = { apiSeconds: 5, grantSeconds: 0.2, settleSeconds: 0.05 };
 
 describe("AksKmsSettings over a real gRPC socket, with the real engine on the fake ARM", function () {
   this.timeout(120_000);
-  let aks: AksSide;
-  let side: EngineSide;
-  let stack: ReturnType<typeof rolloutStack>;
+  let aks: AksStack["aks"];
+  let side: AksStack["side"];
+  let stack: AksStack["stack"];
   const clusters = new Map<string, TestCluster>();
 
-  before(async () => {
-    aks = await startAksSide();
+  aksStack(clusters, (made) => {
+    ({ aks, side, stack } = made);
   });
-  after(() => aks.close());
-  beforeEach(async () => {
-    side = await aksProviderSide(aks, clusters);
-    stack = rolloutStack(side, side.resource(typeTokens.aksKmsSettings));
-  });
-  afterEach(() => side.close());
 
   async function cluster(properties?: JsonObject): Promise<TestCluster> {
     const made = await aks.cluster(properties);
@@ -40,7 +30,7 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
     clusterId: id,
     keyId,
     keyVersion,
-    limits,
+    limits: aksLimits,
     ...more,
   });
   const planOf = (inputs: Properties | undefined) => (inputs?.["plan"] as string[] | undefined)?.join("\n") ?? "";
@@ -124,7 +114,7 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
 
   it("platform-managed keys => no keyVersion, and evidence that claims nothing", async () => {
     const made = await cluster();
-    const inputs = { clusterId: made.id, mode: "PlatformManagedKey", limits };
+    const inputs = { clusterId: made.id, mode: "PlatformManagedKey", limits: aksLimits };
     await assert.rejects(stack.up({ ...inputs, keyVersion: 1 }), /keyVersion: is given, but the platform rotates/);
     await stack.up(inputs);
     assert.deepEqual([evidenceOf()["method"], evidenceOf()["complete"]], ["platform", false]);
@@ -274,13 +264,16 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
       const keyId = await vault.key("k1");
       const vaultId = vault.id;
       const none = made.id.replace(/[^/]*$/, "none");
-      await assert.rejects(stack.preview({ clusterId: none, keyId, limits }), /clusterId: there is no cluster .*none/);
+      await assert.rejects(
+        stack.preview({ clusterId: none, keyId, limits: aksLimits }),
+        /clusterId: there is no cluster .*none/,
+      );
       const system = await cluster({ kubernetesVersion: "1.30" });
       const { body } = await aks.arm.ask("GET", system.id, stableApiVersion);
       await aks.arm.put(system.id, stableApiVersion, { ...body, identity: { type: "SystemAssigned" } });
       await assert.rejects(stack.preview(wanted(system, 1, keyId)), /clusterId: is SystemAssigned.*rule C1/);
       await assert.rejects(
-        stack.preview({ clusterId: system.id, mode: "PlatformManagedKey", limits }),
+        stack.preview({ clusterId: system.id, mode: "PlatformManagedKey", limits: aksLimits }),
         /clusterId: is 1\.30.*needs 1\.33 or newer.*rule J1/,
       );
       for (const [name, properties, reason] of [
@@ -295,7 +288,7 @@ describe("AksKmsSettings over a real gRPC socket, with the real engine on the fa
     });
 
     it("of a cluster that is made by the same update: its vault and its key; what only the cluster shows is listed", async () => {
-      const later: Properties = { clusterId: unknown, keyVersion: 1, limits, vaultNetworkAccess: "Private" };
+      const later: Properties = { clusterId: unknown, keyVersion: 1, limits: aksLimits, vaultNetworkAccess: "Private" };
       const vault = await aks.vault("Private");
       const keyId = await vault.key("k1");
       const inputs: Properties = { ...later, keyId, vaultId: vault.id };

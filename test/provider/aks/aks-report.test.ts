@@ -9,20 +9,17 @@ import type { AksReport } from "../../../rotation/adapters/aks/aks-report";
 import { aksReportLines } from "../../../rotation/cli/aks-report-lines";
 import { openEnvelope, readPublicKey } from "../../../rotation/report/envelope";
 import { ArmError } from "../../fakes/arm/arm-error";
-import { type AksSide, startAksSide, type TestCluster } from "../../rotation/adapters/aks/aks-side";
-import { aksProviderSide } from "../support/aks-provider-side";
-import { type EngineSide, initFailure } from "../support/engine-side";
-import { rolloutStack } from "../support/rollout-stack";
+import type { TestCluster } from "../../rotation/adapters/aks/aks-side";
+import { type AksStack, aksLimits, aksStack } from "../support/aks-stack";
+import { initFailure } from "../support/engine-side";
 import { nonconforming } from "../support/schema-conformance";
 import { unusableKeyFiles } from "../support/unusable-key-files";
 
-const limits = { apiSeconds: 5, grantSeconds: 0.2, settleSeconds: 0.05 };
-
 describe("the report of a change to a cluster of AKS, and the key that it is signed with", function () {
   this.timeout(120_000);
-  let aks: AksSide;
-  let side: EngineSide;
-  let stack: ReturnType<typeof rolloutStack>;
+  let aks: AksStack["aks"];
+  let side: AksStack["side"];
+  let stack: AksStack["stack"];
   let directory: string;
   const clusters = new Map<string, TestCluster>();
   const { privateKey, publicKey } = generateKeyPairSync("ed25519", {
@@ -31,19 +28,13 @@ describe("the report of a change to a cluster of AKS, and the key that it is sig
   });
   const material = privateKey.split("\n")[1] ?? "";
 
-  before(async () => {
-    aks = await startAksSide();
+  aksStack(clusters, (made) => {
+    ({ aks, side, stack } = made);
   });
-  after(() => aks.close());
-  beforeEach(async () => {
-    side = await aksProviderSide(aks, clusters);
-    stack = rolloutStack(side, side.resource(typeTokens.aksKmsSettings));
+  beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "kms-aks-report-"));
   });
-  afterEach(async () => {
-    await side.close();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
   /** A cluster with two Secrets, and what is wanted of it. */
   async function cluster() {
@@ -53,7 +44,7 @@ describe("the report of a change to a cluster of AKS, and the key that it is sig
     const vault = await aks.vault();
     const keyIds = [await vault.key("k1"), await vault.key("k2")];
     const inputs = (keyVersion: number, more: Properties = {}): Properties => {
-      return { clusterId: made.id, keyId: keyIds[keyVersion - 1] ?? "", keyVersion, limits, ...more };
+      return { clusterId: made.id, keyId: keyIds[keyVersion - 1] ?? "", keyVersion, limits: aksLimits, ...more };
     };
     return { made, keyIds, inputs };
   }

@@ -28,7 +28,8 @@ const wanted = (version: number, declared: number[], more: Properties = {}): Pro
   ...more,
 });
 
-describe("EncryptionRollout over a real gRPC socket, with the real engine on a simulated cluster", () => {
+describe("EncryptionRollout over a real gRPC socket, with the real engine on a simulated cluster", function () {
+  this.timeout(60_000); // other work may share the machine
   let side: EngineSide;
   let cluster: SimulatedCluster;
   let stack: ReturnType<typeof rolloutStack>;

@@ -8,7 +8,7 @@ import type { KopsCluster as KopsDocument } from "../../../rotation/adapters/kop
 import type { OpenKopsCluster } from "../../../rotation/adapters/kops/open-kops-cluster";
 import { defaultLimits } from "../../../rotation/goal";
 import type { RewriteOutlook } from "../../../rotation/stored-objects";
-import { awsPlugin, instanceGroups } from "../../rotation/adapters/kops/kops-goals";
+import { awsPlugin, instanceGroups, keyArn } from "../../rotation/adapters/kops/kops-goals";
 import { seedCluster, seedConfiguration } from "../../rotation/adapters/kops/seed-002";
 import { type SimulatedKopsOptions, simulateKops } from "../../rotation/adapters/kops/simulated-kops";
 
@@ -35,9 +35,11 @@ const outlook: RewriteOutlook = {
   },
 };
 
-describe("the rollout's engine on kOps", () => {
+describe("the rollout's engine on kOps", function () {
+  this.timeout(60_000);
   function survey(look: () => Promise<RewriteOutlook>, found?: Pick<SimulatedKopsOptions, "cluster" | "secret">) {
     const world = simulateKops({ groups: instanceGroups(1), machines: 2, objects, random: () => 0.75, ...found });
+    world.faults.aliases.set("alias/etcd", keyArn(1));
     const counted = {
       ...{ method: "counted" as const, startedAt: 0, finishedAt: 0 },
       resources: [{ resource: "secrets", objects, bytes: 0, keys: [], unknown: objects }],
@@ -86,7 +88,12 @@ describe("the rollout's engine on kOps", () => {
     const alias = byHand.replace(/arn:aws:kms:us-west-2:111122223333:key\/[0-9a-f-]+/, "alias/etcd");
     assert.notEqual(alias, byHand);
     const warnings = async (text: string) => (await survey(async () => outlook, found(text))).plan.warnings.join("\n");
-    assert.match(await warnings(alias), /aws-encryption-provider names its key by alias\/etcd/);
+    const said = await warnings(alias);
+    assert.match(
+      said,
+      /aws-encryption-provider names its key by alias\/etcd, which is arn:aws:kms:\S+ now: an alias can be moved/,
+    );
+    assert.match(said, /The ARN takes its place before anything else, and each machine is replaced once for that/);
     assert.doesNotMatch(await warnings(byHand), /names its key by/);
   });
 

@@ -134,6 +134,52 @@ describe("inputs of an EncryptionRollout", () => {
     });
   }
 
+  describe("policy", () => {
+    const declared = (...versions: number[]) => ({
+      keyVersion: Math.max(...versions),
+      keys: versions.map((version) => ({
+        version,
+        createdAt: "2020-01-01T00:00:00Z",
+        local: { file: `/keys/v${version}`, keyId: `local-${version}` },
+      })),
+    });
+    const tooOld = /^keyVersion is 3, whose key was made on 2020-01-01/;
+    const tooFew = /^policy\.minimumKeptVersions is 3, but only 2/;
+
+    it("null, as languages have it that know no undefined => that rule is not made, and the other one is", () => {
+      const inputs = declared(2, 3);
+      assert.deepEqual(problems({ ...inputs, policy: { maximumKeyAgeDays: null, minimumKeptVersions: null } }), []);
+      const [few = "", ...more] = problems({
+        ...inputs,
+        policy: { maximumKeyAgeDays: null, minimumKeptVersions: 3 },
+      });
+      assert.match(few, tooFew);
+      assert.deepEqual(more, []);
+      const [old = "", ...others] = problems({
+        ...inputs,
+        policy: { maximumKeyAgeDays: 30, minimumKeptVersions: null },
+      });
+      assert.match(old, tooOld);
+      assert.deepEqual(others, []);
+    });
+
+    it("one value that is not known yet => the other one counts all the same", () => {
+      const few = problems({ ...declared(2, 3), policy: { maximumKeyAgeDays: unknown, minimumKeptVersions: 3 } });
+      assert.match(few.join(), tooFew);
+      const old = problems({ ...declared(2, 3), policy: { maximumKeyAgeDays: 30, minimumKeptVersions: unknown } });
+      assert.match(old.join(), tooOld);
+      const wrong = problems({ policy: { maximumKeyAgeDays: unknown, minimumKeptVersions: 0 } });
+      assert.match(wrong.join(), /^policy\.minimumKeptVersions is 0; write a whole number/);
+    });
+
+    it("nobody knows yet whether encryption is on, or which keys are declared => what rests on it is not judged", () => {
+      assert.deepEqual(problems({ ...declared(2, 3), enabled: unknown, policy: { maximumKeyAgeDays: 30 } }), []);
+      const { keys, keyVersion } = declared(1, 3);
+      assert.deepEqual(problems({ keyVersion, keys: [...keys, unknown], policy: { minimumKeptVersions: 3 } }), []);
+      assert.deepEqual(problems({ ...declared(1, 2), policy: unknown }), []);
+    });
+  });
+
   it("what is not known yet => no problem", () => {
     assert.deepEqual(problems({ keyVersion: unknown }), []);
     assert.deepEqual(problems({ keys: unknown }), []);

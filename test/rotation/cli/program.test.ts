@@ -445,4 +445,66 @@ keys:
     const back = await at("reinstate", "1");
     assert.deepEqual([back.code, existsSync(cli.keyFile(1))], [0, true]);
   });
+
+  describe("retire beside other engines", () => {
+    const everything = async () => ({ keys: [], unknown: 0 });
+
+    /** At version 2, so that nothing needs version 1, and every look is one into etcd. */
+    async function withLease() {
+      await at("rotate", "1");
+      await at("rotate", "2");
+      cli.close();
+      const clock = manualClock();
+      const lease = memoryLease(clock);
+      const alive = { alive: ["them, process 3 [x]"] };
+      const stored: StoredObjects = { ...cluster.stored, countEverything: everything };
+      cli = simulatedCli({ ...cluster, stored }, { alone: { lease, identity: identity("us", alive), clock } });
+      return { lease, clock };
+    }
+
+    it("no Lease to be had => refused, and the key stays; --without-lease => done without", async () => {
+      const { lease } = await withLease();
+      lease.problem = "cp1: ECONNREFUSED";
+      const { code, stdout, stderr } = await at("retire", "1");
+      assert.deepEqual([code, stdout, existsSync(cli.keyFile(1))], [4, "", true], stderr);
+      assert.match(stderr, /^error: no key is retired without the Lease .*ECONNREFUSED$/m);
+      assert.match(stderr, /^remedy: .*--without-lease/m);
+      const without = await at("retire", "1", "--without-lease");
+      assert.deepEqual([without.code, existsSync(cli.keyFile(1))], [0, false], without.stderr);
+    });
+
+    it("another engine at work => refused; --break-lease => takes over", async () => {
+      const { lease, clock } = await withLease();
+      lease.put("them, process 3 [x]", clock.now());
+      const { code, document } = await cli.json("retire", "1", ...cli.settings);
+      assert.deepEqual([code, document["outcome"], existsSync(cli.keyFile(1))], [4, "blocked", true]);
+      assert.match(String(document["reason"]), /^another engine is at work on this cluster: them, process 3/);
+      const taken = await cli.json("retire", "1", "--break-lease", ...cli.settings);
+      assert.deepEqual([taken.code, existsSync(cli.keyFile(1))], [0, false]);
+      const done = { command: "retire", version: 1, outcome: "done", exitCode: 0, reason: null, remedy: null };
+      assert.deepEqual(taken.document, done);
+      const back = await cli.json("reinstate", "1", ...cli.settings);
+      assert.deepEqual([back.code, back.document], [0, { ...done, command: "reinstate" }]);
+    });
+  });
+
+  it("an error with --json => one document with the reason on stdout, the same words on stderr, the same exit code", async () => {
+    const wrong = await cli.json("plan", "7", ...cli.settings);
+    assert.deepEqual(
+      [wrong.code, wrong.document["outcome"], wrong.document["exitCode"], wrong.document["remedy"]],
+      [2, "error", 2, null],
+    );
+    const [problem] = wrong.document["problems"] as { path: string; reason: string }[];
+    assert.equal(problem?.path, "the target");
+    assert.equal((await cli.json("status", "--colour")).code, 2);
+    const missing = await cli.json("verify-report", "/no/such/file", "--public-key", "/no/such/key");
+    assert.deepEqual([missing.code, missing.document["problems"]], [1, []]);
+    assert.match(String(missing.document["reason"]), /\/no\/such\/key cannot be read \(ENOENT\)/);
+    const plain = await at("plan", "7");
+    assert.deepEqual([plain.code, plain.stdout], [2, ""]);
+    const help = await cli.run("status", "--json", "--help");
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, /^Usage: kms-etcd status/);
+    assert.doesNotMatch(help.stdout, /"outcome"/);
+  });
 });

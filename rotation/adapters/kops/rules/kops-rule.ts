@@ -3,9 +3,11 @@ import { type ProviderItem, readersOf, writerOf } from "../../../../core/encrypt
 import { RotationStage } from "../../../../core/rotation-stage";
 import { identityItem } from "../../../situation";
 import { sameList, slotProviders } from "../../../slots";
-import type { KopsCluster } from "../cluster-spec";
+import type { FileAsset, KopsCluster } from "../cluster-spec";
+import { endpointsOf } from "../endpoints";
 import type { KopsDecision } from "../kops-decision";
 import type { KopsSituation, KopsSlot } from "../kops-situation";
+import { pluginsOf } from "../merge-cluster-spec";
 
 export type KopsRule = (situation: KopsSituation) => KopsDecision | undefined;
 
@@ -13,13 +15,30 @@ export function blocked(stage: RotationStage, reason: string, remedy: string): K
   return { kind: "blocked", stage, reason, remedy };
 }
 
+/** `before` are the assets that go back if machines don't come up. */
 export function putCluster(
-  { observed }: KopsSituation,
+  situation: KopsSituation,
   stage: RotationStage,
   cluster: KopsCluster,
   reason: string,
+  before: readonly FileAsset[] = changedInUse(situation, cluster),
 ): KopsDecision {
-  return { kind: "act", stage, action: { kind: "putCluster", cluster, expected: observed.cluster }, reason };
+  const expected = situation.observed.cluster;
+  return { kind: "act", stage, action: { kind: "putCluster", cluster, expected, before }, reason };
+}
+
+/** Assets of plugins that the secret names and that get another text, as machines have run them last. */
+function changedInUse({ observed, config }: KopsSituation, { spec }: KopsCluster): readonly FileAsset[] {
+  const named = endpointsOf(config);
+  const used = pluginsOf(observed.cluster).filter(({ sockets }) =>
+    sockets.some((socket) => named.has(`unix://${socket}`)),
+  );
+  return used.flatMap(({ asset }) => {
+    const next = spec.fileAssets?.find(({ name }) => name === asset.name);
+    // A change that is not seen through has not made its text one that works.
+    const before = observed.ownChange?.before.find(({ name }) => name === asset.name) ?? asset;
+    return next === undefined || JSON.stringify(next) === JSON.stringify(before) ? [] : [before];
+  });
 }
 
 export function putSecret(

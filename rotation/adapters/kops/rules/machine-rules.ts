@@ -33,7 +33,7 @@ export const everyMachineRunsTheSecret: KopsRule = (situation) => {
 };
 
 /** A machine that kOps finds well and that does not answer here would be replaced for nothing, and then again. */
-function everyMachineIsSeen(situation: KopsSituation) {
+export function everyMachineIsSeen(situation: KopsSituation) {
   const unseen = situation.observed.machines.filter((machine) => machine.unreachable !== undefined);
   const [first] = unseen;
   if (first === undefined) return undefined;
@@ -98,7 +98,7 @@ export const aPrunedMachineIsReadThrough: KopsRule = (situation) => prunedMachin
 
 /** Invariant 10: one group lets go of the old key first, and every object is read through it before the others follow. */
 function prunedMachineIsReadThrough(situation: KopsSituation) {
-  const { observed, behind, slots, config, targets } = situation;
+  const { observed, behind, slots, config } = situation;
   const isFinal = slots.every((kopsSlot) =>
     sameList(slotProviders(config, kopsSlot.slot), finalList(situation, kopsSlot)),
   );
@@ -113,13 +113,14 @@ function prunedMachineIsReadThrough(situation: KopsSituation) {
     return now.loadedHash === state.loadedHash && now.processStartedAt === state.processStartedAt;
   });
   if (done) return undefined;
+  const reason = `${first.name} has let go of the old provider: every object is read through it before the others follow`;
+  return readThroughOf(situation, first, reason);
+}
+
+export function readThroughOf({ targets }: KopsSituation, { name }: Machine, reason: string) {
   const resources = targets.map((target) => target.resource);
-  return {
-    kind: "measure" as const,
-    stage: RotationStage.Prune,
-    measurement: { kind: "readThrough" as const, machine: first.name, resources },
-    reason: `${first.name} has let go of the old provider: every object is read through it before the others follow`,
-  };
+  const measurement = { kind: "readThrough" as const, machine: name, resources };
+  return { kind: "measure" as const, stage: RotationStage.Prune, measurement, reason };
 }
 
 function names(machines: readonly Machine[]): string {

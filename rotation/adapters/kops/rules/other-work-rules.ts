@@ -6,8 +6,9 @@
 import { type ProviderItem, readersOf } from "../../../../core/encryption-configuration";
 import { sameList, slotProviders } from "../../../slots";
 import type { InstanceGroup } from "../cluster-spec";
+import { endpointsOf } from "../endpoints";
 import { isPending } from "../kops-output";
-import { endpointsOf, type KopsSituation } from "../kops-situation";
+import type { KopsSituation } from "../kops-situation";
 import { isOurAsset, pluginsOf } from "../merge-cluster-spec";
 import { blocked, finalList, type KopsRule, stageOf } from "./kops-rule";
 
@@ -102,6 +103,7 @@ export function isBegun(situation: KopsSituation): boolean {
     updatedFor !== undefined ||
     specChanged ||
     replaced !== undefined ||
+    observed.ownChange !== undefined ||
     behind.some(({ loaded }) => loaded.kind !== "unknown") ||
     slots.some((kopsSlot) => {
       const list = slotProviders(config, kopsSlot.slot);

@@ -4,9 +4,9 @@ import { RotationStage } from "../../../../core/rotation-stage";
 import { withoutObjectNames } from "../../../object-names";
 import { staleTotal } from "../../../proofs";
 import { addReaders, promote, sameList, slotProviders, withSlotProviders } from "../../../slots";
+import { endpointsOf } from "../endpoints";
 import type { KopsDecision } from "../kops-decision";
 import {
-  endpointsOf,
   type KopsSituation,
   type KopsSlot,
   plaintextConfig,

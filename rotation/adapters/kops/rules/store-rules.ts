@@ -242,7 +242,7 @@ function withMissing(situation: KopsSituation, missing: readonly PluginInstance[
 }
 
 /** Whether each group's machines would get exactly the spec's files. */
-function isApplied({ observed, groups }: KopsSituation): boolean {
+export function isApplied({ observed, groups }: KopsSituation): boolean {
   return groups.every((group) => {
     // A group's own file wins over the cluster's at the same path.
     const paths = group.fileAssets.map(assetPath);

@@ -1,8 +1,10 @@
 /** A cluster of AKS for a test of the driver: the fake ARM behind our own client, and Secrets that remember what they are stored under. */
+
 import { randomUUID } from "node:crypto";
 import { Agent } from "undici";
 import { KmsEtcdError } from "../../../../core/errors";
 import { freshGrants } from "../../../../rotation/adapters/aks/grants";
+import type { KmsSettings } from "../../../../rotation/adapters/aks/kms-settings";
 import { stableApiVersion, type VaultNetwork } from "../../../../rotation/adapters/aks/kms-settings";
 import { managedCluster } from "../../../../rotation/adapters/aks/managed-cluster";
 import type { AksTarget } from "../../../../rotation/adapters/aks/run-aks";
@@ -174,4 +176,9 @@ function memoryRewriter(memory: MemoryCluster, isAway: boolean): SecretsRewriter
     },
     close: async () => undefined,
   };
+}
+
+/** The KMS plugin with this key, in a vault that anyone may reach. */
+export function publicly(keyId: string): KmsSettings {
+  return { mode: "legacy", keyId, networkAccess: "Public" };
 }

@@ -3,7 +3,7 @@ import { describeError } from "../../../../core/errors";
 import type { KmsSettings } from "../../../../rotation/adapters/aks/kms-settings";
 import { type AksEvent, type AksRunOptions, runAks } from "../../../../rotation/adapters/aks/run-aks";
 import { roles } from "../../../fakes/arm/roles";
-import { type AksSide, startAksSide, type TestCluster, type TestVault } from "./aks-side";
+import { type AksSide, publicly, startAksSide, type TestCluster, type TestVault } from "./aks-side";
 
 const limits = { apiMs: 5_000, pauseMs: 20, settleMs: 0, busyMs: 20_000, grantMs: 20_000 };
 
@@ -15,7 +15,6 @@ describe("where the driver of AKS goes back to", function () {
   });
   after(() => aks.close());
 
-  const publicly = (keyId: string): KmsSettings => ({ mode: "legacy", keyId, networkAccess: "Public" });
   const followed = (keyId: string, { id }: TestVault): KmsSettings => ({
     mode: "cmk",
     keyId: keyId.replace(/\/[^/]*$/, ""),

@@ -6,7 +6,7 @@ import { type AksEvent, type AksRun, type AksRunOptions, runAks } from "../../..
 import { ArmError } from "../../../fakes/arm/arm-error";
 import { roles } from "../../../fakes/arm/roles";
 import type { JsonObject } from "../../../fakes/arm/shape";
-import { type AksSide, startAksSide, type TestCluster, type TestVault } from "./aks-side";
+import { type AksSide, publicly, startAksSide, type TestCluster, type TestVault } from "./aks-side";
 
 const limits = { apiMs: 5_000, pauseMs: 20, settleMs: 50, busyMs: 20_000, grantMs: 20_000 };
 
@@ -26,7 +26,6 @@ describe("the driver of AKS, on the fake ARM over its REST door", function () {
   });
   after(() => aks.close());
 
-  const publicly = (keyId: string): KmsSettings => ({ mode: "legacy", keyId, networkAccess: "Public" });
   const privately = (keyId: string, { id }: TestVault): KmsSettings => ({
     mode: "legacy",
     keyId,

@@ -5,6 +5,8 @@ import { ProtobufReader } from "../../../../core/protobuf";
 export interface FakeEtcd {
   readonly endpoint: string;
   readonly values: Map<string, Buffer>;
+  /** Of the keys' last changes; 0, so not told, for a key that is not here. */
+  readonly modRevisions: Map<string, number>;
   revision: number;
   /** Reads of an older revision fail. */
   compacted: number;
@@ -49,9 +51,11 @@ export async function fakeEtcd(): Promise<FakeEtcd> {
         }
         const keys = [...etcd.values.keys()].filter((key) => key >= asked.key && key < asked.end).sort();
         const page = keys.slice(0, asked.limit === 0 ? undefined : asked.limit);
-        const kvs = page.map((key) =>
-          field(2, Buffer.concat([field(1, Buffer.from(key)), field(5, etcd.values.get(key) ?? Buffer.alloc(0))])),
-        );
+        const kvs = page.map((key) => {
+          const modRevision = Buffer.from([0x18, ...varint(etcd.modRevisions.get(key) ?? 0)]);
+          const value = field(5, etcd.values.get(key) ?? Buffer.alloc(0));
+          return field(2, Buffer.concat([field(1, Buffer.from(key)), modRevision, value]));
+        });
         const header = field(1, Buffer.from([0x08, 7, 0x18, ...varint(etcd.revision)]));
         const more = page.length < keys.length ? Buffer.from([0x18, 1]) : Buffer.alloc(0);
         done(null, Buffer.concat([header, ...kvs, more, Buffer.from([0x20, ...varint(keys.length)])]));
@@ -66,6 +70,7 @@ export async function fakeEtcd(): Promise<FakeEtcd> {
   const etcd: FakeEtcd = {
     endpoint: `http://127.0.0.1:${port}`,
     values: new Map(),
+    modRevisions: new Map(),
     revision: 10,
     compacted: 0,
     requests: [],

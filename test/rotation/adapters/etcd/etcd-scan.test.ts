@@ -45,6 +45,47 @@ describe("the scan of stored values", function () {
     for (let index = 0; index < count; index++) etcd.values.set(`${prefix}${String(index).padStart(6, "0")}`, value);
   };
 
+  it("tells of each key the highest revision at which a value with it was changed", async () => {
+    store("/registry/secrets/a/", 300, kms("one", "k1"));
+    store("/registry/secrets/b/", 2, kms("one", "k2"));
+    for (const [index, key] of [...etcd.values.keys()].entries()) etcd.modRevisions.set(key, 1_000 - index);
+    const [secrets] = await scan(["secrets"]);
+    assert.deepEqual(
+      secrets?.keys.map(({ key, newest }) => [key.keyId, newest]),
+      [
+        ["k1", 1_000],
+        ["k2", 700],
+      ],
+    );
+    etcd.modRevisions.delete("/registry/secrets/b/000001");
+    const [again] = await scan(["secrets"]);
+    assert.deepEqual(
+      again?.keys.map(({ newest }) => newest),
+      [1_000, undefined],
+      "not known of one: not known",
+    );
+  });
+
+  it("revisions of two etcds are not compared", async () => {
+    store("/registry/secrets/a/", 1, plaintext);
+    store("/registry/events/a/", 1, plaintext);
+    for (const key of etcd.values.keys()) etcd.modRevisions.set(key, 5);
+    const newest = async (overrides: readonly string[], names: readonly string[]) => {
+      const ranges = keyRanges(names, "/registry", () => [], overrides);
+      const found = await scanStoredValues(
+        () => client,
+        ranges,
+        "/registry",
+        () => {},
+        signal,
+      );
+      return found.map(({ keys }) => keys[0]?.newest);
+    };
+    assert.deepEqual(await newest([], ["*.*"]), [5]);
+    assert.deepEqual(await newest(["events"], ["*.*"]), [undefined]);
+    assert.deepEqual(await newest(["events"], ["secrets", "events"]), [5, 5]);
+  });
+
   it("counts objects, bytes and keys of each resource, over several pages, and nothing of its neighbours", async () => {
     store("/registry/secrets/a/", 300, kms("one", "k1"));
     store("/registry/secrets/b/", 200, kms("one", "k2"));

@@ -28,12 +28,20 @@ interface Member {
   revision: number;
   compactAnswer: number | undefined;
   snapshot: Buffer;
+  /** Who is named as a member, by id. */
+  listed: readonly (readonly [id: number, name: string])[];
   close(): void;
 }
 
+const bothMembers = [
+  [1, "a"],
+  [2, "b"],
+] as const;
+
 async function member(log: string[], name: string): Promise<Member> {
   const server = new Server();
-  const header = () => field(1, Buffer.concat([clusterId, number(3, self.revision)]));
+  const memberId = number(2, bothMembers.find(([, known]) => known === name)?.[0] ?? 0);
+  const header = () => field(1, Buffer.concat([clusterId, memberId, number(3, self.revision)]));
   type Done = (error: { code: number; details: string } | null, bytes?: Buffer) => void;
   const unary = (call: string, answer: () => Buffer | number) => (_: unknown, done: Done) => {
     self.calls.push(call);
@@ -45,6 +53,18 @@ async function member(log: string[], name: string): Promise<Member> {
   server.addService(
     { Range: method("/etcdserverpb.KV/Range"), Compact: method("/etcdserverpb.KV/Compact") },
     { Range: unary("range", header), Compact: unary("compact", () => self.compactAnswer ?? header()) },
+  );
+  server.addService(
+    { MemberList: method("/etcdserverpb.Cluster/MemberList") },
+    {
+      MemberList: (_: unknown, done: Done) =>
+        done(
+          null,
+          Buffer.concat(
+            self.listed.map(([id, named]) => field(2, Buffer.concat([number(1, id), field(2, Buffer.from(named))]))),
+          ),
+        ),
+    },
   );
   server.addService(
     {
@@ -76,6 +96,7 @@ async function member(log: string[], name: string): Promise<Member> {
   const self: Member = {
     endpoint: `http://127.0.0.1:${port}`,
     ...{ calls: [], errors: "", raftIndex: 500, revision: 77, compactAnswer: undefined, snapshot: Buffer.alloc(0) },
+    listed: bothMembers,
     close: () => server.forceShutdown(),
   };
   return self;
@@ -132,6 +153,20 @@ describe("etcd's own state, snapshots and compaction", function () {
       (thrown: KmsEtcdError) => thrown.code === "cancelled",
     );
     assert.ok(!log.some((line) => /compact|defragment/.test(line)));
+  });
+
+  it("a member that was started and has no endpoint here => refused by its name, and nothing is compacted", async () => {
+    first().listed = [...bothMembers, [3, "c"]];
+    (members[1] as Member).listed = first().listed;
+    await assert.rejects(
+      compactAndDefragment(etcd, 70, () => undefined, signal),
+      (error: KmsEtcdError) => error.code === "blocked" && error.message.includes("its members c are at none of http"),
+    );
+    assert.ok(!log.some((line) => /compact|defragment/.test(line)));
+    first().listed = [...bothMembers, [3, ""]];
+    (members[1] as Member).listed = first().listed;
+    const { defragmented } = await compactAndDefragment(etcd, 70, () => undefined, signal);
+    assert.equal(defragmented.length, 2, "one that has not started yet holds nothing");
   });
 
   it("a snapshot => the bytes as etcd sends them, 0600, with a record that says what they need", async () => {

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { EncryptionConfiguration, ProviderItem } from "../../../../core/encryption-configuration";
+import { parse } from "yaml";
+import { refusalOf } from "../../../../core/configuration-refusal";
+import {
+  type EncryptionConfiguration,
+  encryptionConfigurationDocument,
+  type ProviderItem,
+} from "../../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../../core/errors";
 import {
   mapEndpoints,
@@ -52,7 +58,7 @@ const item: fc.Arbitrary<ProviderItem> = fc.oneof(
     cachesize: fc.integer({ min: 1 }),
   }),
 );
-const config: fc.Arbitrary<EncryptionConfiguration> = record({
+const config: fc.Arbitrary<EncryptionConfiguration> = record<EncryptionConfiguration>({
   blocks: fc.array(
     record({
       resources: fc.uniqueArray(fc.constantFrom("secrets", "configmaps", "pandas.example.com", "*.apps", "*.*"), {
@@ -62,7 +68,7 @@ const config: fc.Arbitrary<EncryptionConfiguration> = record({
     }),
     { minLength: 1, maxLength: 4 },
   ),
-});
+}).filter((model) => refusalOf(model, false) === undefined);
 
 describe("the encryption configuration file", function () {
   this.timeout(30_000); // other work may share the machine
@@ -129,6 +135,37 @@ describe("the encryption configuration file", function () {
     assert.deepEqual(parseEncryptionConfig(renderEncryptionConfig(model, "no: [configuration")), model);
   });
 
+  it("names that YAML 1.1 takes for something else => API servers, which read that, get them as text", () => {
+    const names = ["yes", "on", "n", "2024_01", "0b11", "1_000", "012", "12:30:00", "~", "2024-01-02", "<<"];
+    const keys = names.map((keyName) => ({ name: keyName, secret: "c2VjcmV0" }));
+    const wanted = { blocks: [{ resources: ["secrets"], providers: [kms("k1"), { kind: "aescbc" as const, keys }] }] };
+    const document = encryptionConfigurationDocument(wanted);
+    for (const before of [undefined, text, "{}"]) {
+      const written = renderEncryptionConfig(wanted, before);
+      assert.deepEqual(parse(written, { version: "1.1" }), document, written);
+      assert.deepEqual(parseEncryptionConfig(written), wanted);
+    }
+  });
+
+  it("what `<<` merges is read as API servers read it, and stays when something else is edited", () => {
+    const merged = `kind: EncryptionConfiguration
+x-base: &base {apiVersion: v2, timeout: 3s}
+resources:
+- resources: [secrets]
+  providers:
+  - kms:
+      <<: *base
+      name: k1
+      endpoint: unix:///run/k1.socket
+`;
+    const model = parseEncryptionConfig(merged);
+    assert.deepEqual(model.blocks[0]?.providers, [kms("k1")]);
+    const added = { blocks: model.blocks.map((block) => ({ ...block, providers: [...block.providers, kms("k2")] })) };
+    const written = renderEncryptionConfig(added, merged);
+    assert.deepEqual(parseEncryptionConfig(written), added);
+    assert.match(written, /<<: \*base/);
+  });
+
   it("a file that is not YAML => line and reason, and nothing of its text", () => {
     const broken = "kind: EncryptionConfiguration\nresources:\n  - secret: 'c2VjcmV0LW1hdGVyaWFs\n  ]c2VjcmV0\n";
     assert.throws(
@@ -140,6 +177,14 @@ describe("the encryption configuration file", function () {
         return true;
       },
     );
+  });
+
+  it("what no API server loads => refused, with the place and the remedy", () => {
+    const masked = text.replace("- secrets # the usual", '- "*."');
+    assert.throws(() => parseEncryptionConfig(masked), {
+      message: /resources\[1\]\.resources\[0\] is "configmaps", which the earlier "\*\." masks/,
+      remedy: /put the block of "\*\." behind/,
+    });
   });
 
   it("long keys are not folded", () => {

@@ -13,6 +13,7 @@ import { createKopsRunner } from "../../../../rotation/adapters/kops/kops-proces
 import { createSecretBackups } from "../../../../rotation/adapters/kops/secret-backups";
 import { secretDifference } from "../../../../rotation/adapters/kops/secret-difference";
 import { secretHash } from "../../../../rotation/adapters/kops/secret-text";
+import { createSpecRecords } from "../../../../rotation/adapters/kops/spec-record";
 import { fakeKops } from "./fake-kops";
 import { seedConfiguration } from "./seed-002";
 import { plainCluster } from "./simulated-kops";
@@ -119,9 +120,47 @@ describe("kops by its own program", () => {
   it("a spec is replaced while it is the expected one", async () => {
     const { fake, kops } = cli();
     const next = { ...plainCluster, spec: { ...plainCluster.spec, encryptionConfig: true } };
-    await assert.rejects(kops.putCluster(next, next, never), { code: "conflict" });
-    await kops.putCluster(next, plainCluster, never);
+    await assert.rejects(kops.putCluster({ cluster: next, expected: next, before: [] }, never), { code: "conflict" });
+    await kops.putCluster({ cluster: next, expected: plainCluster, before: [] }, never);
     assert.deepEqual(fake.state.cluster, next);
+  });
+
+  it("a spec that was put => the next run knows it as its own, until it is settled, or the spec, a group or kops is another one", async () => {
+    const { fake } = cli();
+    const records = () => createSpecRecords(join(directory, "backups"));
+    const backups = createSecretBackups(join(directory, "backups"));
+    const own = async (version = "1.36.2") => {
+      const kops = createKopsCli({
+        cluster: "e2e.k8s.local",
+        run: fake.run,
+        backups,
+        machines,
+        records: records(),
+        version,
+      });
+      const { ownChange } = await kops.observe(never);
+      return { kops, ownChange };
+    };
+    const next = { ...plainCluster, spec: { ...plainCluster.spec, encryptionConfig: true } };
+    const before = [{ name: "p.yaml", content: "text" }];
+    const { kops, ownChange } = await own();
+    assert.equal(ownChange, undefined);
+    await kops.putCluster({ cluster: next, expected: plainCluster, before }, never);
+    assert.equal(statSync(join(directory, "backups", "spec-change.json")).mode & 0o777, 0o600);
+    assert.deepEqual((await own()).ownChange, { before });
+    // kOps has fields in its own order.
+    fake.state.cluster = { ...next, spec: Object.fromEntries(Object.entries(next.spec).reverse()) };
+    assert.deepEqual((await own()).ownChange, { before });
+    assert.equal((await own("1.37.0")).ownChange, undefined);
+    fake.state.cluster = { ...next, spec: { ...next.spec, channel: "stable" } };
+    assert.equal((await own()).ownChange, undefined);
+    fake.state.cluster = next;
+    writeFileSync(join(directory, "backups", "spec-change.json"), "{");
+    assert.equal((await own()).ownChange, undefined);
+    await kops.putCluster({ cluster: plainCluster, expected: next, before: [] }, never);
+    assert.deepEqual((await own()).ownChange, { before: [] });
+    await (await own()).kops.settle(never);
+    assert.equal((await own()).ownChange, undefined);
   });
 
   it("a roll that fails => not joined only where a machine was terminated before; throttling is thrown, to be tried again", async () => {

@@ -12,7 +12,9 @@ import {
   writerOf,
 } from "../../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../../core/errors";
+import type { AwsKeyNames } from "../../../../rotation/adapters/aws/aws-key-names";
 import type { FileAsset, InstanceGroup, KopsCluster } from "../../../../rotation/adapters/kops/cluster-spec";
+import { seeAliases } from "../../../../rotation/adapters/kops/key-aliases";
 import type { MachineConfig } from "../../../../rotation/adapters/kops/kops-observation";
 import type { Kops } from "../../../../rotation/adapters/kops/kops-ports";
 import type { KopsStored } from "../../../../rotation/adapters/kops/run-kops";
@@ -42,6 +44,8 @@ export interface SimulatedMachine {
   /** The text that its API server has loaded; undefined: none. */
   text: string | undefined;
   endpoints: ReadonlySet<string>;
+  /** The files that it was made with. */
+  assets: readonly string[];
   startedAt: number;
   up: boolean;
 }
@@ -82,11 +86,17 @@ export function simulateKops(options: SimulatedKopsOptions) {
     machines: [] as SimulatedMachine[],
     objects: new Map<string, { provider: string; version: number }>(),
     kept: new Map<string, string>(),
+    /** The engine's own change to the spec, as it keeps it beside the secrets. */
+    record: undefined as { readonly spec: string; readonly before: readonly FileAsset[] } | undefined,
   };
   const faults = {
     killAfter: Number.POSITIVE_INFINITY,
     /** Machines don't come up with a secret that names this endpoint. */
     brokenEndpoint: undefined as string | undefined,
+    /** Machines don't come up with a file asset that has this text. */
+    brokenText: undefined as string | undefined,
+    /** What KMS says is behind an alias; it refuses any other. */
+    aliases: new Map<string, string>(),
     failNext: [] as KmsEtcdError[],
     rejectedObject: undefined as string | undefined,
     unreadable: undefined as string | undefined,
@@ -166,13 +176,15 @@ export function simulateKops(options: SimulatedKopsOptions) {
     // nodeup compares its configuration's hash with the one in the template: an update that was cut off keeps machines out.
     const joins = template !== undefined && told === template.told;
     const text = told?.secretHash === undefined ? undefined : state.secret;
-    const well = !endpointsIn(text).includes(faults.brokenEndpoint ?? "");
+    const isBroken = told?.assets.some((asset) => asset.includes(faults.brokenText ?? "nowhere"));
+    const well = !endpointsIn(text).includes(faults.brokenEndpoint ?? "") && isBroken !== true;
     const machine: SimulatedMachine = {
       name: `i-${born}`,
       group: groupName,
       template: template?.version ?? 0,
       text,
       endpoints: told?.endpoints ?? new Set(),
+      assets: told?.assets ?? [],
       startedAt: (now += 1),
       up: joins && well,
     };
@@ -300,6 +312,14 @@ export function simulateKops(options: SimulatedKopsOptions) {
     };
   }
 
+  const keyNames: AwsKeyNames = {
+    async arnOf(name) {
+      const arn = faults.aliases.get(name);
+      if (arn !== undefined) return arn;
+      throw new KmsEtcdError("not-found", `there is no ${name}`, { remedy: "see aws kms list-aliases" });
+    },
+  };
+
   const kops: Kops = {
     async observe() {
       gap("look");
@@ -322,13 +342,21 @@ export function simulateKops(options: SimulatedKopsOptions) {
           loaded: machine.up ? loadedBy(machine) : { kind: "unknown" as const },
         })),
         strangers: [],
+        aliases: await seeAliases(state.cluster, groups, config, () => keyNames, new AbortController().signal),
+        ...(state.record?.spec === JSON.stringify(state.cluster) && { ownChange: { before: state.record.before } }),
         ...(pending !== undefined && { pending }),
       };
     },
-    async putCluster(cluster, expected) {
+    async putCluster({ cluster, expected, before }) {
       if (JSON.stringify(expected) !== JSON.stringify(state.cluster))
         throw new KmsEtcdError("conflict", "the spec was changed");
+      state.record = { spec: JSON.stringify(cluster), before };
       effect("replace the spec", () => (state.cluster = structuredClone(cluster)));
+    },
+    async settle() {
+      const [late] = state.machines.filter(needsUpdate);
+      if (late !== undefined) broken(`${late.name} has yet to get the change that is settled`);
+      state.record = undefined;
     },
     async putSecret(text, expectedHash) {
       const present = state.secret === undefined ? undefined : hashOf(state.secret);

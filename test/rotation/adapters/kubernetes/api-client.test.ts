@@ -31,6 +31,19 @@ describe("the client of one API server", function () {
     );
   });
 
+  it("Retry-After of nothing, of a day, of more than a timer can hold => a wait that a run can afford", async () => {
+    for (const [header, expected] of [
+      ["0", 1_000],
+      ["86400", 30_000],
+      ["3000000", 30_000],
+      ["-5", undefined],
+      ["Wed, 21 Oct 2099 07:28:00 GMT", undefined],
+    ] as const) {
+      server.intercept = () => ({ ...failure(429, "TooManyRequests"), headers: { "retry-after": header } });
+      assert.equal((await server.client.send({ method: "GET", path: "/x" })).retryAfter, expected, header);
+    }
+  });
+
   it("a get is tried again on 429, on a server error and on a lost connection", async () => {
     const faults = [
       { ...failure(429, "TooManyRequests"), headers: { "retry-after": "0" } },

@@ -83,6 +83,17 @@ describe("the proof through API servers", function () {
     assert.ok(servers.every((server) => server.requests.every((request) => !request.startsWith("PATCH"))));
   });
 
+  it("a count that fails while etcd elects a leader => asked for again, and nothing is said to be unreadable", async () => {
+    let refused = 0;
+    for (const server of servers)
+      server.intercept = (_, path) =>
+        path.includes("/secrets?") && (refused += 1) <= 6
+          ? failure(500, "InternalError", "etcdserver: leader changed")
+          : undefined;
+    const [secrets] = (await prove(() => undefined)).resources;
+    assert.deepEqual([secrets?.objects, secrets?.unknown, secrets?.unreadable], [620, 620, undefined]);
+  });
+
   it("servers that undo each other's work under one provider name => what they fight over is unknown", async () => {
     (servers[1] as FakeApiServer).writeKey = "another key under the same name";
     const proof = await prove();

@@ -19,6 +19,8 @@ export interface FakeObject {
 export interface FakeStore {
   readonly objects: Map<string, FakeObject>;
   version: number;
+  /** Etcd's own, which lists have as their resourceVersion. */
+  revision: number;
   /** Served resources by plural; the group is core unless the plural has one behind it. */
   readonly served: { readonly name: string; readonly namespaced: boolean }[];
 }
@@ -45,7 +47,12 @@ export interface FakeApiServer {
 }
 
 export function fakeStore(names: readonly string[] = ["secrets"]): FakeStore {
-  return { objects: new Map(), version: 100, served: names.map((name) => ({ name, namespaced: name !== "nodes" })) };
+  return {
+    objects: new Map(),
+    version: 100,
+    revision: 10,
+    served: names.map((name) => ({ name, namespaced: name !== "nodes" })),
+  };
 }
 
 export function addObjects(store: FakeStore, resource: string, count: number, key: string): void {
@@ -127,7 +134,7 @@ function route(store: FakeStore, writeKey: string, method: string, url: URL): Fa
   if (url.pathname === "/api") return { status: 200, body: discovery(store, true) };
   if (url.pathname === "/apis") return { status: 200, body: discovery(store, false) };
   if (/\/(apiservices|customresourcedefinitions|\w+webhookconfigurations|\w+admissionpolic\w+)$/.test(url.pathname))
-    return { status: 200, body: { items: [] } };
+    return { status: 200, body: { metadata: { resourceVersion: String(store.revision) }, items: null } };
   const [, group, inNamespace, plural = "", name] =
     /^\/(?:api|apis\/([^/]+))\/v1(?:\/namespaces\/([^/]+))?\/([^/]+)(?:\/([^/]+))?$/.exec(url.pathname) ?? [];
   const resource = group === undefined ? plural : `${plural}.${group}`;
@@ -153,7 +160,10 @@ function list(store: FakeStore, resource: string, query: URLSearchParams): FakeA
   const more = remaining > 0 ? { continue: items.at(-1)?.name, remainingItemCount: remaining } : {};
   return {
     status: 200,
-    body: { metadata: { resourceVersion: String(store.version), ...more }, items: items.map(metadata) },
+    body: {
+      metadata: { resourceVersion: String(store.revision), ...more },
+      items: items.length > 0 ? items.map(metadata) : null,
+    },
   };
 }
 

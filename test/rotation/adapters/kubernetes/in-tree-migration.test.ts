@@ -123,6 +123,52 @@ describe("rewriting by the cluster's own controller", function () {
     assert.equal(migrations.size, 0);
   });
 
+  it("it begins and does not get on => given up with a reason, after the time that so many objects take", async () => {
+    controller = (migration) => {
+      migration.status = { resourceVersion: "9" };
+    };
+    const begun = Date.now();
+    await assert.rejects(migrate({ patience: 30, slowest: 20 }), (error: KmsEtcdError) => {
+      assert.equal(error.code, "blocked");
+      assert.match(
+        error.message,
+        /began to migrate secrets, pandas\.example\.com and does not get on: nothing has come/,
+      );
+      assert.match(error.remedy ?? "", /start it again, or leave rewriteBy at Patch/);
+      return true;
+    });
+    assert.ok(Date.now() - begun >= 530, "10 objects at 20 a second");
+    assert.equal(migrations.size, 0);
+  });
+
+  it("it begins, and its Lease is no longer renewed => given up soon; renewed, or from another time => waited for", async () => {
+    controller = (migration) => {
+      migration.status = { resourceVersion: "9" };
+    };
+    const { intercept } = server;
+    let renewals = 0;
+    const lease = (renewTime: () => string) => {
+      server.intercept = (request, path, body) =>
+        path.endsWith("/leases/kube-controller-manager")
+          ? { status: 200, body: { spec: { holderIdentity: "cp1", renewTime: renewTime() } } }
+          : intercept(request, path, body);
+    };
+    lease(() => String(Math.min((renewals += 1), 3)));
+    await assert.rejects(migrate({ patience: 30 }), (error: KmsEtcdError) =>
+      error.message.includes("not renewed its Lease"),
+    );
+    for (const renewTime of [() => String((renewals += 1)), () => "of last year"]) {
+      lease(renewTime);
+      const finish = Date.now() + 300;
+      controller = (migration) => {
+        const conditions = Date.now() < finish ? [] : [{ type: "Succeeded", status: "True" }];
+        migration.status = { resourceVersion: "9", conditions };
+      };
+      assert.equal((await migrate({ patience: 30 })).offered, 10);
+      assert.ok(Date.now() >= finish);
+    }
+  });
+
   it("stopped => cancelled, and the migrations are taken away", async () => {
     const stop = new AbortController();
     controller = () => stop.abort();

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { KmsEtcdError } from "../../../../core/errors";
-import { readObjectsThrough } from "../../../../rotation/adapters/kubernetes/read-through";
+import { readObjectsThrough, readSample } from "../../../../rotation/adapters/kubernetes/read-through";
 import { discoverResources } from "../../../../rotation/adapters/kubernetes/resources";
 import { rewriteObjects } from "../../../../rotation/adapters/kubernetes/rewriter";
+import { failedObjects } from "../../../../rotation/object-failures";
 import type { Progress } from "../../../../rotation/stored-objects";
 import { addObjects, type FakeApiServer, type FakeStore, failure, fakeApiServer, fakeStore } from "./api-server-fake";
 
@@ -195,13 +196,61 @@ describe("rewriting", function () {
     assert.ok(first().mostAtOnce > 20 && first().mostAtOnce <= 66, `${first().mostAtOnce} at once`);
   });
 
-  it("everything is refused => the pass ends early with a long ledger, not after the last object", async () => {
-    addObjects(store, "secrets", 4_000, "old");
+  it("everything of a kind is refused => it is ended and named with its true count, and the next kind is done", async () => {
+    addObjects(store, "nodes", 4_000, "old");
+    addObjects(store, "pandas.example.com", 300, "old");
     for (const server of servers)
-      server.intercept = (request) => (request.method === "PATCH" ? failure(403, "Forbidden", "no") : undefined);
-    const { failures } = await rewrite();
-    assert.ok(failures.length > 1_000 && failures.length < 1_200, `${failures.length} failures`);
-    assert.ok(servers.flatMap(patches).length < 1_200);
+      server.intercept = (request, path) =>
+        request.method === "PATCH" && path.includes("/nodes/") ? failure(403, "Forbidden", "no") : undefined;
+    const { offered, rewritten, failures } = await rewrite();
+    assert.equal(rewritten, 300);
+    assert.ok(servers.flatMap(patches).length < 1_400);
+    assert.equal(failedObjects(failures), 4_000);
+    assert.ok(failures.length < 30, "some are named, one failure stands for the others");
+    assert.match(
+      failures.at(-1)?.reason ?? "",
+      /^of nodes, 1\d+ were refused and 2\d+ more not tried: 403 Forbidden: no$/,
+    );
+    assert.ok(offered < 1_400);
+  });
+
+  it("one namespace refuses => it is kept apart, and the objects of the others are all done", async () => {
+    addObjects(store, "secrets", 1_500, "old");
+    for (const server of servers)
+      server.intercept = (request, path) =>
+        request.method === "PATCH" && path.includes("/ns1/") ? failure(422, "Invalid") : undefined;
+    const { rewritten, failures } = await rewrite();
+    assert.equal(rewritten, 1_000);
+    assert.equal(stale(), 500);
+    assert.equal(failedObjects(failures), 500);
+    assert.ok(failures.every(({ resource, namespace }) => resource === "secrets" && namespace === "ns1"));
+    assert.ok(servers.flatMap(patches).length < 1_400, "what it holds besides was not tried");
+  });
+
+  it("Retry-After: 0 again and again => the servers are not asked without end", async () => {
+    addObjects(store, "secrets", 20, "old");
+    const begun = Date.now();
+    for (const server of servers)
+      server.intercept = (request) =>
+        request.method === "PATCH" && Date.now() - begun < 1_500
+          ? { ...failure(429, "TooManyRequests"), headers: { "retry-after": "0" } }
+          : undefined;
+    assert.equal((await rewrite()).rewritten, 20);
+    assert.ok(servers.flatMap(patches).length < 100, `${servers.flatMap(patches).length} patches`);
+  });
+
+  it("a sample for a plan ends in its time, whatever Retry-After asks for", async () => {
+    addObjects(store, "secrets", 20, "old");
+    for (const server of servers)
+      server.intercept = (_, path) =>
+        path.includes("/namespaces/")
+          ? { ...failure(429, "TooManyRequests"), headers: { "retry-after": "86400" } }
+          : undefined;
+    const resources = (await discoverResources(first().client, signal)).served;
+    const begun = Date.now();
+    const sample = await readSample(clients(), resources, signal, 500);
+    assert.ok(Date.now() - begun < 10_000);
+    assert.deepEqual([sample.objects, sample.all, sample.failures], [0, false, []]);
   });
 
   it("reading through a server: every object is read by name, without resourceVersion, from that server alone", async () => {

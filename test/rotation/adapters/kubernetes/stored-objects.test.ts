@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { status } from "@grpc/grpc-js";
 import type { KmsEtcdError } from "../../../../core/errors";
-import { isAboutAll } from "../../../../rotation/adapters/kubernetes/measure-by-etcd";
+import { RewriteMethod } from "../../../../core/rewrite-method";
+import { isAboutAll } from "../../../../rotation/adapters/kubernetes/own-etcd";
 import { createStoredObjects } from "../../../../rotation/adapters/kubernetes/stored-objects";
 import type { StoredObjects } from "../../../../rotation/stored-objects";
 import { type FakeEtcd, fakeEtcd } from "../etcd/etcd-fake";
@@ -199,6 +200,50 @@ describe("stored objects of a cluster", function () {
     ]);
     assert.deepEqual(proof.unproven, ["pandas.a.example.com"]);
     await byApi.close();
+  });
+
+  it("a built-in group's kind that nobody serves any more, with encrypted values => unproven, and through the API not seen", async () => {
+    addObjects(store, "secrets", 1, "old");
+    inEtcd(1);
+    const wildcard = [{ resource: "*.", key: { provider: "identity" } }];
+    const look = () => stored.measure(wildcard, [], () => {}, signal);
+    assert.equal((await look()).unproven, undefined);
+    etcd.values.set("/registry/gadgets/x/0", Buffer.from("k8s:enc:aescbc:v1:old:0123456789abcdef"));
+    assert.deepEqual((await look()).unproven, ["what is stored below /registry/gadgets/"]);
+    await stored.close();
+    stored = createStoredObjects({ servers: [{ name: "cp1", url: server.url, tls: { ca: "", cert: "", key: "" } }] });
+    const proof = await stored.measure(
+      wildcard,
+      [{ server: "cp1", loadedHash: "h", processStartedAt: 1 }],
+      () => {},
+      signal,
+    );
+    assert.deepEqual(proof.notSeen, ['kinds of "*." that are switched off']);
+  });
+
+  it("a rewrite that knows what is stale lists that alone, and offers nothing that was changed since", async () => {
+    store.served.push({ name: "configmaps", namespaced: true });
+    addObjects(store, "secrets", 600, "new");
+    addObjects(store, "configmaps", 3, "old");
+    const objects = [...store.objects.values()];
+    for (const index of [17, 30]) (objects[index] as (typeof objects)[number]).key = "old";
+    const both = [...targets, { resource: "configmaps", key: { provider: "identity" } }];
+    const staleUpTo = new Map([
+      ["secrets", objects[30]?.version ?? 0],
+      ["configmaps", 0],
+    ]);
+    const { offered, rewritten } = await stored.rewrite(both, ["cp1"], () => {}, signal, RewriteMethod.Patch, {
+      staleUpTo,
+    });
+    assert.deepEqual([offered, rewritten], [31, 2]);
+    assert.equal(server.requests.filter((request) => request.startsWith("PATCH")).length, 31);
+    assert.ok(server.requests.every((request) => !request.includes("/configmaps")));
+    const failures = [{ resource: "configmaps", namespace: "ns1", name: "o00001", reason: "422 Invalid" }];
+    const again = await stored.rewrite(both, ["cp1"], () => {}, signal, RewriteMethod.Patch, {
+      staleUpTo: new Map([["secrets", 0]]),
+      refused: failures,
+    });
+    assert.deepEqual([again.offered, again.rewritten], [1, 1]);
   });
 
   it("a custom resource that nobody serves: etcd counts it, a rewrite says that it cannot reach it", async () => {
