@@ -1,37 +1,35 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { findTool } from "../../tools/find-tool";
-import { documents, repository, snippets } from "../docs/markdown";
+import { reservePorts } from "../../control-plane/ports/port-reservations";
+import { openEnvelope, readPublicKey, sealPayload } from "../../rotation/report/envelope";
+import { readSigningKeyFile } from "../../rotation/report/signing-key-file";
+import { commandsIn, commandsOfPrograms } from "../docs/command-lines";
+import { documents, snippets } from "../docs/markdown";
 import { pythonEnvironment } from "../support/python-environment";
+import { skipFor } from "../support/skip-for";
+import { startSshServer, whyNoSshServer } from "../support/ssh-server";
+import { type HelpOf, helpOfCobra, helpOfOpenssl, helpOfSystemctl, unknownTo } from "./support/help-of";
+import { terminal } from "./support/terminal";
 
 const run = promisify(execFile);
 
-interface NamedCommand {
-  readonly at: string;
-  readonly text: string;
-  /** The words before the first option or argument. */
-  readonly path: readonly string[];
-  /** `--yes`, `-f`: without values. */
-  readonly options: readonly string[];
-}
-
 /**
- * Commands of clouds and clusters that the documents tell people to type. Nothing here can run them for real, so each tool's own
- * parser says whether there is such a command with such options.
+ * Commands of clouds, clusters and machines that the documents tell people to type. Where nothing here can run them for real, each tool's
+ * own parser says whether there is such a command with such options. What is in no tool's hands here: test/docs/programs-in-blocks.test.ts.
  */
 describe("commands of other tools in the documents", function () {
   this.timeout(20 * 60_000);
-  const commands = documents().flatMap(namedCommands);
   const of = (tool: string) => {
-    const found = commands.filter(({ path }) => path[0] === tool);
+    const found = commandsOfPrograms([tool]);
     assert.ok(found.length > 0, `no document names ${tool}`);
     return found;
   };
 
-  for (const tool of ["kops", "kubectl"] as const) {
+  for (const tool of ["kops", "kubectl", "kubeadm", "etcdctl", "etcdutl", "pulumi"] as const) {
     it(`${tool}: its help has each of them, with the options`, async () => {
       assert.deepEqual(await unknownTo(helpOfCobra(tool), of(tool)), []);
     });
@@ -40,7 +38,7 @@ describe("commands of other tools in the documents", function () {
   it("az: its help has each of them, with the options", async function () {
     const bin = await pythonEnvironment({ name: "azure-cli", version: "2.91.0" });
     if (bin === undefined) return this.skip();
-    const help = async (path: readonly string[]) => (await run(join(bin, "az"), [...path.slice(1), "--help"])).stdout;
+    const help: HelpOf = async (path) => (await run(join(bin, "az"), [...path.slice(1), "--help"])).stdout;
     assert.deepEqual(await unknownTo(help, of("az")), []);
   });
 
@@ -53,58 +51,73 @@ describe("commands of other tools in the documents", function () {
     }
   });
 
+  it("systemctl: its help has each of them", async function () {
+    skipFor(missing("systemctl", "--version"), this);
+    assert.deepEqual(await unknownTo(helpOfSystemctl, of("systemctl")), []);
+  });
+
+  it("openssl: its help has each of them, and the block that makes a key for signatures makes one that signs a report", async function () {
+    skipFor(missing("openssl", "version"), this);
+    assert.deepEqual(await unknownTo(helpOfOpenssl, of("openssl")), []);
+    const [block, ...others] = documents().flatMap((document) =>
+      snippets(document, "sh").filter(({ text }) => text.includes("openssl ")),
+    );
+    assert.deepEqual(others, [], "a block of openssl that nothing runs");
+    const directory = mkdtempSync(join(tmpdir(), "kms-etcd-openssl-"));
+    try {
+      await terminal(directory, {}).succeed(block?.text ?? "");
+      assert.equal(statSync(join(directory, "sign.pem")).mode & 0o777, 0o600);
+      const envelope = sealPayload('{"a":1}', await readSigningKeyFile(join(directory, "sign.pem")));
+      const publicKey = readPublicKey(readFileSync(join(directory, "sign.pub"), "utf8"), "sign.pub");
+      assert.equal(openEnvelope(JSON.stringify(envelope), publicKey, "here").problem, undefined);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it("ssh-keyscan: run on a server here in the place of the hosts, each gives the lines that knownHosts takes", async function () {
+    skipFor(whyNoSshServer(), this);
+    const lines = [...new Set(of("ssh-keyscan").map(({ text }) => text))];
+    const directory = mkdtempSync(join(tmpdir(), "kms-etcd-keyscan-"));
+    const [port = 0] = await reservePorts(directory, [undefined]);
+    const server = await startSshServer({ directory: join(directory, "host"), port });
+    try {
+      for (const line of lines) {
+        assert.match(line, /^ssh-keyscan( \d+\.\d+\.\d+\.\d+)+$/);
+        const here = line.replace(/ \d.*$/, ` -p ${server.port} 127.0.0.1`);
+        const said = await terminal(directory, {}).succeed(`${here} 2>/dev/null`);
+        assert.equal(said, server.knownHosts);
+      }
+    } finally {
+      await server.stop();
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   it("a command or an option that does not exist => told", async () => {
-    const wrong = namedIn("`kops update clusters --yes`, `kops update cluster --now`", "a.md");
+    const wrong = commandsIn("`kops update clusters --yes`, `kops update cluster --now`", "a.md", ["kops"]);
     assert.deepEqual(await unknownTo(helpOfCobra("kops"), wrong), [
       "a.md: kops update clusters --yes: there is no such command",
       "a.md: kops update cluster --now: there is no --now",
     ]);
+    const others = commandsIn("`pulumi config put a b`, `etcdctl --cacerts FILE get /a`", "a.md", [
+      "pulumi",
+      "etcdctl",
+    ]);
+    assert.deepEqual(
+      [
+        ...(await unknownTo(helpOfCobra("pulumi"), others.slice(0, 1))),
+        ...(await unknownTo(helpOfCobra("etcdctl"), others.slice(1))),
+      ],
+      [
+        "a.md: pulumi config put a b: there is no such command",
+        "a.md: etcdctl --cacerts FILE get /a: there is no --cacerts",
+      ],
+    );
   });
 });
 
-type HelpOf = (path: readonly string[]) => Promise<string>;
-
-/** Of programs made with Go's cobra. Asked for the help of what they do not know, they print that of the command before it. */
-function helpOfCobra(tool: "kops" | "kubectl"): HelpOf {
-  return async (path) => {
-    const { path: program } = await findTool(tool);
-    // What kubectl acts on is an argument, and no command.
-    const command = tool === "kubectl" ? path.slice(0, 2) : path;
-    const { stdout } = await run(program, [...command.slice(1), "--help"]);
-    if (!new RegExp(`^  ${command.join(" ")}( |$)`, "m").test(stdout)) throw new Error("there is no such command");
-    return tool === "kubectl" ? stdout + (await run(program, ["options"])).stdout : stdout;
-  };
-}
-
-async function unknownTo(helpOf: HelpOf, commands: readonly NamedCommand[]): Promise<readonly string[]> {
-  const unknown: string[] = [];
-  const helps = new Map<string, Promise<string>>();
-  for (const { at, text, path, options } of commands) {
-    try {
-      const asked = helps.get(path.join(" ")) ?? helpOf(path);
-      helps.set(path.join(" "), asked);
-      const help = await asked;
-      const missing = options.filter((option) => !new RegExp(`(^|[\\s,])${option}(?=[\\s,=:]|$)`, "m").test(help));
-      unknown.push(...missing.map((option) => `${at}: ${text}: there is no ${option}`));
-    } catch (thrown) {
-      unknown.push(`${at}: ${text}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-    }
-  }
-  return unknown;
-}
-
-function namedCommands(document: string): readonly NamedCommand[] {
-  const fenced = snippets(document, "sh", "console").flatMap(({ text }) => text.replaceAll("\\\n", " ").split("\n"));
-  const inline = readFileSync(join(repository, document), "utf8");
-  return namedIn([inline, ...fenced.map((line) => `\`${line.replace(/^\$ /, "")}\``)].join("\n"), document);
-}
-
-function namedIn(text: string, at: string): readonly NamedCommand[] {
-  return [...text.matchAll(/`((?:az|aws|kops|kubectl) [^`|>#\\]*)/g)].flatMap(([, found = ""]) => {
-    const words = found.trim().split(/\s+/);
-    const end = words.findIndex((word) => !/^[a-z][a-z-]*$/.test(word));
-    const path = end < 0 ? words : words.slice(0, end);
-    const options = words.filter((word) => /^--?[a-z]/.test(word)).map((word) => word.replace(/=.*/, ""));
-    return [{ at, text: found.trim(), path, options }];
-  });
+/** The reason why the program is not on this machine. */
+function missing(program: string, argument: string): string | undefined {
+  return spawnSync(program, [argument]).error === undefined ? undefined : `${program} is not on this machine`;
 }

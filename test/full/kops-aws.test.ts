@@ -104,7 +104,7 @@ describe("examples/kops-aws by the real CLI", function () {
       /"Rewrite: secrets: 6 of 6"/,
       /"Rewrite: KMS: about 84 Status, 6 Encrypt, 2 Decrypt in all"/,
       /"Prune: secret encryptionconfig: secrets \[kms\/v2\/kms-etcd-\w+\]"/,
-      /RotationPhase::Prune\]\n\s*expectedSeconds: \d+\n\s*on +: \[\n\s*\[0\]: "control-plane-a"\n\s*\]\n\s*restarts: 2/,
+      /RotationPhase::Prune\]\n\s*expectedSeconds: \d+\n\s*on +: \[\n\s*\[0\]: "control-plane-a"\n\s*\]\n\s*restarts +: 2/,
     ])
       assert.match(text, line);
     assert.deepEqual(changing(), []);

@@ -26,20 +26,21 @@ describe("faults of a kOps rotation on real API servers", function () {
   let cluster: RealKopsCluster;
   let engine: EngineOnMachines;
   let door: FaultDoor;
-  let environment: Readonly<Record<string, string>>;
   /** The real program, through the door. */
   let plain: RunKopsCommand;
   /** Of the key that the cluster uses; each test goes on to the next. */
   let version = 1;
 
   before(async function () {
-    cluster = await startRealKopsCluster({ python: await pythonOrSkip(this), controlPlanes: machines });
+    const front = async (cloud: string) => {
+      door = await startFaultDoor(cloud);
+      closing.push(() => door.stop());
+      return door.url;
+    };
+    cluster = await startRealKopsCluster({ python: await pythonOrSkip(this), controlPlanes: machines, front });
     closing.push(cluster.close);
-    door = await startFaultDoor(cluster.cloud.url);
-    closing.push(() => door.stop());
-    environment = { ...cluster.environment, AWS_ENDPOINT_URL: door.url, S3_ENDPOINT: door.url };
-    plain = createKopsRunner(cluster.program, environment);
-    engine = engineOnMachines({ ...cluster, environment });
+    plain = createKopsRunner(cluster.program, cluster.environment);
+    engine = engineOnMachines(cluster);
     await cluster.createSecrets(secrets);
     assertDone(cluster, await engine.run(version));
   });
@@ -136,7 +137,7 @@ describe("faults of a kOps rotation on real API servers", function () {
     const run: RunKopsCommand = async (command) => {
       if (command.args[0] !== "rolling-update" || (rolls += 1) !== fatal) return plain(command);
       const known = ids();
-      const child = spawn(cluster.program, command.args, { env: environment, stdio: "ignore" });
+      const child = spawn(cluster.program, command.args, { env: cluster.environment, stdio: "ignore" });
       const ended = once(child, "exit");
       while (child.exitCode === null && !ids().some((id) => !known.includes(id))) await sleep(100);
       child.kill("SIGKILL"); // at once, as the kernel does

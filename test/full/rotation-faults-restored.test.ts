@@ -1,17 +1,10 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { stateLayout } from "../../control-plane/state-layout";
 import { RotationStage } from "../../core/rotation-stage";
-import { createHostsFleet } from "../../rotation/adapters/hosts/hosts-fleet";
-import { createLocalStoredObjects, localFleetHosts } from "../../rotation/adapters/hosts/local-fleet";
-import { findTool } from "../../tools/find-tool";
 import { assertAllThere } from "../e2e/support/disturbed-rotation";
 import { eventually } from "../e2e/support/eventually";
 import { faultPointOf } from "../e2e/support/fault-points";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
+import { backUpEtcd, restoreEtcd } from "./support/etcd-backup";
 
 /** How far the rotation has come when etcd goes back to before it. */
 const points = [
@@ -28,58 +21,14 @@ const bumped = ["--bump-revision=1000000000", "--mark-compacted"];
 describe("an etcd snapshot from before the rotation is restored with etcdutl", function () {
   this.timeout(30 * 60_000);
   let cluster: RealCluster;
-  let etcdutl: string;
-  const layout = () => stateLayout(cluster.controlPlane.stateDirectory);
-  const manifest = () => join(layout().host("etcd").manifestDirectory, "etcd.yaml");
 
-  before(async function () {
-    etcdutl = (await findTool("etcdutl")).path;
+  before(async () => {
     cluster = await realCluster({ automaticReload: false, hosts: 2 });
     await cluster.createSecrets(100);
     const outcome = await cluster.rotate(1);
     assert.equal(outcome.kind, "done", outcome.reason);
   });
   after(() => cluster.close());
-
-  /** The file's path. */
-  async function takeSnapshot(): Promise<string> {
-    const fleet = createHostsFleet({ hosts: localFleetHosts(cluster.controlPlane) });
-    const stored = createLocalStoredObjects(cluster.controlPlane, fleet, "etcd");
-    try {
-      const request = { directory: join(cluster.directory, "snapshots"), writers: [] };
-      const taken = await stored.snapshot?.(request, () => undefined, new AbortController().signal);
-      assert.ok(taken);
-      assert.deepEqual(
-        taken.record.needs.map(({ provider }) => `k8s:enc:${provider.replace("/v2/", ":v2:")}`),
-        [cluster.providerOf(1)],
-      );
-      return join(taken.directory, taken.record.snapshot);
-    } finally {
-      await Promise.all([stored.close(), fleet.close()]);
-    }
-  }
-
-  /** Stops etcd and the API servers, which must not keep what they have in their caches; restores; starts all again. */
-  async function restore(snapshot: string, more: readonly string[]): Promise<void> {
-    const files = [
-      manifest(),
-      ...cluster.controlPlane.hosts.map((host) => join(host.manifestDirectory, host.apiServerManifest)),
-    ];
-    const peers = /--initial-cluster=(etcd=(\S+?))"?$/m.exec(readFileSync(manifest(), "utf8"));
-    const away = files.map((_, index) => join(cluster.directory, `away-${index}.yaml`));
-    for (const [index, file] of files.entries()) renameSync(file, away[index] ?? "");
-    const running = () =>
-      cluster.pid("etcd", "etcd") !== undefined ||
-      cluster.controlPlane.hosts.some(({ name }) => cluster.pid(name, "kube-apiserver") !== undefined);
-    await eventually("etcd and the API servers have ended", 60, () => !running());
-    rmSync(layout().etcdDataDirectory, { recursive: true });
-    await promisify(execFile)(etcdutl, [
-      ...["snapshot", "restore", snapshot, "--name=etcd", `--data-dir=${layout().etcdDataDirectory}`],
-      ...[`--initial-cluster=${peers?.[1] ?? ""}`, `--initial-advertise-peer-urls=${peers?.[2] ?? ""}`],
-      ...more,
-    ]);
-    for (const [index, file] of files.entries()) renameSync(away[index] ?? "", file);
-  }
 
   /** Runs the rotation to the point, and no further. */
   async function rotateTo(point: (typeof points)[number]): Promise<void> {
@@ -109,9 +58,13 @@ describe("an etcd snapshot from before the rotation is restored with etcdutl", f
     it(`${point}${more.length > 0 ? ", with a bumped revision" : ""} => every server reads what it needs again, though it may not be ready, and nothing is lost`, async () => {
       const back = await cluster.rotate(1);
       assert.equal(back.kind, "done", back.reason);
-      const snapshot = await takeSnapshot();
+      const backup = await backUpEtcd(cluster);
+      assert.deepEqual(
+        backup.needs.map((provider) => `k8s:enc:${provider.replace("/v2/", ":v2:")}`),
+        [cluster.providerOf(1)],
+      );
       await rotateTo(point);
-      await restore(snapshot, more);
+      await restoreEtcd(cluster, backup.file, more);
       await eventually("etcd holds what the old key has encrypted, and that alone", 60, async () => {
         const stored = await cluster.storedProviders().catch(() => ({}));
         return Object.keys(stored).join() === cluster.providerOf(1);

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { stringify } from "yaml";
-import { findTool } from "../../tools/find-tool";
-import { snippets } from "../docs/markdown";
+import { ExitCode } from "../../rotation/cli/exit-code";
+import { eventually } from "../e2e/support/eventually";
 import { localProject } from "../e2e/support/local-project";
-import { type PulumiProject, repository } from "../e2e/support/pulumi-project";
+import type { PulumiProject } from "../e2e/support/pulumi-project";
 import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
+import { backUpEtcd, restoreEtcd } from "./support/etcd-backup";
+import { projectTerminal } from "./support/project-terminal";
+import type { Terminal } from "./support/terminal";
 
 const secrets = 12;
 
@@ -18,7 +20,7 @@ describe("the runbooks, command by command, on a real control plane", function (
   let project: PulumiProject;
   let keys: string;
   let controlPlaneFile: string;
-  let shell: Readonly<Record<string, string | undefined>>;
+  let shell: Terminal;
 
   before(async () => {
     // One server that restarts: what is tried here are commands, not orders across servers.
@@ -26,20 +28,7 @@ describe("the runbooks, command by command, on a real control plane", function (
     await cluster.createSecrets(secrets);
     // The runbooks' stack is called production.
     ({ project, keys, controlPlaneFile } = await localProject(cluster, "production"));
-    const bin = join(project.directory, ".bin");
-    mkdirSync(bin);
-    // In the place of a package that is installed, which test/e2e/package.test.ts tries: the same command, compiled.
-    writeFileSync(
-      join(bin, "npx"),
-      `#!/bin/sh\ntest "$1" = kms-etcd && shift && exec '${process.execPath}' '${join(repository, "dist", "rotation", "cli.js")}' "$@"\n`,
-    );
-    chmodSync(join(bin, "npx"), 0o755);
-    shell = {
-      ...process.env,
-      ...project.environment,
-      PATH: `${bin}:${dirname((await findTool("pulumi")).path)}:${process.env["PATH"] ?? ""}`,
-      PULUMI_SKIP_CONFIRMATIONS: "true",
-    };
+    shell = await projectTerminal(project);
     declare(1);
   });
   after(() => cluster.close());
@@ -53,39 +42,10 @@ describe("the runbooks, command by command, on a real control plane", function (
     writeFileSync(join(project.directory, "kms-etcd.yaml"), stringify(config));
   }
 
-  /** Runs the blocks of a document in order; each must end with 0. `before` is told of each. */
-  async function follow(document: string, before: (text: string) => void = () => {}): Promise<string> {
-    const blocks = snippets(join("docs", document), "sh");
-    assert.ok(blocks.length > 0);
-    let said = "";
-    for (const { at, text } of blocks) {
-      before(text);
-      const { code, output } = await bash(text);
-      assert.equal(code, 0, `${at} ended with ${code}:\n${text}\n${output}`);
-      said += output;
-    }
-    return said;
-  }
-
-  function bash(text: string): Promise<{ code: number | null; output: string }> {
-    return new Promise((resolve, reject) => {
-      const child = spawn("bash", ["-euo", "pipefail", "-c", text], {
-        cwd: project.directory,
-        env: shell,
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      let output = "";
-      for (const stream of [child.stdout, child.stderr])
-        stream.on("data", (chunk: Buffer) => (output += String(chunk)));
-      child.once("error", reject);
-      child.once("exit", (code) => setImmediate(() => resolve({ code, output })));
-    });
-  }
-
   const providers = async () => Object.entries(await cluster.storedProviders());
 
   it("enable => every Secret under one provider", async () => {
-    const said = await follow("runbooks/enable.md");
+    const said = await shell.follow("docs/runbooks/enable.md");
     assert.match(said, /Prune/);
     const stored = await providers();
     assert.equal(stored.length, 1);
@@ -96,7 +56,7 @@ describe("the runbooks, command by command, on a real control plane", function (
   it("a pull request that raises keyVersion => its comment has the plan, and nothing is changed", async () => {
     await project.configure({ keyVersion: 2 });
     const before = await providers();
-    const said = await follow("ci.md");
+    const said = await shell.follow("docs/ci.md");
     for (const stage of ["Plugin", "Read", "Write", "Rewrite", "Verify", "Prune"])
       assert.match(said, new RegExp(`^\\| ${stage} \\| .* \\| .* \\|$`, "m"));
     assert.match(said, new RegExp(`\\| ${secrets} objects, `));
@@ -107,8 +67,10 @@ describe("the runbooks, command by command, on a real control plane", function (
   it("rotate => every Secret under another one", async () => {
     const [before] = await providers();
     // The file of version 2 is made by `pulumi up`.
-    const said = await follow("runbooks/rotate.md", (text) => {
-      if (text.includes("verify 2")) declare(1, 2);
+    const said = await shell.follow("docs/runbooks/rotate.md", {
+      before: (text) => {
+        if (text.includes("verify 2")) declare(1, 2);
+      },
     });
     assert.match(said, /proven complete/);
     const stored = await providers();
@@ -122,7 +84,7 @@ describe("the runbooks, command by command, on a real control plane", function (
     for (const folder of ["stacks", "history", "backups"])
       rmSync(join(backend, folder), { recursive: true, force: true });
     const key = readdirSync(keys).sort();
-    const said = await follow("runbooks/lost-state.md");
+    const said = await shell.follow("docs/runbooks/lost-state.md");
     assert.doesNotMatch(said, /\[2\/6\]/, "no server's configuration was touched");
     assert.deepEqual(await providers(), before);
     assert.deepEqual(readdirSync(keys).sort(), key);
@@ -130,14 +92,48 @@ describe("the runbooks, command by command, on a real control plane", function (
   });
 
   it("roll back => under the first key again, without a new key", async () => {
-    const said = await follow("runbooks/roll-back.md");
+    const said = await shell.follow("docs/runbooks/roll-back.md");
     assert.match(said, /proven complete/);
     assert.equal((await project.outputs())["activeKeyVersion"], 1);
     assert.deepEqual(readdirSync(keys).sort(), ["key-v1", "key-v2"]);
   });
 
+  it("restore an etcd backup from before a rotation => no server is ready, status reads etcd, and all is under the new key again", async () => {
+    const [before] = await providers();
+    const { file } = await backUpEtcd(cluster);
+    await project.configure({ keyVersion: 2 });
+    await project.succeed(["up", "--yes", "--skip-preview"]);
+    const rotated = await providers();
+    assert.notDeepEqual(rotated[0]?.[0], before?.[0]);
+    const restore = async () => {
+      await restoreEtcd(cluster, file);
+      await eventually("etcd holds what the old key has encrypted", 60, async () => {
+        const stored = await providers().catch(() => []);
+        return stored.length === 1 && stored[0]?.[0] === before?.[0];
+      });
+    };
+    const statusOf = async () => (await cluster.request(0, "GET", "/readyz").catch(() => undefined))?.status;
+
+    await restore();
+    const said = await shell.follow("docs/runbooks/restore-etcd-backup.md", {
+      before: async (text) => {
+        if (text.includes("kms-etcd status")) assert.notEqual(await statusOf(), 200);
+      },
+      ending: (text) => (text.includes("kms-etcd status") ? ExitCode.Blocked : ExitCode.Ok),
+    });
+    assert.match(said, /local-[0-9a-f]{32}/);
+    assert.deepEqual(await providers(), rotated);
+    assert.equal(await statusOf(), 200);
+
+    // The runbook's way without Pulumi.
+    await restore();
+    await shell.succeed("npx kms-etcd rotate 2 --config kms-etcd.yaml");
+    assert.deepEqual(await providers(), rotated);
+    await shell.succeed("pulumi preview --expect-no-changes");
+  });
+
   it("disable, and destroy => plaintext; the keys stay", async () => {
-    const said = await follow("runbooks/disable.md");
+    const said = await shell.follow("docs/runbooks/disable.md");
     assert.match(said, /written back in plaintext/);
     assert.deepEqual(await providers(), [["plaintext", secrets]]);
     assert.deepEqual(readdirSync(keys).sort(), ["key-v1", "key-v2"]);

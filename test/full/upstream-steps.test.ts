@@ -1,101 +1,42 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { parse, stringify } from "yaml";
+import { parse } from "yaml";
 import { stateLayout } from "../../control-plane/state-layout";
-import type { KeyReference } from "../../core/key-reference";
-import { PluginFlavour } from "../../core/plugin-flavour";
 import { type PluginInstance, pluginInstance } from "../../core/plugin-instance";
-import { firstPluginPorts, type PluginPodSettings, pluginStaticPod } from "../../core/plugin-static-pod";
+import { firstPluginPorts } from "../../core/plugin-static-pod";
 import { providerName } from "../../core/provider-name";
 import { RotationStage } from "../../core/rotation-stage";
 import { findTool } from "../../tools/find-tool";
-import { eventually } from "../e2e/support/eventually";
-import { type RealCluster, realCluster } from "../e2e/support/real-cluster";
-import { type SshCluster, sshCluster } from "../e2e/support/ssh-cluster";
+import type { RealCluster } from "../e2e/support/real-cluster";
+import type { SshCluster } from "../e2e/support/ssh-cluster";
 import { skipFor } from "../support/skip-for";
 import { socketAnswers } from "../support/socket-answers";
 import { whyNoSshServer } from "../support/ssh-server";
-import { type CloudKeys, cloudKeys } from "./support/cloud-keys";
+import { type GuidedCluster, guidedCluster, guidedConfiguration, upstreamGuides } from "./support/upstream-guides";
 
 const run = promisify(execFile);
 const secrets = 12;
-
-interface Guide {
-  /** Of the guide's pod, provider and socket. */
-  readonly pod: string;
-  readonly provider: string;
-  readonly socket: string;
-  readonly image: string;
-  readonly flavour: PluginFlavour;
-  readonly noPorts: readonly string[];
-  readonly key: (clouds: CloudKeys, version: number) => KeyReference;
-  readonly settings: (clouds: CloudKeys) => Promise<Partial<PluginPodSettings>>;
-}
-
-const guides: Readonly<Record<string, Guide>> = {
-  "Azure/kubernetes-kms": {
-    pod: "azure-kms-provider",
-    provider: "azurekmsprovider",
-    socket: "azurekms.socket",
-    image: "mcr.microsoft.com/oss/azure/kms/keyvault:v0.5.0",
-    flavour: PluginFlavour.AzureKubernetesKms,
-    noPorts: ["--healthz-port=0", "--metrics-addr=0"],
-    key: (clouds, version) => clouds.azureKey("k8skv", `k8s-${version}`),
-    settings: (clouds) => clouds.azureHosts(),
-  },
-  "aws-encryption-provider": {
-    pod: "aws-encryption-provider",
-    provider: "aws-encryption-provider",
-    socket: "socket.sock",
-    image: "111122223333.dkr.ecr.us-west-2.amazonaws.com/aws-encryption-provider:v0.0.1",
-    flavour: PluginFlavour.AwsEncryptionProvider,
-    noPorts: ["--health-port=:0"],
-    key: (clouds) => {
-      const { region, keyArn } = clouds.awsKey().reference;
-      return { kind: "aws", keyArn, region, encryptionContext: {} };
-    },
-    settings: async (clouds) => {
-      const { aws } = await clouds.pluginSettings();
-      const [endpoint = ""] = aws?.arguments ?? [];
-      return { awsEndpoint: endpoint.replace("--kms-endpoint=", ""), environment: aws?.environment ?? {} };
-    },
-  },
-};
 
 /**
  * The rotation that the upstream plugins' guides write down, step by step: after each the tests look at every host as a person
  * would who follows the guide. Both plugins keep the upstream program's flags; ours runs in its place. Servers restart.
  */
-for (const [name, guide] of Object.entries(guides)) {
+for (const [name, guide] of Object.entries(upstreamGuides)) {
   describe(`the rotation of ${name}'s guide, step by step on every host`, function () {
     this.timeout(30 * 60_000);
     let cluster: RealCluster;
-    let clouds: CloudKeys;
     let ssh: SshCluster;
+    let guided: GuidedCluster;
     let next: PluginInstance;
     let kubectl: string;
-    const closing: (() => Promise<unknown>)[] = [];
+    let close = () => Promise.resolve();
 
     const hosts = () => cluster.controlPlane.hosts;
-    const socketOf = (index: number) => join(cluster.directory, `o${index}`, guide.socket);
+    const socketOf = (index: number) => guided.socketOf(index);
     const manifest = (index: number, file: string) => readFileSync(ssh.manifestFile(index, file), "utf8");
-    const theirPods = new Map<number, string>();
-    const configText = (index: number) => `kind: EncryptionConfiguration
-apiVersion: apiserver.config.k8s.io/v1
-resources:
-  - resources:
-      - secrets
-    providers:
-      - kms:
-          name: ${guide.provider}
-          endpoint: unix://${socketOf(index)}
-          cachesize: 1000
-          timeout: 3s
-      - identity: {}
-`;
     const theirs = `k8s:enc:kms:v1:${guide.provider}`;
     const ours = () => `k8s:enc:kms:v2:${nextProvider()}`;
     const nextProvider = () => providerName("v2", next.key, "secrets");
@@ -103,39 +44,12 @@ resources:
     before(async function () {
       skipFor(whyNoSshServer(), this);
       kubectl = (await findTool("kubectl")).path;
-      clouds = await cloudKeys();
-      closing.push(() => clouds.close());
-      const settings = { image: guide.image, flavour: guide.flavour, ...(await guide.settings(clouds)) };
-      cluster = await realCluster({ automaticReload: false, hosts: 2 });
-      closing.push(() => cluster.close());
-      ssh = await sshCluster(cluster, { plugin: settings, noPorts: guide.noPorts });
-      closing.push(() => ssh.close());
-      const old = guide.key(clouds, 1);
-      next = pluginInstance(guide.key(clouds, 2));
-      for (const [index, host] of hosts().entries()) {
-        mkdirSync(join(cluster.directory, `o${index}`), { mode: 0o700 });
-        const pod = pluginStaticPod(
-          { name: guide.pod, key: old, socketPath: socketOf(index), ports: firstPluginPorts(old) },
-          { ...settings, command: cluster.controlPlane.pluginCommand, arguments: guide.noPorts },
-        );
-        const { annotations: _, ...metadata } = pod["metadata"] as Record<string, unknown>;
-        theirPods.set(index, stringify({ ...pod, metadata }));
-        writeFileSync(join(host.manifestDirectory, `${guide.pod}.yaml`), theirPods.get(index) ?? "");
-        await eventually("the guide's plugin answers", 60, () => socketAnswers(socketOf(index)));
-        // The guides' first configuration is KMS v1, for want of an apiVersion; API servers of today need the gate for it.
-        writeFileSync(host.encryptionConfigFile, configText(index));
-        const file = ssh.manifestFile(index);
-        const before = cluster.pid(host.name, "kube-apiserver");
-        const gate = "        - --feature-gates=KMSv1=true\n        - --authorization-mode";
-        writeFileSync(file, readFileSync(file, "utf8").replace("        - --authorization-mode", gate));
-        await eventually(`${host.name} is another process`, 120, () => isNew(index, before));
-        await eventually(`${host.name} is ready`, 120, () => isReady(index));
-      }
-      await cluster.createSecrets(secrets);
+      guided = await guidedCluster(guide, secrets);
+      close = () => guided.close();
+      ({ cluster, ssh } = guided);
+      next = pluginInstance(guide.key(guided.clouds, 2));
     });
-    after(async () => {
-      for (const close of closing.reverse()) await close();
-    });
+    after(() => close());
 
     const isNew = (index: number, before: number | undefined) => {
       const pid = cluster.pid(hosts()[index]?.name ?? "", "kube-apiserver");
@@ -185,7 +99,7 @@ resources:
     it("a second plugin with the new key => its own pod, socket and ports on every host, beside the first one, which is untouched", async () => {
       await upTo(RotationStage.Plugin);
       for (const index of hosts().keys()) {
-        assert.equal(manifest(index, `${guide.pod}.yaml`), theirPods.get(index));
+        assert.equal(manifest(index, `${guide.pod}.yaml`), guided.pods[index]);
         const text = manifest(index, `${next.name}.yaml`);
         assert.equal(statSync(ssh.manifestFile(index, `${next.name}.yaml`)).mode & 0o777, 0o600);
         const pod = parse(text) as {
@@ -249,7 +163,7 @@ resources:
       for (const index of hosts().keys()) {
         assert.deepEqual(providersAt(index), [nextProvider()]);
         assert.ok(isNew(index, before[index]));
-        assert.equal(manifest(index, `${guide.pod}.yaml`), theirPods.get(index));
+        assert.equal(manifest(index, `${guide.pod}.yaml`), guided.pods[index]);
       }
       assert.deepEqual(await cluster.storedProviders(), { [ours()]: secrets + hosts().length });
       await assertReadable();
@@ -263,7 +177,12 @@ resources:
         readFileSync(join(privateKeyFile, "..", "sshd.log"), "utf8"),
       );
       for (const text of [...cluster.log, ...logs]) {
-        for (const hidden of ["EncryptionConfiguration", "plaintext-1", privateKey, configText(0).slice(-60)]) {
+        for (const hidden of [
+          "EncryptionConfiguration",
+          "plaintext-1",
+          privateKey,
+          guidedConfiguration(guide, socketOf(0)).slice(-60),
+        ]) {
           assert.ok(!text.includes(hidden), text);
         }
       }

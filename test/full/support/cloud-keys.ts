@@ -2,6 +2,7 @@
  * Key Vaults and AWS KMS keys for real clusters: the fakes on the wire, and the settings by which plugins in processes of their
  * own find them. All of these are what a user could set: proxy, certificate authority, metadata service, KMS endpoint.
  */
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { startKmsFake } from "../../fakes/aws/kms-fake";
 import { type FakeKey } from "../../fakes/aws/kms-keys";
 import { startMetadataFake } from "../../fakes/aws/metadata-fake";
 import { startFakeAzure } from "../../fakes/azure/azure-cloud";
+import type { Faults } from "../../fakes/azure/faults";
 import type { FakeVault } from "../../fakes/azure/key-vault";
 import type { VaultKeyVersion } from "../../fakes/azure/vault-keys";
 
@@ -22,6 +24,10 @@ export interface CloudKeys {
   /** Makes the vault and the key where they are missing. */
   azureKey(vault: string, key: string): AzureKeyReference;
   vaultKey(vault: string, key: string): VaultKeyVersion;
+  /** What Azure does on a bad day, for all of its vaults. */
+  readonly vaultFaults: Faults;
+  /** The environment of a person at a terminal who may read and change keys of these vaults. */
+  administrator(): Promise<Readonly<Record<string, string>>>;
   awsKey(): { readonly reference: AwsKeyReference; readonly key: FakeKey };
   close(): Promise<void>;
 }
@@ -41,12 +47,14 @@ export async function cloudKeys(): Promise<CloudKeys> {
   const metadata = await startMetadataFake(() => instance, region);
   const vaults = new Map<string, FakeVault>();
   const identity = azure.metadata.assign({ systemAssigned: true });
+  const administrator = azure.entra.addApplication({ tenantId: identity.tenantId, secret: randomUUID() });
 
   function vaultOf(name: string): FakeVault {
     const known = vaults.get(name);
     if (known !== undefined) return known;
     const vault = azure.addVault(name, { tenantId: identity.tenantId });
     vault.grant(identity.objectId, "encrypt", "decrypt");
+    vault.grant(administrator.objectId, "get", "update");
     vaults.set(name, vault);
     return vault;
   }
@@ -70,6 +78,13 @@ export async function cloudKeys(): Promise<CloudKeys> {
       return { key, reference: { kind: "aws", keyArn: key.arn, region, encryptionContext: { cluster: "e2e" } } };
     },
     azureHosts,
+    vaultFaults: azure.faults,
+    administrator: async () => ({
+      ...(await azure.processEnvironment(directory)),
+      AZURE_TENANT_ID: administrator.tenantId,
+      AZURE_CLIENT_ID: administrator.clientId,
+      AZURE_CLIENT_SECRET: administrator.secret ?? "",
+    }),
     async pluginSettings() {
       const { azureConfigFile, environment } = await azureHosts();
       return {

@@ -91,6 +91,8 @@ export function engineOnMachines(cluster: RealKopsCluster): EngineOnMachines {
     try {
       const outcome = await runKopsAlone({
         ...opened,
+        // Runs of a test come one after the other, in one process: who else holds the Lease was killed.
+        alone: { ...opened.alone, identity: { ...opened.alone.identity, isAlive: () => false } },
         kops: choices.wrap?.(opened.kops) ?? opened.kops,
         goal,
         ...(choices.decide !== undefined && { decide: choices.decide }),

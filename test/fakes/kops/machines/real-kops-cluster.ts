@@ -45,6 +45,11 @@ export interface RealKopsOptions {
   readonly python: string;
   /** Each is a group of its own: kOps lets a group of the control plane have one machine. */
   readonly controlPlanes: ControlPlanes;
+  /**
+   * What stands between kops and the cloud's address, and has an address of its own. From the first command on: the address is
+   * in the machines' template, and another one later would be a change that waits to be carried out.
+   */
+  readonly front?: (cloud: string) => Promise<string>;
   /** After `kops create cluster`, before the first machine is made. */
   readonly beforeFirstUpdate?: (cluster: UnmadeKopsCluster) => Promise<void>;
 }
@@ -72,7 +77,9 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
 
     const kubeconfigFile = join(directory, "kubeconfig");
     writeFileSync(kubeconfigFile, serverNamed(nodes.port, name, kind.tls), { mode: 0o600 });
-    const environment = { ...cloud.environment, KUBECONFIG: kubeconfigFile };
+    const url = await options.front?.(cloud.url);
+    const address = url === undefined ? {} : { AWS_ENDPOINT_URL: url, S3_ENDPOINT: url };
+    const environment = { ...cloud.environment, ...address, KUBECONFIG: kubeconfigFile };
     const program = (await findTool("kops")).path;
     const run = createKopsRunner(program, environment);
     async function kops(words: readonly string[], input = ""): Promise<string> {

@@ -70,7 +70,10 @@ export async function answerKops(
         })),
       );
     case "replace":
-      await kops.putCluster(JSON.parse(input ?? "") as KopsCluster, state.cluster, never);
+      await kops.putCluster(
+        { cluster: JSON.parse(input ?? "") as KopsCluster, expected: state.cluster, before: [] },
+        never,
+      );
       return said("");
     case "create secret encryptionconfig":
       if (state.secret !== undefined && !given.has("--force")) {

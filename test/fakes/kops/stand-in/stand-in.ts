@@ -217,7 +217,7 @@ function storeOf({ state }: ReturnType<typeof simulateKops>): FakeStore {
       },
     });
   }
-  return { objects, version: 1_000, served: [{ name: "secrets", namespaced: true }] };
+  return { objects, version: 1_000, revision: 1_000, served: [{ name: "secrets", namespaced: true }] };
 }
 
 function kubeconfigOf(cluster: string, authority: string): string {
