@@ -6,6 +6,7 @@ import { parseAllDocuments } from "yaml";
 import { runCli } from "../../rotation/cli/program";
 import { readSettings } from "../../rotation/cli/settings";
 import { UsageError } from "../../rotation/cli/usage-error";
+import { commandsOfPrograms } from "./command-lines";
 import { documents, repository, snippets } from "./markdown";
 
 const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as {
@@ -13,16 +14,9 @@ const { scripts } = JSON.parse(readFileSync(join(repository, "package.json"), "u
 };
 
 describe("commands and data in the documents", () => {
-  const commands = documents().flatMap((document) => [
-    ...snippets(document, "sh").flatMap(({ at, text }) => lines(text).map((line) => ({ at, line }))),
-    ...snippets(document, "console").flatMap(({ at, text }) =>
-      text.split("\n").flatMap((line) => (line.startsWith("$ ") ? [{ at, line: line.slice(2) }] : [])),
-    ),
-  ]);
-
   it("every npm script that is named => is in package.json", () => {
-    const unknown = commands.flatMap(({ at, line }) =>
-      [...line.matchAll(/\bnpm (?:run (?:-s )?([\w:-]+)|(start|test)\b)/g)].flatMap(([, run, short]) => {
+    const unknown = commandsOfPrograms(["npm"]).flatMap(({ at, text }) =>
+      [...text.matchAll(/\bnpm (?:run (?:-s )?([\w:-]+)|(start|test)\b)/g)].flatMap(([, run, short]) => {
         const name = run ?? short ?? "";
         return name in scripts ? [] : [`${at}: npm run ${name}`];
       }),
@@ -32,12 +26,9 @@ describe("commands and data in the documents", () => {
 
   it("every kms-etcd command => exists, with each of its options", async () => {
     const wrong: string[] = [];
-    for (const { at, line } of commands) {
-      const [, text = ""] = /(?:^|[|&;] *|npx )kms-etcd ([^|>&;#]*)/.exec(line) ?? [];
-      const [command = "", ...rest] = text.trim().split(/\s+/);
-      if (command === "" || command.startsWith("-")) continue;
+    for (const { at, path, options } of commandsOfPrograms(["kms-etcd"])) {
+      const [, command = ""] = path;
       const help = await helpOf(command);
-      const options = rest.filter((word) => word.startsWith("--")).map((word) => word.replace(/=.*/, ""));
       if (help === undefined) wrong.push(`${at}: kms-etcd ${command}`);
       else
         wrong.push(
@@ -95,13 +86,6 @@ describe("commands and data in the documents", () => {
     assert.deepEqual(missing, []);
   });
 });
-
-function lines(text: string): readonly string[] {
-  return text
-    .replaceAll("\\\n", " ")
-    .split("\n")
-    .filter((line) => line.trim() !== "" && !line.startsWith("#"));
-}
 
 const helps = new Map<string, string | undefined>();
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { awsFlags } from "../../plugin-server/config/aws";
@@ -6,6 +7,7 @@ import { azureFlags } from "../../plugin-server/config/azure";
 import { readCommandLine } from "../../plugin-server/config/command-line";
 import { localFlags } from "../../plugin-server/config/local";
 import { operationFlags } from "../../plugin-server/config/operation-flags";
+import { commandsOfPrograms } from "./command-lines";
 import { documents, repository, snippets } from "./markdown";
 
 const document = "docs/plugin-server.md";
@@ -42,4 +44,17 @@ describe("the plugin's flags in the documents", () => {
     assert.ok(plugin.length >= 3);
     for (const line of plugin) assert.equal(readCommandLine(line.trim().split(/\s+/)).kind, "run", line);
   });
+
+  it("every command kms-etcd-plugin-image => its own parser takes it", () => {
+    const commands = commandsOfPrograms(["kms-etcd-plugin-image"]);
+    assert.ok(commands.length > 0);
+    const program = ["-r", "ts-node/register/transpile-only", join(repository, "plugin-server", "image", "main.ts")];
+    for (const { at, text } of commands) {
+      const said = execFileSync(process.execPath, [...program, ...text.split(/\s+/).slice(1), "--help"], {
+        cwd: repository,
+        encoding: "utf8",
+      });
+      assert.match(said, /^kms-etcd-plugin-image /, at);
+    }
+  }).timeout(60_000);
 });
