@@ -27,7 +27,7 @@ import { kopsFailure, type RunKopsCommand } from "./kops-process";
 import { storeFingerprint } from "./kops-situation";
 import type { SecretBackups } from "./secret-backups";
 import { readSecretText, secretHash } from "./secret-text";
-import { type SpecRecords, specMark, specRecordsInMemory } from "./spec-record";
+import { type SpecRecord, type SpecRecords, specMark, specRecordsInMemory } from "./spec-record";
 
 /** What each machine's API server says of itself. */
 export interface MachineLook {
@@ -88,6 +88,8 @@ export function createKopsCli(options: KopsCliOptions): Kops {
   const records = options.records ?? specRecordsInMemory();
   /** The instance groups, as kops has printed them last. */
   let groupsText: string | undefined;
+  /** The engine's own change as it was seen last, with or without one: a secret that is put goes on with it. */
+  let seenRecord: SpecRecord | undefined;
   /** What kops said that an update would do, for this spec and secret. */
   let foreseen: { readonly fingerprint: string; readonly tasks: readonly string[] } | undefined;
 
@@ -145,7 +147,9 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const text = await presentSecret(signal);
       const secret = text === undefined ? undefined : secretSeen(text);
       const record = await records.read();
-      const isOwn = record?.mark === specMark(spec.spec, groupsText, options.version);
+      const present = specMark(spec.spec, groupsText, options.version);
+      const isOwn = record?.mark === present;
+      seenRecord = { mark: present, before: record !== undefined && isOwn ? record.before : [] };
       const aliases = await seeAliases(spec, groups, secret?.config, options.keyNames ?? usualKeyNames, signal);
       const servers = apiServerGroups(groups);
       const tasks = await foreseenTasks(spec, secret?.hash, signal);
@@ -200,6 +204,8 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         throw new KmsEtcdError("conflict", `the encryptionconfig secret of ${cluster} was changed in the meantime`);
       }
       if (present !== undefined) await backups.keep(present);
+      // Machines that it makes late, or its way back does, are no sign of somebody else's work.
+      if (seenRecord !== undefined) await records.write(seenRecord);
       foreseen = undefined;
       const force = present === undefined ? [] : ["--force"];
       const args = ["create", "secret", "encryptionconfig", ...where, "-f", "-", ...force];

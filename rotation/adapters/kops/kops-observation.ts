@@ -19,7 +19,7 @@ export interface KopsSeen {
   readonly isNew?: boolean;
   /** Aliases that plugins of the secret name their keys by; absent: none. */
   readonly aliases?: readonly AliasSeen[];
-  /** The change of this engine's that the spec has now and that was not seen through; undefined: it has none, or it can't be told. */
+  /** A change of this engine's to spec or secret that was not seen through; undefined: there is none, or it can't be told. */
   readonly ownChange?: OwnChange;
   /** Machines that run an API server and are in no such group, or API servers without a machine: nothing is known of them. */
   readonly strangers: readonly string[];

@@ -15,7 +15,8 @@ export interface Kops {
   settle(signal: AbortSignal): Promise<void>;
   /**
    * Keeps the present secret in the backup folder, then replaces it while it still has `expectedHash` (undefined: while there is
-   * none). Throws `conflict` otherwise. kOps has no compare-and-swap: between look and write lie milliseconds.
+   * none). Throws `conflict` otherwise. kOps has no compare-and-swap: between look and write lie milliseconds. From then on it
+   * is the engine's own change.
    */
   putSecret(text: string, expectedHash: string | undefined, signal: AbortSignal): Promise<void>;
   update(signal: AbortSignal): Promise<void>;

@@ -173,7 +173,7 @@ function afterAction(observed: KopsObservation, action: KopsAction): KopsObserva
     case "putCluster":
       return withRun(withSpec(observed, action), { specChanged: true });
     case "putSecret": {
-      const put = { ...observed, secret: secretSeen(action.text) };
+      const put = { ...observed, secret: secretSeen(action.text), ownChange: observed.ownChange ?? { before: [] } };
       return withRun(put, { rolledFor: {}, replaced: secret });
     }
     case "update": {

@@ -1,5 +1,5 @@
 /**
- * The change that this engine has made to a cluster's spec last, as long as it was not seen on every machine. With it a run goes on with what a killed
+ * That this engine has changed a cluster's spec or secret last, as long as that was not seen on every machine. With it a run goes on with what a killed
  * one has left, where it would take it for somebody else's otherwise, and puts a plugin's text of before back where machines don't come up
  * with another. It stands with the secrets that were replaced, for its owner alone: manifests may hold what is nobody else's business.
  */
@@ -11,7 +11,7 @@ import { writeWholeFile } from "../whole-file";
 import type { ClusterSpec, FileAsset } from "./cluster-spec";
 
 export interface SpecRecord {
-  /** Of the spec as the change has made it, and of what else decides what machines get: see `specMark`. */
+  /** Of the spec as it is with the change, and of what else decides what machines get: see `specMark`. */
   readonly mark: string;
   /** File assets of plugins in use that the change has given another text, as machines have run them before. */
   readonly before: readonly FileAsset[];

@@ -125,7 +125,7 @@ describe("kops by its own program", () => {
     assert.deepEqual(fake.state.cluster, next);
   });
 
-  it("a spec that was put => the next run knows it as its own, until it is settled, or the spec, a group or kops is another one", async () => {
+  it("a spec or a secret that was put => the next run knows it as its own, until it is settled, or the spec, a group or kops is another one", async () => {
     const { fake } = cli();
     const records = () => createSpecRecords(join(directory, "backups"));
     const backups = createSecretBackups(join(directory, "backups"));
@@ -160,6 +160,14 @@ describe("kops by its own program", () => {
     await kops.putCluster({ cluster: plainCluster, expected: next, before: [] }, never);
     assert.deepEqual((await own()).ownChange, { before: [] });
     await (await own()).kops.settle(never);
+    assert.equal((await own()).ownChange, undefined);
+    // A secret too, which leaves what it is in the middle of as it is.
+    await (await own()).kops.putSecret("first\n", undefined, never);
+    assert.deepEqual((await own()).ownChange, { before: [] });
+    await kops.putCluster({ cluster: next, expected: plainCluster, before }, never);
+    await (await own()).kops.putSecret("second\n", secretHash("first\n"), never);
+    assert.deepEqual((await own()).ownChange, { before });
+    fake.state.cluster = plainCluster;
     assert.equal((await own()).ownChange, undefined);
   });
 

@@ -111,6 +111,32 @@ describe("our own work on a kOps cluster, and somebody else's", function () {
     });
   }
 
+  for (const [to, next] of [
+    ["identity", "identity"],
+    ["identity", 2],
+    [2, 1],
+  ] as const) {
+    it(`from 1 to ${to}: the first new machine does not join => what that left late is its own, and the next run, to ${next}, goes on`, async () => {
+      const cluster = await encrypted();
+      const { roll } = cluster.kops;
+      cluster.kops.roll = async (group, force, signal) => {
+        cluster.kops.roll = roll;
+        await roll(group, force, signal);
+        const joining = cluster.state.machines.find((machine) => machine.group === group) ?? assert.fail();
+        joining.up = false;
+        return { notJoined: true, reason: "it did not join" };
+      };
+      const before = cluster.state.secret;
+      assert.match((await run(cluster, to)).reason ?? "", /it did not join/);
+      assert.equal(cluster.state.secret, before);
+      assert.ok(cluster.state.machines.every(({ up }) => up) && cluster.state.machines.some(cluster.needsUpdate));
+      const outcome = await run(cluster, next);
+      assert.equal(outcome.kind, "done", outcome.reason);
+      assert.deepEqual(cluster.tasks(), []);
+      assert.equal(cluster.state.record, undefined);
+    });
+  }
+
   it("encryptionConfig in the spec of a running cluster and no secret => refused before anything, by run and plan; what is said helps", async () => {
     const cluster = simulation({
       cluster: { ...plainCluster, spec: { ...plainCluster.spec, encryptionConfig: true } },

@@ -86,7 +86,7 @@ export function simulateKops(options: SimulatedKopsOptions) {
     machines: [] as SimulatedMachine[],
     objects: new Map<string, { provider: string; version: number }>(),
     kept: new Map<string, string>(),
-    /** The engine's own change to the spec, as it keeps it beside the secrets. */
+    /** The engine's own change to spec or secret, as it keeps it beside the secrets. */
     record: undefined as { readonly spec: string; readonly before: readonly FileAsset[] } | undefined,
   };
   const faults = {
@@ -363,6 +363,8 @@ export function simulateKops(options: SimulatedKopsOptions) {
       if (present !== expectedHash) throw new KmsEtcdError("conflict", "the secret was changed");
       configOf(text);
       if (state.secret !== undefined) state.kept.set(hashOf(state.secret), state.secret);
+      const spec = JSON.stringify(state.cluster);
+      state.record = { spec, before: state.record?.spec === spec ? state.record.before : [] };
       effect(
         `secret [${listIn(text)
           .map((item) => writerOf([item]))
