@@ -65,7 +65,8 @@ export function editedPluginWarnings({ servers }: Observation): readonly string[
 export function unreadWarnings({ stored, servers }: Observation): readonly string[] {
   const configs = servers.flatMap((server) => [server.loaded.config, server.file?.config]);
   const known = configs.filter((config) => config !== undefined);
-  if (stored === undefined || known.length === 0) return [];
+  // A count through the API servers looks at no value.
+  if (stored === undefined || stored.method === "counted" || known.length === 0) return [];
   const read = new Set(
     known.flatMap((config) => config.blocks.flatMap((block) => block.providers)).flatMap(providerIds),
   );

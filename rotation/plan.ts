@@ -258,7 +258,7 @@ function plaintextWarnings(observed: Observation, goal: Goal, endpointOf: Endpoi
 }
 
 /** What nobody asked for by name and yet moves, because its block does: whoever took it out of resources must hear of it. */
-function alongWarnings(slots: readonly GoalSlot[], goal: Goal): readonly string[] {
+export function alongWarnings(slots: readonly GoalSlot[], goal: Pick<Goal, "resources" | "writer">): readonly string[] {
   const isWanted = (name: string) => goal.resources.some((pattern) => pattern === name || covers(pattern, name));
   const moving = slots.filter(({ slot }) => !slot.leaving).flatMap(({ slot }) => slot.writes);
   const along = moving.filter((name) => !isWanted(name));

@@ -23,6 +23,7 @@ import type { KeyWork } from "../../rotation/key-work";
 import { withoutObjectNames } from "../../rotation/object-names";
 import type { RotationPlan } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
+import { measuringBasis } from "../../rotation/rewrite-forecast";
 import { kopsLines, kopsStages, kopsWarnings } from "./kops-lines";
 import type { Platform } from "./platform";
 import { retirementProblems } from "./retirement-problems";
@@ -131,7 +132,7 @@ async function survey(
     plan,
     evidence: evidenceOf(plan.observed, whole, kopsEndpoint),
     retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout),
-    lines: (key) => kopsLines(planned, observed, key),
+    lines: (key) => kopsLines(planned, observed, rollout, key),
   };
 
   /** Who has a say in the rewrite, and how fast it will go; only looked at where there is one. */
@@ -187,7 +188,7 @@ function rotationPlan(
     blocked,
     basis: [
       "the replacement of a machine takes about six minutes in AWS",
-      ...(rewrite ? [rewrite.rateBasis] : []),
+      ...(rewrite ? [rewrite.rateBasis, measuringBasis(observed.run.stored)] : []),
     ].join(", "),
     ...(rewrite && { rewrite }),
     kmsCalls,

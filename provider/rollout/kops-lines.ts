@@ -11,9 +11,10 @@ import { isOfGroups, isOurAsset, pluginsOf } from "../../rotation/adapters/kops/
 import { type KopsPlan, type KopsPlannedStage, replacementTime, staleIn } from "../../rotation/adapters/kops/plan-kops";
 import { noPluginIsNamedByAnAlias } from "../../rotation/adapters/kops/rules/plugin-change-rules";
 import { readSecretText } from "../../rotation/adapters/kops/secret-text";
-import type { PlannedStage } from "../../rotation/plan";
-import { rewriteWarnings } from "../../rotation/plan-warnings";
-import { rewriteCosts } from "./plan-lines";
+import { alongWarnings, type PlannedStage } from "../../rotation/plan";
+import { rewriteWarnings, unsizedWarnings } from "../../rotation/plan-warnings";
+import { plannedStages, rewriteCosts } from "./plan-lines";
+import type { RolloutGoal } from "./rotation-engine";
 
 /** The stages in the form of every platform's plan: views and durations are made from it. */
 export function kopsStages({ stages, rewrite }: KopsPlan): readonly PlannedStage[] {
@@ -28,7 +29,12 @@ export function kopsStages({ stages, rewrite }: KopsPlan): readonly PlannedStage
 }
 
 /** A line for each command, because Pulumi shows the beginning of a long text only. `key` is what the key is called. */
-export function kopsLines(plan: KopsPlan, observed: KopsObservation, key: string): readonly string[] {
+export function kopsLines(
+  plan: KopsPlan,
+  observed: KopsObservation,
+  goal: Pick<RolloutGoal, "advanceTo" | "retire">,
+  key: string,
+): readonly string[] {
   const { pending = [], isNew = false } = observed;
   const before =
     pending.length === 0 || isNew
@@ -36,12 +42,20 @@ export function kopsLines(plan: KopsPlan, observed: KopsObservation, key: string
       : [`kops update cluster has changes to make already, carried over: ${pending.join(", ")}`];
   return [
     ...before,
-    ...plan.stages.flatMap((planned) => {
-      const { stage } = planned;
+    ...plannedStages(plan, { goal }).flatMap((stage) => {
+      const planned = plan.stages.find((entry) => entry.stage === stage);
       const costs = stage === RotationStage.Rewrite ? rewriteCosts(plan) : [];
-      return [purpose(stage, key), ...steps(planned), ...costs].map((text) => `${stage}: ${text}`);
+      const retired = stage === RotationStage.Prune ? retiredKeys(goal) : [];
+      return [purpose(stage, key), ...(planned ? steps(planned) : []), ...costs, ...retired].map(
+        (text) => `${stage}: ${text}`,
+      );
     }),
   ];
+}
+
+function retiredKeys({ retire = [] }: Pick<RolloutGoal, "retire">): readonly string[] {
+  const versions = retire.map(({ version }) => version).join(", ");
+  return versions === "" ? [] : [`then the key of version ${versions} is retired`];
 }
 
 function steps({ actions, rolls, replaced }: KopsPlannedStage): readonly string[] {
@@ -140,6 +154,7 @@ export function kopsWarnings(
       task !== "ManagedFile/cluster-completed.spec" && !observed.groups.some((group) => isPending([task], group)),
   );
   return [
+    ...alongWarnings(situation?.slots ?? [], goal),
     ...(observed.isNew === true
       ? [
           "kOps has yet to make the cluster: when this has ended, kops update cluster --yes makes it, encrypted from its first write",
@@ -165,5 +180,6 @@ export function kopsWarnings(
       ? [`encryption is off: every object of ${goal.resources.join(", ")} is written back in plaintext`]
       : []),
     ...rewriteWarnings(rewrite),
+    ...unsizedWarnings(rewrite),
   ];
 }

@@ -5,12 +5,14 @@ import type { ForecastResource } from "../../rotation/rewrite-forecast";
 import type { RolloutInputs } from "./rollout-inputs";
 
 /** The stages that a run would enter. VERIFY only looks, so the plan of actions has no entry for it. */
-export function plannedStages(plan: RotationPlan, inputs: RolloutInputs): readonly RotationStage[] {
+export function plannedStages(
+  plan: { readonly stages: readonly { readonly stage: RotationStage }[] },
+  { goal }: { readonly goal: Pick<RolloutInputs["goal"], "advanceTo"> },
+): readonly RotationStage[] {
   const acting = new Set(plan.stages.map((entry) => entry.stage));
   const verifies = [RotationStage.Write, RotationStage.Rewrite, RotationStage.Prune].some((stage) => acting.has(stage));
   return rotationStages.filter(
-    (stage) =>
-      acting.has(stage) || (stage === RotationStage.Verify && verifies && !isAfter(stage, inputs.goal.advanceTo)),
+    (stage) => acting.has(stage) || (stage === RotationStage.Verify && verifies && !isAfter(stage, goal.advanceTo)),
   );
 }
 

@@ -109,6 +109,12 @@ describe("the forecast of a rewrite", () => {
       "5 secrets (secrets/ns/a, secrets/ns/b, ...) need kms/v2/old, which no API server reads: declare its key, or delete them",
       "1 values of secrets are not understood: secrets/ns/x (the value is empty)",
     ]);
+    // A count through the API servers looks at no value.
+    const counted = { ...proof({ keys: [], unknown: 5 }), method: "counted" };
+    const none = unreadWarnings({ stored: counted, servers: [server] } as unknown as Parameters<
+      typeof unreadWarnings
+    >[0]);
+    assert.deepEqual(none, []);
   });
 });
 

@@ -5,8 +5,13 @@
 import { isAfter, type RotationStage, rotationStages } from "../../../core/rotation-stage";
 import type { RewriteTarget } from "../../decision";
 import type { StoredProof } from "../../observation";
-import { type KmsCalls, kmsCallCounter, type RewriteForecast, rewriteForecast } from "../../rewrite-forecast";
-import { sameList, slotProviders } from "../../slots";
+import {
+  type KmsCalls,
+  kmsCallCounter,
+  measuringTime,
+  type RewriteForecast,
+  rewriteForecast,
+} from "../../rewrite-forecast";
 import type { RewriteOutlook } from "../../stored-objects";
 import { namesLoadedHash } from "../hosts/loaded-config";
 import { apiServerGroups } from "./cluster-spec";
@@ -17,7 +22,7 @@ import type { KopsObservation, Machine, MachineConfig } from "./kops-observation
 import type { SpecChange } from "./kops-ports";
 import { type KopsSituation, machineState, machineStates, machinesFingerprint } from "./kops-situation";
 import { withoutWhatIsThrough } from "./own-change";
-import { finalList } from "./rules/kops-rule";
+import { isFinal } from "./rules/kops-rule";
 import { secretHash } from "./secret-text";
 
 /** What is done in one stage. */
@@ -79,6 +84,13 @@ export function planKops(observed: KopsObservation, goal: KopsGoal, outlook?: Re
     if (decision.kind === "blocked") return finished({ reason: decision.reason, remedy: decision.remedy });
     if (reached === undefined || isAfter(decision.stage, reached)) reached = decision.stage;
     if (decision.kind === "measure") {
+      const last = [...stages.values()].at(-1);
+      if (last !== undefined && rewrite !== undefined) {
+        const expectedMs = Math.round(
+          last.expectedMs + lookTime(decision.measurement, predicted.machines.length, observed.run.stored, rewrite),
+        );
+        stages.set(last.stage, { ...last, expectedMs });
+      }
       predicted = afterMeasurement(predicted, decision.measurement, observed.run.stored);
       continue;
     }
@@ -108,6 +120,18 @@ export function staleIn({ resources }: RewriteForecast): number {
   return resources.reduce((sum, { stale }) => sum + stale, 0);
 }
 
+/** A validation is part of the time that a replacement takes. */
+function lookTime(
+  look: KopsMeasurement,
+  machines: number,
+  stored: StoredProof | undefined,
+  { objectsPerSecond }: RewriteForecast,
+): number {
+  if (look.kind === "validate") return 0;
+  const measurement = look.kind === "stored" ? look : { ...look, server: look.machine };
+  return measuringTime(measurement, stored, machines, objectsPerSecond);
+}
+
 function rewriteTime({ kind }: KopsAction, rewrite: RewriteForecast | undefined): number {
   return kind !== "rewrite" || rewrite === undefined
     ? 0
@@ -119,10 +143,7 @@ function rewriteTime({ kind }: KopsAction, rewrite: RewriteForecast | undefined)
  * runs it, whatever can be read was stored with that. Elsewhere it is not known, so everything is foretold to be rewritten.
  */
 export function asConfigured(situation: KopsSituation, counted: StoredProof): StoredProof {
-  const isFinal = situation.slots.every((kopsSlot) =>
-    sameList(slotProviders(situation.config, kopsSlot.slot), finalList(situation, kopsSlot)),
-  );
-  if (!isFinal || situation.behind.length > 0) return counted;
+  if (!isFinal(situation) || situation.behind.length > 0) return counted;
   return storedAs(counted, situation.targets);
 }
 

@@ -4,13 +4,14 @@ import type { RotationStage } from "../../../core/rotation-stage";
 import { type Clock, systemClock } from "../../clock";
 import { withoutObjectNames } from "../../object-names";
 import { countRepetitions, mayPass, sameActions, transientRetries, withRetries } from "../../patience";
+import { rewriteScope } from "../../rewrite-scope";
 import type { RotationEvent } from "../../run-events";
 import type { Progress, StoredObjects } from "../../stored-objects";
 import { type DecideKops, decideKops } from "./decide-kops";
 import type { KopsAction, KopsDecision, KopsGoal, KopsMeasurement } from "./kops-decision";
 import { freshRun, type KopsObservation, type KopsRunFacts } from "./kops-observation";
 import type { Kops } from "./kops-ports";
-import { machineState, machineStates, machinesAtRest, machinesFingerprint } from "./kops-situation";
+import { machineState, machineStates, machinesAtRest, machinesFingerprint, validStored } from "./kops-situation";
 import { withoutWhatIsThrough } from "./own-change";
 import { secretDifference } from "./secret-difference";
 import { secretHash } from "./secret-text";
@@ -40,6 +41,7 @@ export interface KopsOutcome {
 
 const retryPause = 2_000;
 const rewriteBackOff = 5_000;
+const namedFailures = 5;
 
 export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   const { goal, kops, stored, signal, onEvent, clock = systemClock, decide = decideKops } = options;
@@ -133,7 +135,11 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
           progress("objects rewritten", at),
           signal,
           goal.rewriteBy,
+          rewriteScope(validStored({ observed, targets: action.targets }), action.targets, facts.rewrites.failures),
         );
+        for (const { resource, namespace, name, reason } of result.failures.slice(0, namedFailures)) {
+          emit("warning", `${resource} ${namespace}/${name} was not rewritten: ${reason}`, at);
+        }
         facts = {
           ...facts,
           stored: undefined,

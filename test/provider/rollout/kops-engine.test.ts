@@ -6,6 +6,7 @@ import { createKopsEngine } from "../../../provider/rollout/kops-engine";
 import type { RolloutGoal } from "../../../provider/rollout/rotation-engine";
 import type { KopsCluster as KopsDocument } from "../../../rotation/adapters/kops/cluster-spec";
 import type { OpenKopsCluster } from "../../../rotation/adapters/kops/open-kops-cluster";
+import type { RewriteTarget } from "../../../rotation/decision";
 import { defaultLimits } from "../../../rotation/goal";
 import type { RewriteOutlook } from "../../../rotation/stored-objects";
 import { awsPlugin, instanceGroups, keyArn } from "../../rotation/adapters/kops/kops-goals";
@@ -37,23 +38,27 @@ const outlook: RewriteOutlook = {
 
 describe("the rollout's engine on kOps", function () {
   this.timeout(60_000);
-  function survey(look: () => Promise<RewriteOutlook>, found?: Pick<SimulatedKopsOptions, "cluster" | "secret">) {
+  function survey(
+    look: () => Promise<RewriteOutlook>,
+    found?: Pick<SimulatedKopsOptions, "cluster" | "secret">,
+    more: Partial<RolloutGoal> = {},
+  ) {
     const world = simulateKops({ groups: instanceGroups(1), machines: 2, objects, random: () => 0.75, ...found });
     world.faults.aliases.set("alias/etcd", keyArn(1));
-    const counted = {
-      ...{ method: "counted" as const, startedAt: 0, finishedAt: 0 },
-      resources: [{ resource: "secrets", objects, bytes: 0, keys: [], unknown: objects }],
-    };
+    const count = async (targets: readonly RewriteTarget[], servers: []) => ({
+      ...{ method: "counted" as const, startedAt: 0, finishedAt: 0, servers },
+      resources: targets.map(({ resource }) => ({ resource, objects, bytes: 0, keys: [], unknown: objects })),
+    });
     const opened = {
       kops: world.kops,
       stored: {
         ...world.stored,
         outlook: look,
-        count: async (_targets: unknown, servers: []) => ({ ...counted, servers }),
+        count,
       },
       close: async () => undefined,
     } as unknown as OpenKopsCluster;
-    return createKopsEngine(async () => opened).survey({ kind: "kops", cluster }, goal, never);
+    return createKopsEngine(async () => opened).survey({ kind: "kops", cluster }, { ...goal, ...more }, never);
   }
 
   it("preview => how fast the rewrite goes by what was measured, who has a say in it, and what KMS is asked for", async () => {
@@ -80,6 +85,38 @@ describe("the rollout's engine on kOps", function () {
     // Names of objects would stay in the state.
     assert.ok(!text.includes("lost"));
     assert.equal(plan.stages.find(({ stage }) => stage === RotationStage.Rewrite)?.objects, objects);
+  });
+
+  it("preview => how long looking at what is stored takes, what could not be looked for, and the stage that only looks", async () => {
+    const { plan, lines } = await survey(async () => outlook);
+    assert.match(plan.basis, /each proof offers every object to every API server again/);
+    const said = plan.warnings.join("\n");
+    assert.match(said, /secrets: objects that would be too long for etcd once they are encrypted were not looked for/);
+    // 60 objects at 200/s, and the proof offers each to both servers; then they are read through one.
+    const took = (stage: RotationStage) => plan.stages.find((entry) => entry.stage === stage)?.expectedMs ?? 0;
+    assert.equal(took(RotationStage.Rewrite), 10_000 + 300 + 600);
+    // Read through the first machine, and proven again with the last machines there.
+    assert.equal(took(RotationStage.Prune) % 1_000, 100 + 600);
+    const text = lines?.("key version 1") ?? [];
+    const verify = text.indexOf("Verify: what is stored is counted by its key");
+    assert.ok(verify > text.findIndex((line) => line.startsWith("Rewrite: ")));
+    assert.ok(verify < text.findIndex((line) => line.startsWith("Prune: ")));
+    const halfWay = await survey(async () => outlook, undefined, { advanceTo: RotationStage.Rewrite });
+    assert.ok(!halfWay.lines?.("key version 1").some((line) => line.startsWith("Verify")));
+  });
+
+  it("preview => the keys that are retired in the end; resources that nobody named and that move with their block", async () => {
+    const retire = [{ version: 1, plugin: awsPlugin(2) }];
+    const { lines } = await survey(async () => outlook, undefined, { retire });
+    assert.equal(lines?.("key version 1").at(-1), "Prune: then the key of version 1 is retired");
+    assert.doesNotMatch((await survey(async () => outlook)).lines?.("key version 1").join() ?? "", /retired/);
+    const shared = seedConfiguration.replace("  - secrets", "  - secrets\n  - configmaps");
+    assert.notEqual(shared, seedConfiguration);
+    const { plan } = await survey(async () => outlook, { cluster: seedCluster(), secret: shared });
+    assert.match(
+      plan.warnings.join("\n"),
+      /configmaps: not in resources, but in one block .* is encrypted and rotated/,
+    );
   });
 
   it("an adopted plugin that names its key by an alias => warned about; by its ARN => not", async () => {

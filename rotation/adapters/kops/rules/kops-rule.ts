@@ -53,10 +53,17 @@ export function putSecret(
 /** How far the secret is; the machines follow it. */
 export function stageOf(situation: KopsSituation): RotationStage {
   const lists = situation.slots.map((kopsSlot) => ({ kopsSlot, list: slotProviders(situation.config, kopsSlot.slot) }));
-  if (lists.every(({ kopsSlot, list }) => sameList(list, finalList(situation, kopsSlot)))) return RotationStage.Prune;
+  if (isFinal(situation)) return RotationStage.Prune;
   if (lists.every(({ kopsSlot, list }) => writerOf(list) === kopsSlot.writer)) return RotationStage.Write;
   if (lists.every(({ kopsSlot, list }) => readersOf(list).has(kopsSlot.writer))) return RotationStage.Read;
   return RotationStage.Plugin;
+}
+
+/** Whether the secret has only what the goal leaves in it: then whatever can be read was stored with that. */
+export function isFinal(situation: KopsSituation): boolean {
+  return situation.slots.every((kopsSlot) =>
+    sameList(slotProviders(situation.config, kopsSlot.slot), finalList(situation, kopsSlot)),
+  );
 }
 
 /** What is left of a slot's list in the end. */

@@ -1,9 +1,8 @@
 /** Rules about machines: each is replaced until it runs what the store says, and each replacement is seen to work. */
 import { RotationStage } from "../../../../core/rotation-stage";
-import { sameList, slotProviders } from "../../../slots";
 import type { Machine } from "../kops-observation";
 import { type KopsSituation, machineState, machinesFingerprint } from "../kops-situation";
-import { blocked, finalList, type KopsRule, stageOf } from "./kops-rule";
+import { blocked, isFinal, type KopsRule, stageOf } from "./kops-rule";
 import { isBegun, isUpgraded } from "./other-work-rules";
 
 /**
@@ -98,14 +97,11 @@ export const aPrunedMachineIsReadThrough: KopsRule = (situation) => prunedMachin
 
 /** Invariant 10: one group lets go of the old key first, and every object is read through it before the others follow. */
 function prunedMachineIsReadThrough(situation: KopsSituation) {
-  const { observed, behind, slots, config } = situation;
-  const isFinal = slots.every((kopsSlot) =>
-    sameList(slotProviders(config, kopsSlot.slot), finalList(situation, kopsSlot)),
-  );
+  const { observed, behind } = situation;
   const [first] = observed.machines.filter((machine) => !behind.includes(machine));
   // On a cluster that a run finds as it should be, there is nothing that it has pruned.
   const pruning = behind.length > 0 || observed.run.replaced !== undefined;
-  if (!isFinal || !pruning || first === undefined) return undefined;
+  if (!isFinal(situation) || !pruning || first === undefined) return undefined;
   const done = observed.run.readThrough.some(({ state }) => {
     const machine = observed.machines.find(({ name }) => name === state.server);
     if (machine === undefined || behind.includes(machine)) return false;

@@ -7,7 +7,7 @@ import {
 } from "../../../../core/encryption-configuration";
 import type { PluginInstance } from "../../../../core/plugin-instance";
 import { isAfter, RotationStage } from "../../../../core/rotation-stage";
-import { addReaders, promote, sameList, slotProviders, withSlotProviders } from "../../../slots";
+import { addReaders, promote, slotProviders, withSlotProviders } from "../../../slots";
 import { appliedAsset, assetPath } from "../cluster-spec";
 import type { KopsDecision } from "../kops-decision";
 import {
@@ -26,7 +26,7 @@ import { isAssetOf, isOurAsset, pluginsOf, withKmsSettings, withoutPlugins } fro
 import { kopsEndpoint } from "../plugin-asset";
 import { readSecretText, secretHash } from "../secret-text";
 import { specProblems } from "../spec-problems";
-import { blocked, finalList, type KopsRule, putCluster, putSecret, stageOf } from "./kops-rule";
+import { blocked, finalList, isFinal, type KopsRule, putCluster, putSecret, stageOf } from "./kops-rule";
 
 /** An API server that is on no machine of the platform may write with any key. */
 export const everyServerIsAMachine: KopsRule = (situation) => {
@@ -108,10 +108,7 @@ export const aNewClusterBeginsWithTheKey: KopsRule = (situation) => {
   }
   let { config } = situation;
   for (const kopsSlot of slots) config = withSlotProviders(config, kopsSlot.slot, finalList(situation, kopsSlot));
-  const isThere = slots.every((kopsSlot) =>
-    sameList(slotProviders(situation.config, kopsSlot.slot), finalList(situation, kopsSlot)),
-  );
-  if (observed.secret !== undefined && isThere) return done;
+  if (observed.secret !== undefined && isFinal(situation)) return done;
   return putSecret(situation, RotationStage.Write, textFor(situation, config), why);
 };
 
