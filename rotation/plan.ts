@@ -23,11 +23,12 @@ import {
   type RewriteForecast,
   rewriteForecast,
 } from "./rewrite-forecast";
+import { noServerStaysAway } from "./rules/fleet-rules";
 import { serversBehind } from "./rules/key-id-rule";
 import { mayBeStale } from "./rules/writer-rules";
 import { noWayToEtcd } from "./run";
 import { settledSince } from "./settled";
-import { type EndpointOf, type GoalSlot, situationOf } from "./situation";
+import { type EndpointOf, type GoalSlot, isUnseen, situationOf } from "./situation";
 import type { RewriteOutlook, StoredObjects } from "./stored-objects";
 
 export interface PlannedStage {
@@ -180,6 +181,9 @@ export function foretell(
     if (reached === undefined || isAfter(decision.stage, reached)) reached = decision.stage;
     if (decision.kind === "wait") {
       if (step === 0) warnings.push(`before anything is done, the run waits for ${decision.reason}`);
+      // Of a host that nobody could ask not even its file is known: what comes after the wait cannot be foretold.
+      blocked = predicted.servers.some(isUnseen) ? whoIsAway(predicted, goal, endpointOf) : undefined;
+      if (blocked !== undefined) break;
       predicted = afterWaiting(predicted, goal, endpointOf);
       continue;
     }
@@ -217,6 +221,11 @@ export function foretell(
     kmsCalls: kms.total(observed.stored, rewrite !== undefined, expectedMs, predicted.servers[0]?.file?.config),
     observed,
   };
+}
+
+function whoIsAway(observed: Observation, goal: Goal, endpointOf: EndpointOf): RotationPlan["blocked"] {
+  const decision = noServerStaysAway(situationOf(observed, goal, endpointOf));
+  return decision?.kind === "blocked" ? { reason: decision.reason, remedy: decision.remedy } : undefined;
 }
 
 /** What is changed once and for all, beside the stages of a rotation. */

@@ -43,13 +43,17 @@ export function possibleProviders(
 }
 
 function versionOn(server: SeenServer, resource: string, keys: readonly DeclaredKey[]): number | undefined {
-  // A server that was never given a file encrypts nothing.
-  const config = server.loaded.config ?? (server.file === undefined ? { blocks: [] } : undefined);
+  const config = server.loaded.config ?? (hasNoFile(server) ? { blocks: [] } : undefined);
   if (config === undefined) return undefined;
   const block = resourceBlock(config, resource);
   const writer = block === undefined ? identityProvider : writerOf(block.providers);
   if (block === undefined || writer === identityProvider) return 0;
   return keys.find((key) => idFor(key, block.resources) === writer)?.version;
+}
+
+/** It was never given one, and encrypts nothing. One that could not be asked may have a file. */
+function hasNoFile({ file, fileProblem, unreachable }: SeenServer): boolean {
+  return file === undefined && fileProblem === undefined && unreachable === undefined;
 }
 
 function blocksOf(servers: readonly SeenServer[]): EncryptionConfiguration["blocks"] {

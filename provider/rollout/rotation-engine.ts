@@ -12,7 +12,8 @@ import type { Upkeep } from "./upkeep-inputs";
 export type RolloutGoal = Omit<Goal, "servers"> & Pick<Upkeep, "withoutLease" | "retire" | "snapshotDirectories">;
 
 /** What an engine needs to see of a server for this port. */
-export type SeenServer = Pick<ServerObservation, "name" | "file" | "loaded">;
+export type SeenServer = Pick<ServerObservation, "name" | "file" | "loaded"> &
+  Partial<Pick<ServerObservation, "fileProblem" | "unreachable">>;
 
 /** What a look at the cluster gives. Nothing was changed by it. */
 export interface Survey {

@@ -13,11 +13,19 @@ interface Found {
   readonly tls: EtcdAddress["tls"];
 }
 
-/** Undefined where no manifest names an etcd. Throws where a certificate that one names cannot be read. */
+/**
+ * Undefined where no manifest names an etcd. Throws where a certificate that one names cannot be read, and where none was found and some
+ * could not be asked: what nobody could read is not absent, and without etcd less would be proven.
+ */
 export async function selfManagedEtcd(hosts: readonly ReachedHost[]): Promise<EtcdAddress | undefined> {
-  const found = await Promise.all(hosts.map(etcdOf));
+  const asked = await Promise.all(hosts.map(etcdOf));
+  const found = asked.map((answer) => (answer instanceof KmsEtcdError ? undefined : answer));
   const [first] = found.flatMap((seen) => seen ?? []);
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    const failure = asked.find((answer) => answer instanceof KmsEtcdError);
+    if (failure !== undefined) throw failure;
+    return undefined;
+  }
   const endpoints = new Set<string>();
   for (const [index, { described }] of hosts.entries()) {
     // One that does not answer now is set up like the others.
@@ -32,12 +40,13 @@ export async function selfManagedEtcd(hosts: readonly ReachedHost[]): Promise<Et
   };
 }
 
-async function etcdOf(reached: ReachedHost): Promise<Found | undefined> {
+/** The failure where the host does not answer: a look at it will say why too. */
+async function etcdOf(reached: ReachedHost): Promise<Found | KmsEtcdError | undefined> {
   let manifest: Manifest | undefined;
   try {
     manifest = await reached.manifest();
   } catch (thrown) {
-    if (thrown instanceof KmsEtcdError) return undefined; // a look at the host will say why
+    if (thrown instanceof KmsEtcdError) return thrown;
     throw thrown;
   }
   const servers = manifest && flagValue(manifest, "etcd-servers");

@@ -36,6 +36,16 @@ describe("the declared version that servers encrypt with", () => {
     assert.equal(activeKeyVersion(wildcard, ["pods", "*.*"], keys), undefined);
   });
 
+  it("a server that was never given a file => plaintext; one that could not be asked for it, or has one that cannot be used => not known", () => {
+    const nothing = { hash: undefined, config: undefined, since: 0, basis: "", failures: 0 };
+    const server: SeenServer = { name: "cp1", file: undefined, loaded: nothing };
+    assert.equal(activeKeyVersion([server], ["secrets"], keys), 0);
+    const unseen = { ...server, unreachable: "the host did not answer in time" };
+    assert.equal(activeKeyVersion([unseen], ["secrets"], keys), undefined);
+    const spoilt = { ...server, fileProblem: { reason: "line 1 is not YAML", hash: "b" } };
+    assert.equal(activeKeyVersion([spoilt], ["secrets"], keys), undefined);
+  });
+
   it("no block at all => plaintext", () => {
     assert.equal(activeKeyVersion(running({ blocks: [] }), ["secrets"], keys), 0);
   });

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import type { KmsEtcdError } from "../../../../core/errors";
+import { KmsEtcdError } from "../../../../core/errors";
 import { parseManifest } from "../../../../rotation/adapters/hosts/manifest";
 import { selfManagedEtcd } from "../../../../rotation/adapters/hosts/self-managed-etcd";
 import type { ReachedHost } from "../../../../rotation/adapters/hosts/self-managed-hosts";
 import { memoryDisk, memoryHost } from "./memory-host";
 
 describe("the way to a self-managed cluster's etcd", () => {
+  const reached = (manifest: ReachedHost["manifest"], name = "cp1") =>
+    ({ host: memoryHost(memoryDisk()), described: { name }, manifest }) as unknown as ReachedHost;
+
   it("a certificate that the API server's manifest names is not there => which, on which host, and what to do", async () => {
     const manifest = parseManifest(`
 apiVersion: v1
@@ -20,8 +23,7 @@ spec:
         - --etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt
 `);
     assert.ok(manifest);
-    const reached = { host: memoryHost(memoryDisk()), described: { name: "cp1" }, manifest: async () => manifest };
-    await assert.rejects(selfManagedEtcd([reached as unknown as ReachedHost]), (error: KmsEtcdError) => {
+    await assert.rejects(selfManagedEtcd([reached(async () => manifest)]), (error: KmsEtcdError) => {
       assert.equal(error.code, "not-found");
       assert.match(
         error.message,
@@ -33,5 +35,17 @@ spec:
       );
       return true;
     });
+  });
+
+  it("hosts that could not be asked => their failure, and not a cluster without etcd; one host that answers is enough", async () => {
+    const late = new KmsEtcdError("timeout", "cp1: no answer in time");
+    const away = reached(() => Promise.reject(late));
+    await assert.rejects(selfManagedEtcd([away]), late);
+    const manifest = parseManifest(
+      "{kind: Pod, metadata: {name: a}, spec: {containers: [{command: [kube-apiserver, --etcd-servers=https://127.0.0.1:2379]}]}}",
+    );
+    const found = await selfManagedEtcd([away, reached(async () => manifest, "cp2")]);
+    assert.deepEqual(found?.endpoints, ["https://127.0.0.1:2379#cp1", "https://127.0.0.1:2379#cp2"]);
+    assert.equal(await selfManagedEtcd([reached(async () => undefined)]), undefined);
   });
 });
