@@ -71,7 +71,9 @@ export const everyNamedPluginIsThere: Rule = (situation) => {
 export const everyServerIsReady: Rule = (situation) => {
   const { observed } = situation;
   const troubled = observed.servers.filter((server) => trouble(server) !== undefined);
-  const within = troubled.filter((server) => !isPastLimit(situation, server));
+  // One that this run has given another file has been waited for before that, and can't get it but by a restart.
+  const isWaitedFor = (server: ServerObservation) => isUntried(server) && observed.written.includes(server.name);
+  const within = troubled.filter((server) => !isPastLimit(situation, server) && !isWaitedFor(server));
   const waitReason = (server: ServerObservation) => `${server.name}: ${trouble(server) ?? ""}`;
   if (within.length > 0) return wait(RotationStage.Plugin, within.map(waitReason).join("; "));
   for (const server of troubled) {
