@@ -4,6 +4,7 @@
  * Rules: k8s.io/apiserver pkg/apis/apiserver/validation/validation_encryption.go (read at v0.36.3).
  */
 import { KmsEtcdError } from "./errors";
+import { localProviderId } from "./stored-value";
 import { identityProvider, type ProviderId } from "./write-key";
 
 /** A named key of aesgcm, aescbc or secretbox. `secret` is key material: it is written to the file and shown nowhere. */
@@ -53,7 +54,7 @@ export function providerIds(item: ProviderItem): readonly ProviderId[] {
     case "kms":
       return [`kms/${item.apiVersion}/${item.name}`];
     default:
-      return item.keys.map((key) => `${item.kind}/${key.name}`);
+      return item.keys.map((key) => localProviderId(item.kind, key.name));
   }
 }
 

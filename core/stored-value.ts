@@ -62,7 +62,21 @@ function readLocal(value: Buffer, type: string, nameStart: number, nameEnd: numb
 }
 
 /**
- * A key's name may contain ":" here too. Behind AES-CBC's there are whole blocks, the first of them the start value, so the
+ * The id that stored values give a key of aesgcm, aescbc or secretbox. API servers put the key's name and ":" in front of the bytes
+ * (config.go), and take any name that is not empty (validation_encryption.go), ":" in it included. Where such a name ends, a value says of
+ * AES-CBC at most, so the id is the name as far as it can be read back from a value: both sides must call one key the same.
+ */
+export function localProviderId(kind: "aesgcm" | "aescbc" | "secretbox", keyName: string): ProviderId {
+  if (!keyName.includes(":")) return `${kind}/${keyName}`;
+  const read = readStoredValue(Buffer.concat([Buffer.from(`k8s:enc:${kind}:v1:${keyName}:`), anyData]));
+  return read.kind === "known" ? read.provider : `${kind}/${keyName}`;
+}
+
+/** Long enough to be AES-CBC's: a start value and one block. */
+const anyData = Buffer.alloc(32);
+
+/**
+ * A key's name may contain ":". Behind AES-CBC's there are whole blocks, the first of them the start value, so the
  * name ends at the first ":" of which that is true. Data of the other two may have any length: there such a name is cut.
  */
 function endOfAesCbcName(value: Buffer, firstColon: number): number {

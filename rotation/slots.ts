@@ -12,6 +12,7 @@ import {
 import { KmsEtcdError } from "../core/errors";
 import { isOurProviderName, resourceSlot } from "../core/provider-name";
 import { covers } from "../core/resource-block";
+import { localProviderId } from "../core/stored-value";
 import type { ProviderId } from "../core/write-key";
 
 export interface Slot {
@@ -31,7 +32,8 @@ type Group = readonly string[];
  * The slots that `resources` fall into, and those that leave. Servers must agree on the grouping: a resource's provider name
  * depends on it. A wildcard takes along the blocks of what it covers, because those keep providers of their own; so does a block
  * those that name a resource of it too, because API servers read that resource with all of them.
- * Throws `unsupported` where servers disagree, and where a resource is covered by a wildcard that is not wanted itself.
+ * Throws `unsupported` where servers disagree, where a resource is covered by a wildcard that is not wanted itself, and where stored values
+ * do not tell two local keys apart.
  */
 export function slotsOf(resources: readonly string[], configs: Configs): readonly Slot[] {
   const blocks = [...configs.values()].flatMap((config) => config.blocks);
@@ -52,7 +54,9 @@ export function slotsOf(resources: readonly string[], configs: Configs): readonl
     refuseToPart(block, configs);
     leaving.set(name, leaving.get(name) ?? block.resources);
   }
-  return [...wanted, ...leaving].map(([name, group]) => ({
+  const groups = [...wanted, ...leaving];
+  for (const [, group] of groups) refuseLookalikes(group, configs);
+  return groups.map(([name, group]) => ({
     name,
     resources: group,
     writes: group.filter((resource) => {
@@ -140,6 +144,31 @@ function refuseToPart(block: ResourceBlock, configs: Configs): void {
       `has ${block.resources.join(", ")} in one block, and some of it in a block of somebody else's (${theirs.resources.join(", ")})`,
       `keep ${block.resources.map((name) => `"${name}"`).join(", ")} in resources`,
     );
+  }
+}
+
+/**
+ * Two keys of which stored values have the same id, because of ":" in a name (`localProviderId`): one of them might be taken for the other,
+ * and let go while something needs it.
+ */
+function refuseLookalikes(group: Group, configs: Configs): void {
+  const known = new Map<ProviderId, string>();
+  for (const [server, { blocks }] of configs) {
+    const own = blocks.filter(({ resources }) => resources.some((name) => group.includes(name)));
+    for (const item of own.flatMap(({ providers }) => providers)) {
+      if (item.kind === "identity" || item.kind === "kms") continue;
+      for (const { name } of item.keys) {
+        const id = localProviderId(item.kind, name);
+        const other = known.get(id) ?? name;
+        known.set(id, other);
+        if (other === name) continue;
+        throw unsupported(
+          server,
+          `has for ${group.join(", ")} the ${item.kind} key "${name}", and stored values do not tell it from "${other}", which is there or on another server too`,
+          `let one of the two go by hand: make the other the first key on every server, write every object of ${group.join(", ")} again (kubectl get ... -o json | kubectl replace -f -), take the first one out of every configuration; then run again`,
+        );
+      }
+    }
   }
 }
 

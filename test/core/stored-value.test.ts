@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
+import { providerIds } from "../../core/encryption-configuration";
 import { messageCodec } from "../../core/protobuf";
-import { readStoredValue } from "../../core/stored-value";
+import { localProviderId, readStoredValue } from "../../core/stored-value";
 
 /** kmsv2/v2/api.proto without its enum, which is field 5. */
 const encryptedObject = messageCodec<{
@@ -94,6 +95,26 @@ describe("a stored value", () => {
     }
     const damaged = Buffer.concat([Buffer.from("k8s:enc:aescbc:v1:a:"), Buffer.alloc(9, 0xff), Buffer.alloc(40, 0x3a)]);
     assert.deepEqual(readStoredValue(damaged), { kind: "known", provider: "aescbc/a" });
+  });
+
+  it("of a local key has the id that the configuration's key has, whatever its name is", () => {
+    const unit = fc.constantFrom(..."ab:é-");
+    const named = fc.string({ unit, minLength: 1, maxLength: 40 }).filter((keyName) => !keyName.startsWith(":"));
+    fc.assert(
+      fc.property(named, fc.integer({ min: 2, max: 9 }), fc.integer({ min: 0, max: 15 }), (keyName, blocks, rest) => {
+        for (const kind of ["aescbc", "aesgcm", "secretbox"] as const) {
+          const data = Buffer.alloc(16 * blocks + (kind === "aescbc" ? 0 : rest), ":");
+          const value = Buffer.concat([Buffer.from(`k8s:enc:${kind}:v1:${keyName}:`), data]);
+          const [id] = providerIds({ kind, keys: [{ name: keyName, secret: "c2VjcmV0" }] });
+          assert.deepEqual(readStoredValue(value), { kind: "known", provider: id });
+        }
+      }),
+      { numRuns: 200 },
+    );
+    assert.equal(localProviderId("aesgcm", "old:2019"), "aesgcm/old");
+    assert.equal(localProviderId("aescbc", "old:2019"), "aescbc/old:2019");
+    // Behind its first colon a value may have whole blocks as well: then the whole name can't be read back.
+    assert.equal(localProviderId("aescbc", `old:${"x".repeat(15)}`), "aescbc/old");
   });
 
   for (const [form, value] of [

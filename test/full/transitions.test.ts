@@ -131,7 +131,7 @@ describe("every change of the write key", function () {
       withCluster(
         {
           initialEncryptionConfig: configuration(
-            `  - ${kind}:\n      keys:\n      - {name: new, secret: ${secret()}}\n      - {name: old, secret: ${secret()}}\n  - identity: {}\n`,
+            `  - ${kind}:\n      keys:\n      - {name: "new:2026", secret: ${secret()}}\n      - {name: old, secret: ${secret()}}\n  - identity: {}\n`,
           ),
         },
         async (cluster) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { EncryptionConfiguration, ProviderItem } from "../../core/encryption-configuration";
+import type { KmsEtcdError } from "../../core/errors";
 import { addReaders, promote, slotProviders, slotsOf, withSlotProviders } from "../../rotation/slots";
 
 const ours: ProviderItem = { kind: "kms", apiVersion: "v2", name: "kms-etcd-0123456789ab", endpoint: "unix:///a" };
@@ -156,6 +157,36 @@ describe("slots: groups of resources that share a list of providers", () => {
     assert.deepEqual(order("*.apps", mixed), ["deployments.apps,*.batch", "*.apps", "secrets"]);
     assert.deepEqual(order("*.*", mixed), ["deployments.apps,*.batch", "secrets", "*.*"]);
     assert.deepEqual(order("jobs.batch", mixed), ["jobs.batch", "deployments.apps,*.batch", "secrets"]);
+  });
+
+  it("two local keys that stored values do not tell apart, on one server or on two => refused with the remedy; one of them alone => not", () => {
+    const key = (name: string, kind: "aesgcm" | "aescbc" = "aesgcm"): ProviderItem => ({
+      kind,
+      keys: [{ name, secret: "c2VjcmV0" }],
+    });
+    const refusal = (thrown: KmsEtcdError) => {
+      assert.equal(thrown.code, "unsupported");
+      assert.match(
+        thrown.message,
+        /cp\d has for secrets the aesgcm key "old:2020", and stored values do not tell it from/,
+      );
+      assert.match(
+        thrown.remedy ?? "",
+        /make the other the first key on every server, write every object of secrets again/,
+      );
+      assert.doesNotMatch(thrown.message, /c2VjcmV0/);
+      return true;
+    };
+    const both = config([["secrets"], [key("old:2019"), key("old:2020")]]);
+    assert.throws(() => slots(["secrets"], both), refusal);
+    const [first, second] = ["old", "old:2020"].map((name) => config([["secrets"], [key(name), identity]]));
+    assert.ok(first && second);
+    assert.throws(() => slots(["secrets"], first, second), refusal);
+    assert.equal(slots(["secrets"], second, second).length, 1);
+    // Blocks of other resources are none of these.
+    slots(["secrets"], config([["secrets"], [key("old:2019")]], [["pods"], [key("old:2020")]]));
+    // AES-CBC's values have whole blocks behind the name, so most names can be read back.
+    slots(["secrets"], config([["secrets"], [key("old:2019", "aescbc"), key("old:2020", "aescbc")]]));
   });
 
   it("slot that leaves => its block goes with its last reader, unless it is the only block", () => {
