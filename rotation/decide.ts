@@ -4,7 +4,8 @@
  * The rules run in this order, and the first that decides wins:
  *  1. every live server is listed                              6. a gate that failed in this run ends it
  *  2. every plugin that a configuration names is on its host;  7. Plugin: plugins run with the settings that are wanted, and the
- *     one that fails gets settings that have been corrected       new one answers, crosswise, on every host
+ *     one that fails gets settings that have been corrected,      are named by ARNs, and the new one answers, crosswise,
+ *     or back what it had                                         on every host
  *  3. every file can be used, is loaded, every server is ready 8. READ, WRITE, REWRITE, VERIFY, PRUNE
  *  4. every server reads what data and other servers need      9. unused plugins stop
  *  5. a server that does not start goes back to what it had
@@ -17,6 +18,7 @@ import { isAfter, RotationStage } from "../core/rotation-stage";
 import type { Decision } from "./decision";
 import type { Goal } from "./goal";
 import type { Observation } from "./observation";
+import * as alias from "./rules/alias-rules";
 import * as backup from "./rules/backup-rules";
 import * as file from "./rules/file-rules";
 import * as fleet from "./rules/fleet-rules";
@@ -38,6 +40,7 @@ export const repairRules: readonly Rule[] = [
   fleet.liveServersAreKnown,
   fleet.everyNamedPluginIsThere,
   failingPluginsGetTheirSettings,
+  alias.pluginsThatFailByArnGoBack,
   file.everyFileCanBeUsed,
   fleet.everyServerIsReady,
   waitingFilesAreHarmless,
@@ -53,6 +56,7 @@ export const repairRules: readonly Rule[] = [
 
 /** Rules that move the cluster towards the goal, one stage after the other. */
 export const progressRules: readonly Rule[] = [
+  alias.noKeyIsNamedByAnAlias,
   pluginsRunAsDeclared,
   reader.newPluginIsProven,
   reader.newKeyIsReadable,

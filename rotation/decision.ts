@@ -31,6 +31,16 @@ export interface ConfigWrite {
 export type Action =
   | { readonly kind: "startPlugin"; readonly server: string; readonly plugin: PluginInstance }
   | { readonly kind: "stopPlugin"; readonly server: string; readonly plugin: string }
+  /** Put ARNs in the place of the aliases that a plugin made by hand has, and change nothing else of it. It restarts. */
+  | {
+      readonly kind: "nameKeysByArn";
+      readonly server: string;
+      readonly plugin: string;
+      /** ARNs by aliases. */
+      readonly arns: Readonly<Record<string, string>>;
+    }
+  /** Put back what `nameKeysByArn` changed. `failed` is the gate that failed, which ends the run. */
+  | { readonly kind: "restorePlugin"; readonly server: string; readonly plugin: string; readonly failed: string }
   /** One act: with automatic reload it names all servers, otherwise one. */
   | { readonly kind: "writeConfig"; readonly writes: readonly ConfigWrite[] }
   | { readonly kind: "restart"; readonly server: string }

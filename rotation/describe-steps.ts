@@ -8,6 +8,10 @@ export function describeAction(action: Action): string {
       return `${action.server}: start ${action.plugin.name}`;
     case "stopPlugin":
       return `${action.server}: stop ${action.plugin}`;
+    case "nameKeysByArn":
+      return `${action.server}: put ${Object.values(action.arns).join(", ")} in the place of ${Object.keys(action.arns).join(", ")} in ${action.plugin}`;
+    case "restorePlugin":
+      return `${action.server}: put the manifest of ${action.plugin} back`;
     case "writeConfig":
       return `${action.writes.map((write) => write.server).join(", ")}: write the encryption configuration`;
     case "restart":

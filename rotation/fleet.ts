@@ -16,7 +16,7 @@ export interface FleetObservation {
  * Methods throw KmsEtcdError; `observe` does not throw for a server that can't be reached, it reports it.
  */
 export interface Fleet {
-  /** Of the `declared` plugins it says too whether their settings are those that are wanted. */
+  /** Of the `declared` plugins it says too whether their settings are those that are wanted; with any, aliases are resolved. */
   observe(signal: AbortSignal, declared?: readonly PluginInstance[]): Promise<FleetObservation>;
   /** `unix://` endpoint that the encryption configuration of every host gives to API servers for this plugin. */
   endpoint(plugin: PluginInstance): string;
@@ -26,6 +26,13 @@ export interface Fleet {
   startPlugin(server: string, plugin: PluginInstance): Promise<void>;
   /** Takes the manifest away. */
   stopPlugin(server: string, plugin: string): Promise<void>;
+  /**
+   * Puts ARNs in the place of aliases in the manifest of a plugin that the engine did not start. Only for fleets that observe `aliases`.
+   * Returns when it is written, not when the plugin answers; `confirmLoaded` confirms it too.
+   */
+  nameKeysByArn?(server: string, plugin: string, arns: Readonly<Record<string, string>>): Promise<void>;
+  /** Takes back what `nameKeysByArn` changed, also of an engine that was killed, where it is not confirmed yet. */
+  restorePlugin?(server: string, plugin: string): Promise<void>;
   /** Keeps the present file as a backup by its hash, then replaces it. Throws `conflict` when the hash is another. */
   writeConfig(write: ConfigWrite): Promise<void>;
   /** Puts the backup with `loadedHash` in the place of the file with `expectedHash`. Throws `not-found` without one. */

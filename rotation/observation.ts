@@ -180,6 +180,27 @@ export interface PluginObservation {
   readonly problem: string | undefined;
   /** Its settings are not those that are wanted: another image, other flags. Absent where they are, and for one that is not ours. */
   readonly outdated?: Outdated;
+  /** Names that others can point at another key, in the place of its keys. Absent without any, and for one that is ours. */
+  readonly aliases?: readonly KeyAlias[];
+  /**
+   * The engine has put ARNs in the place of its aliases, and that is not confirmed yet. `proven`: a process that began since has encrypted
+   * with its key and decrypted that.
+   */
+  readonly namedByArn?: "proven" | "unproven";
+}
+
+/** An alias of a key in AWS KMS that a plugin made by hand names its key by, and what KMS says is behind it now. */
+export interface KeyAlias {
+  /** As its `--key` has it: a name, or an ARN. */
+  readonly alias: string;
+  /** Where the plugin looks for it; absent where nothing says so. */
+  readonly region?: string;
+  /** Undefined where KMS was not asked, and where there is a `problem`. */
+  readonly arn: string | undefined;
+  /** Why it is not known which key it is. */
+  readonly problem?: { readonly reason: string; readonly remedy: string };
+  /** Why the engine can't put the ARN there, and what a person has to do. */
+  readonly byHand?: { readonly reason: string; readonly remedy: string };
 }
 
 /** How a plugin's manifest differs from what the engine would write. */
@@ -327,10 +348,10 @@ export interface Setback {
   readonly server: string;
   /**
    * `notLoaded`: a server did not take a file, and must not be given the like again in this run. `unreadable`: a pruned
-   * server could not read everything, so it gets its readers back, and PRUNE is tried once more. `failed`: an action or a
-   * measurement gave an error.
+   * server could not read everything, so it gets its readers back, and PRUNE is tried once more. `pluginFailed`: a plugin did not work
+   * with its key's ARN. `failed`: an action or a measurement gave an error.
    */
-  readonly kind: "notLoaded" | "unreadable" | "failed";
+  readonly kind: "notLoaded" | "unreadable" | "pluginFailed" | "failed";
   /** The configuration hash that the server did not load, or the plugin that did not come up. */
   readonly what: string;
   readonly reason: string;

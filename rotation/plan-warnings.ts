@@ -5,6 +5,7 @@
 import { providerIds } from "../core/encryption-configuration";
 import type { Observation } from "./observation";
 import type { RewriteForecast } from "./rewrite-forecast";
+import { describeAlias } from "./rules/alias-rules";
 
 const shown = 10;
 
@@ -59,6 +60,30 @@ export function editedPluginWarnings({ servers }: Observation): readonly string[
         : [],
     ),
   );
+}
+
+/** Aliases that give way to ARNs, each once: which key it is, and what the change is noticed by. */
+export function aliasWarnings({ servers }: Observation): readonly string[] {
+  const found = servers.flatMap(({ name, file, plugins }) =>
+    plugins.flatMap((plugin) => {
+      const items = file?.config.blocks.flatMap(({ providers }) => providers) ?? [];
+      const isV1 = items.some(
+        (item) => item.kind === "kms" && item.apiVersion === "v1" && item.endpoint === plugin.endpoint,
+      );
+      return (plugin.aliases ?? []).map((alias) => ({ server: name, plugin: plugin.name, isV1, ...alias }));
+    }),
+  );
+  const texts = new Map<string, { readonly servers: string[]; readonly isV1: boolean }>();
+  for (const { server, isV1, ...seen } of found) {
+    const text = describeAlias(seen.plugin, seen);
+    const known = texts.get(text) ?? { servers: [], isV1 };
+    if (!known.servers.includes(server)) known.servers.push(server);
+    texts.set(text, known);
+  }
+  return [...texts].map(([text, { servers: named, isV1 }]) => {
+    const away = isV1 ? ", and with KMS v1 writes of encrypted objects through its server can fail meanwhile" : "";
+    return `${text} (on ${named.join(", ")}): an alias can be moved without a trace, so the ARN takes its place before a rotation begins. The plugin restarts for it, one host after the other${away}`;
+  });
 }
 
 /** Stored values that no server's configuration reads, and those that nobody understands. */

@@ -12,7 +12,7 @@ import type { Fleet } from "./fleet";
 import type { Goal } from "./goal";
 import { withoutObjectNames } from "./object-names";
 import type { Observation, ServerObservation, StoredProof } from "./observation";
-import { editedPluginWarnings, rewriteWarnings, unreadWarnings, unsizedWarnings } from "./plan-warnings";
+import { aliasWarnings, editedPluginWarnings, rewriteWarnings, unreadWarnings, unsizedWarnings } from "./plan-warnings";
 import { afterWaiting, predict } from "./predict";
 import { serverStates, staleTotal } from "./proofs";
 import {
@@ -168,6 +168,7 @@ export function foretell(
   let blocked: RotationPlan["blocked"];
   let predicted = observed;
   let rewrite: RewriteForecast | undefined;
+  let namesKeysByArn = false;
   const kms = kmsCallCounter(observed.servers.length);
   // As in a run, a stage is never left backwards: the restarts that load what WRITE has written are WRITE's.
   let reached: RotationStage | undefined;
@@ -188,6 +189,7 @@ export function foretell(
       continue;
     }
     if (decision.kind === "act") {
+      namesKeysByArn ||= decision.action.kind === "nameKeysByArn";
       if (decision.action.kind === "rewrite" && rewrite === undefined && predicted.stored !== undefined) {
         rewrite = rewriteForecast(predicted.stored, decision.action.targets, outlook);
       }
@@ -210,6 +212,7 @@ export function foretell(
     warnings: [
       ...setUpWarnings(observed),
       ...editedPluginWarnings(observed),
+      ...(namesKeysByArn ? aliasWarnings(observed) : []),
       ...warnings,
       ...rewriteWarnings(rewrite),
       ...unsizedWarnings(rewrite),

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { encryptionConfigurationDocument } from "../core/encryption-configuration";
 import type { Decision, Measurement } from "./decision";
 import type { Goal } from "./goal";
-import type { Observation, ServerObservation, StoredProof } from "./observation";
+import type { Observation, PluginObservation, ServerObservation, StoredProof } from "./observation";
 import { serverState, serverStates } from "./proofs";
 import { settledSince } from "./settled";
 import { type EndpointOf, situationOf } from "./situation";
@@ -33,6 +33,12 @@ export function predict(
         ...server,
         plugins: server.plugins.filter((plugin) => plugin.name !== action.plugin),
         ...withoutIdle(server, action.plugin),
+      }));
+    case "nameKeysByArn":
+    case "restorePlugin":
+      return changeServer(observed, action.server, (server) => ({
+        ...server,
+        plugins: server.plugins.map((plugin) => (plugin.name === action.plugin ? settledPlugin(plugin) : plugin)),
       }));
     case "writeConfig":
       return action.writes.reduce<Observation>(
@@ -180,7 +186,7 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
     unreachable: undefined,
     notReady: undefined,
     troubleSince: undefined,
-    plugins: server.plugins.map(({ listeningSince: _before, ...plugin }) => ({
+    plugins: server.plugins.map(({ listeningSince: _before, namedByArn: _unproven, ...plugin }) => ({
       ...plugin,
       keyId: plugin.keyId ?? predictedKeyId(observed, goal, plugin.name),
       problem: undefined,
@@ -189,6 +195,11 @@ export function afterWaiting(observed: Observation, goal: Goal, endpointOf: Endp
   const atRest = observed.etcdMembers?.map((member) => ({ ...member, underWay: [] }));
   const next = { ...observed, now, servers, ...(atRest && { etcdMembers: atRest }) };
   return settle(next, observed, goal, endpointOf);
+}
+
+/** Named by its key's ARN, and proven. */
+function settledPlugin({ aliases: _aliases, namedByArn: _unproven, ...plugin }: PluginObservation): PluginObservation {
+  return plugin;
 }
 
 function withoutIdle({ idlePlugins }: ServerObservation, name: string): Pick<ServerObservation, "idlePlugins"> {

@@ -188,13 +188,14 @@ function createRun(options: RotationOptions, clock: Clock) {
     return observation;
   }
 
-  /** A server that is seen to run its file, and as it was set up, has nothing to go back to: once a file, and only where the host has a record. */
+  /** A server that is seen to run its file, as it was set up and with its plugins, has nothing to go back to: once a file, and only where the host has a record. */
   async function confirm(observed: Observation): Promise<void> {
     for (const server of observed.servers) {
       const { name, file, loaded } = server;
       const well = server.unreachable === undefined && server.notReady === undefined && file !== undefined;
       const isSetUp = server.setUpUnproven === true && server.restartRequestedAt === undefined;
-      if (server.fallback === undefined && !isSetUp) continue;
+      const isNamed = server.plugins.some(({ namedByArn }) => namedByArn === "proven");
+      if (server.fallback === undefined && !isSetUp && !isNamed) continue;
       if (!well || loaded.hash !== file.hash || confirmed.get(name) === file.hash) continue;
       confirmed.set(name, file.hash);
       // Without it a later run knows of one configuration too many, and looks closely at that before it uses it.
@@ -244,7 +245,7 @@ function createRun(options: RotationOptions, clock: Clock) {
   /** Why the same action has failed in this run: a repair comes before the rule that ends a run in which something failed. */
   function failureOf(action: Action): { readonly reason: string; readonly remedy: string } | undefined {
     const failure = failures.get(JSON.stringify(action));
-    const remedy = failure?.remedy ?? setbackRemedy({ kind: "failed", server: "" });
+    const remedy = failure?.remedy ?? setbackRemedy({ kind: "failed", server: "", what: "" });
     return failure && { reason: withoutObjectNames(failure.message), remedy };
   }
 
@@ -297,6 +298,15 @@ function createRun(options: RotationOptions, clock: Clock) {
         return ports.startPlugin(action.server, action.plugin);
       case "stopPlugin":
         return ports.stopPlugin(action.server, action.plugin);
+      case "nameKeysByArn":
+        confirmed.delete(action.server);
+        return ports.nameKeysByArn?.(action.server, action.plugin, action.arns);
+      case "restorePlugin": {
+        const { server, plugin, failed } = action;
+        return goBack({ server, kind: "pluginFailed", what: plugin, reason: failed }, async () =>
+          ports.restorePlugin?.(server, plugin),
+        );
+      }
       case "writeConfig":
         // One act: each write stands for itself, and what a kill or a failure leaves undone the next look finds.
         for (const write of action.writes) {

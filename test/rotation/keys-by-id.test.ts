@@ -67,10 +67,10 @@ describe("keys that are known by their key_id alone, after a restore", function 
   });
 
   it("what went wrong => a remedy for each kind, which claims nothing about what can be read", () => {
-    const remedies = (["notLoaded", "unreadable", "failed"] as const).map((kind) =>
-      setbackRemedy({ kind, server: "cp2" }),
+    const remedies = (["notLoaded", "unreadable", "failed", "pluginFailed"] as const).map((kind) =>
+      setbackRemedy({ kind, server: "cp2", what: "a plugin" }),
     );
-    assert.equal(new Set(remedies).size, 3);
+    assert.equal(new Set(remedies).size, 4);
     for (const remedy of remedies) assert.doesNotMatch(remedy, /stays? readable/);
     assert.match(remedies[0] ?? "", /log of cp2's API server/);
   });

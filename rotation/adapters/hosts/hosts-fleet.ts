@@ -6,6 +6,8 @@ import type { EncryptionConfiguration } from "../../../core/encryption-configura
 import { KmsEtcdError } from "../../../core/errors";
 import type { PluginInstance } from "../../../core/plugin-instance";
 import type { Fleet } from "../../fleet";
+import type { AwsKeyNames } from "../aws/aws-key-names";
+import { lazyAwsKeyAdmin } from "../aws/lazy-key-admin";
 import { withDeadline } from "../deadline";
 import { apiClient } from "../kubernetes/api-client";
 import { isSameProcess } from "./api-server-manifest";
@@ -23,7 +25,9 @@ import {
 } from "./host-actions";
 import { type LockSettings, withHostLock } from "./host-lock";
 import { setUpHost } from "./host-setup";
-import { type HostMemory, observeHost } from "./observe-host";
+import { aliasResolver } from "./key-aliases";
+import { confirmNamedKeys, nameHostKeysByArn, restoreNamedKeys } from "./named-keys";
+import { type HostMemory, type HostObservation, observeHost } from "./observe-host";
 import { compareWithList, identityLeases } from "./server-discovery";
 import { removeSetUpRecord } from "./set-up-record";
 import { undoSetUp } from "./undo-set-up";
@@ -37,7 +41,11 @@ export interface HostsFleetOptions {
   /** How long a crosswise probe may take, in milliseconds. @default 30_000 */
   readonly probeTimeout?: number;
   readonly lock?: LockSettings;
+  /** Says which keys stand behind aliases of plugins that others have set up. @default AWS KMS, with the credentials of whoever runs the engine */
+  readonly keyNames?: () => AwsKeyNames;
 }
+
+const usualKeyNames = lazyAwsKeyAdmin();
 
 export interface HostsFleet extends Fleet {
   /** The configuration behind a hash that was seen on disk or as loaded, by this fleet. */
@@ -47,6 +55,7 @@ export interface HostsFleet extends Fleet {
 /** Connects when first used. */
 export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
   const { hosts, endpointDirectory = "/run/kms-etcd", observeTimeout = 5_000, probeTimeout = 30_000, lock } = options;
+  const resolve = aliasResolver(options.keyNames ?? usualKeyNames);
   const members = hosts.map((at) => ({
     at,
     client: apiClient(at.apiServer),
@@ -55,7 +64,8 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
   const idHashes = new Map<string, string>();
   const configs = new Map<string, EncryptionConfiguration>();
   const provenSetUps = new Set<string>();
-  const memory = hostMemory(idHashes, configs, provenSetUps);
+  const provenKeys = new Set<string>();
+  const memory = hostMemory(idHashes, configs, provenSetUps, provenKeys);
 
   function member(server: string) {
     const found = members.find(({ at }) => at.host.name === server);
@@ -73,6 +83,8 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
       // Before anything else is changed: what comes after must not be taken for the set-up's doing.
       if (provenSetUps.has(server)) await removeSetUpRecord(at);
       provenSetUps.delete(server);
+      if (provenKeys.has(server)) await confirmNamedKeys(at);
+      provenKeys.delete(server);
       await action(at, endpoints);
     };
     return withHostLock(at.host, at.backupDirectory, work, lock);
@@ -98,7 +110,19 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
       ]),
     );
     const listed = servers.map(({ name }) => ({ name, idHash: idHashes.get(name) }));
-    return { servers, ...compareWithList(listed, leases) };
+    // Only who plans or rotates needs to know which keys they are.
+    const named =
+      declared.length === 0 ? servers : await Promise.all(servers.map((server) => withArns(server, signal)));
+    return { servers: named, ...compareWithList(listed, leases) };
+  }
+
+  async function withArns(server: HostObservation, signal: AbortSignal): Promise<HostObservation> {
+    if (server.plugins.every(({ aliases }) => aliases === undefined)) return server;
+    const plugins = server.plugins.map(async ({ aliases, ...plugin }) => ({
+      ...plugin,
+      ...(aliases && { aliases: await Promise.all(aliases.map((alias) => resolve(alias, signal))) }),
+    }));
+    return { ...server, plugins: await Promise.all(plugins) };
   }
 
   return {
@@ -113,6 +137,8 @@ export function createHostsFleet(options: HostsFleetOptions): HostsFleet {
     },
     startPlugin: (server, plugin) => change(server, (at) => startHostPlugin(at, plugin)),
     stopPlugin: (server, plugin) => change(server, (at) => stopHostPlugin(at, plugin)),
+    nameKeysByArn: (server, plugin, arns) => change(server, (at) => nameHostKeysByArn(at, plugin, arns)),
+    restorePlugin: (server) => change(server, (at) => restoreNamedKeys(at)),
     writeConfig: ({ server, expectedHash, config, loadedHash }) =>
       change(server, (at, endpoints) => writeHostConfig(at, expectedHash, endpoints.toHost(config), loadedHash)),
     restoreConfig: (server, expectedHash, loadedHash) =>
@@ -139,6 +165,7 @@ function hostMemory(
   idHashes: Map<string, string>,
   configs: Map<string, EncryptionConfiguration>,
   provenSetUps: Set<string>,
+  provenKeys: Set<string>,
 ): HostMemory {
   const starts = new Map<string, number>();
   return {
@@ -154,9 +181,13 @@ function hostMemory(
     remember: (hash, config) => {
       configs.set(hash, config);
     },
-    setUpSeen: (server, isWell) => {
-      if (isWell) provenSetUps.add(server);
-      return isWell || !provenSetUps.has(server);
-    },
+    setUpSeen: (server, isWell) => seen(provenSetUps, server, isWell),
+    namedKeysSeen: (server, isProven) => seen(provenKeys, server, isProven),
   };
+}
+
+/** What was seen well once is not taken back by this engine, whatever comes after; until that is confirmed it is spoken of. */
+function seen(proven: Set<string>, server: string, isWell: boolean): boolean {
+  if (isWell) proven.add(server);
+  return isWell || !proven.has(server);
 }

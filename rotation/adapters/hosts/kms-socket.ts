@@ -52,6 +52,40 @@ export async function askPlugin(
   }
 }
 
+/** Why the plugin can't encrypt and decrypt; undefined where it can. KMS v1 shows that in no other way. */
+export async function tryPlugin(
+  host: Host,
+  path: string,
+  apiVersion: "v1" | "v2",
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let connection: GrpcConnection | undefined;
+  const plain = randomBytes(32);
+  try {
+    connection = await dial(host, path, signal);
+    const decrypted =
+      apiVersion === "v1"
+        ? await thereAndBackV1(connection, plain, signal)
+        : await thereAndBack(connection, plain, signal);
+    return plain.equals(decrypted) ? undefined : "it does not decrypt what it has encrypted";
+  } catch (thrown) {
+    return describeError(thrown);
+  } finally {
+    connection?.close();
+  }
+}
+
+async function thereAndBack(connection: GrpcConnection, plaintext: Buffer, signal: AbortSignal): Promise<Uint8Array> {
+  const encrypted = await connection.call(kmsV2Service.Encrypt, { plaintext, uid: uid() }, signal);
+  return (await connection.call(kmsV2Service.Decrypt, { ...encrypted, uid: uid() }, signal)).plaintext;
+}
+
+async function thereAndBackV1(connection: GrpcConnection, plain: Buffer, signal: AbortSignal): Promise<Uint8Array> {
+  const version = kmsV1Version;
+  const { cipher } = await connection.call(kmsV1Service.Encrypt, { version, plain }, signal);
+  return (await connection.call(kmsV1Service.Decrypt, { version, cipher }, signal)).plain;
+}
+
 /** An answer is at most 1 kB of ciphertext and 32 kB of annotations; this is far above. */
 const longestAnswer = 1 << 20;
 

@@ -30,6 +30,8 @@ export interface HostMemory {
   identify(server: string, idHash: string | undefined): void;
   /** Remembers what a hash stands for. */
   remember(hash: string, config: EncryptionConfiguration): void;
+  /** A plugin has ARNs in the place of aliases. Whether that is still to be confirmed, or taken back. */
+  namedKeysSeen(server: string, isProven: boolean): boolean;
   /** The server has a set-up that its host's record speaks of. Whether that is still to be confirmed, or undone. */
   setUpSeen(server: string, isWell: boolean): boolean;
 }
@@ -241,7 +243,7 @@ async function kept(at: FleetHost, hash: string): Promise<EncryptionConfiguratio
 }
 
 async function pluginsOf(
-  { at, declared, endpoints }: HostLook,
+  { at, declared, endpoints, memory }: HostLook,
   known: readonly (EncryptionConfiguration | undefined)[],
   clockAhead: number,
   signal: AbortSignal,
@@ -249,8 +251,16 @@ async function pluginsOf(
   const configs = known.filter((config) => config !== undefined);
   const search = { ...at, socketDirectory: at.pluginSocketDirectory, configs, declared, clockAhead };
   const { plugins, idlePlugins } = await observePlugins(search, signal);
+  // One manifest may start several, and goes back as a whole.
+  const named = plugins.filter((plugin) => plugin.namedByArn !== undefined);
+  const isProven = named.every((plugin) => plugin.namedByArn === "proven");
+  const isOpen = named.length > 0 && memory.namedKeysSeen(at.host.name, isProven);
   return {
-    plugins: plugins.map((plugin) => ({ ...plugin, endpoint: endpoints.endpointToModel(plugin.endpoint) })),
+    plugins: plugins.map(({ namedByArn, ...plugin }) => ({
+      ...plugin,
+      ...(namedByArn !== undefined && isOpen && { namedByArn: isProven ? "proven" : "unproven" }),
+      endpoint: endpoints.endpointToModel(plugin.endpoint),
+    })),
     ...(idlePlugins.length > 0 && { idlePlugins }),
   };
 }

@@ -7,11 +7,14 @@ import type { Outdated, PluginObservation } from "../../observation";
 import { withDeadline } from "../deadline";
 import type { FleetHost } from "./fleet-host";
 import { type DefinitionFile, definitionFiles } from "./host-manifests";
-import { askPlugin } from "./kms-socket";
+import { aliasesOf } from "./key-aliases";
+import { askPlugin, tryPlugin } from "./kms-socket";
+import { unconfirmedManifest } from "./named-keys";
 import { outdatedPlugin } from "./plugin-form";
 import { isOurPlugin, socketOf } from "./plugin-manifest";
 
-export interface PluginSearch extends Pick<FleetHost, "host" | "manifestDirectory" | "systemd" | "pluginManifest"> {
+export interface PluginSearch
+  extends Pick<FleetHost, "host" | "manifestDirectory" | "systemd" | "pluginManifest" | "backupDirectory"> {
   /** Sockets of our plugins are here. */
   readonly socketDirectory: string;
   /** What the host's API server has on disk or has loaded, with the endpoints of this host. */
@@ -28,6 +31,8 @@ interface Found {
   readonly socketPath: string | undefined;
   readonly apiVersion: "v1" | "v2";
   readonly outdated?: Outdated;
+  /** Of one that is not ours: what starts it, as far as that was found. */
+  readonly foreign?: { readonly definition: DefinitionFile | undefined };
 }
 
 /** A plugin that hangs is a problem of that plugin: it must not make the whole host look away. */
@@ -41,10 +46,10 @@ export interface SeenPlugins {
 
 /** Asks every plugin at once; `signal` bounds it. Endpoints are this host's. */
 export async function observePlugins(search: PluginSearch, signal: AbortSignal): Promise<SeenPlugins> {
-  const { found, idlePlugins } = await findPlugins(search);
+  const { found, idlePlugins, unconfirmed } = await findPlugins(search);
   const ahead = search.clockAhead ?? 0;
   const plugins = await Promise.all(
-    found.map(async ({ name, startedAt, socketPath, apiVersion, outdated }) => {
+    found.map(async ({ name, startedAt, socketPath, apiVersion, outdated, foreign }): Promise<PluginObservation> => {
       const endpoint = `unix://${socketPath ?? join(search.socketDirectory, `${name}.socket`)}`;
       const seen = { name, endpoint, startedAt: startedAt - ahead, ...(outdated && { outdated }) };
       if (socketPath === undefined) {
@@ -59,25 +64,44 @@ export async function observePlugins(search: PluginSearch, signal: AbortSignal):
         return undefined;
       });
       const [answer, madeAt] = await Promise.all([asked, looked]);
-      return { ...seen, ...(madeAt !== undefined && { listeningSince: madeAt - ahead }), ...answer };
+      const plugin = { ...seen, ...(madeAt !== undefined && { listeningSince: madeAt - ahead }), ...answer };
+      if (foreign === undefined) return plugin;
+      const { definition } = foreign;
+      if (definition !== undefined && definition.fileName === unconfirmed) {
+        const isOld = madeAt !== undefined && madeAt < startedAt;
+        if (isOld || answer.problem !== undefined) return { ...plugin, namedByArn: "unproven" };
+        const problem = await withDeadline(signal, answerTimeout, (limited) =>
+          tryPlugin(search.host, socketPath, apiVersion, limited),
+        );
+        return { ...plugin, problem, namedByArn: problem === undefined ? "proven" : "unproven" };
+      }
+      const path = definition && join(search.manifestDirectory, definition.fileName);
+      const aliases = aliasesOf(definition, path, search.systemd !== undefined, answer.keyId);
+      return aliases.length === 0 ? plugin : { ...plugin, aliases };
     }),
   );
   return { plugins, idlePlugins };
 }
 
-async function findPlugins(
-  search: PluginSearch,
-): Promise<{ readonly found: readonly Found[]; readonly idlePlugins: readonly string[] }> {
+interface FoundPlugins {
+  readonly found: readonly Found[];
+  readonly idlePlugins: readonly string[];
+  /** The file in which ARNs have taken the place of aliases, where that is not confirmed yet. */
+  readonly unconfirmed: string | undefined;
+}
+
+async function findPlugins(search: PluginSearch): Promise<FoundPlugins> {
   const { socketDirectory, configs, declared = [] } = search;
   const ours: Found[] = [];
-  const others: { readonly name: string; readonly modifiedAt: number; readonly text: string }[] = [];
+  const others: DefinitionFile[] = [];
   const files = await definitionFiles(search);
   const idle = await idleUnits(files, search);
-  for (const { text, modifiedAt, manifest, fileName } of files) {
+  for (const file of files) {
+    const { modifiedAt, manifest, fileName } = file;
     if (idle.has(fileName)) continue;
     const { name } = manifest;
     if (!isOurPlugin(manifest)) {
-      others.push({ name, modifiedAt, text });
+      others.push(file);
       continue;
     }
     const plugin = declared.find((candidate) => candidate.name === name);
@@ -92,17 +116,18 @@ async function findPlugins(
     // A socket of ours without a manifest is a plugin that is not there; the engine starts it.
     if (socketPath.startsWith(`${socketDirectory}/`) || ours.some((plugin) => plugin.socketPath === socketPath))
       continue;
-    const manifest = others.find((candidate) => candidate.text.includes(socketPath));
-    const name = manifest?.name ?? basename(socketPath);
+    const definition = others.find((candidate) => candidate.text.includes(socketPath));
     foreign.set(`${item.apiVersion} ${socketPath}`, {
-      name,
-      startedAt: manifest?.modifiedAt ?? 0,
+      name: definition?.manifest.name ?? basename(socketPath),
+      startedAt: definition?.modifiedAt ?? 0,
       socketPath,
       apiVersion: item.apiVersion,
+      foreign: { definition },
     });
   }
+  const unconfirmed = foreign.size === 0 ? undefined : await unconfirmedManifest(search, others);
   const idlePlugins = files.filter(({ fileName }) => idle.has(fileName)).map(({ manifest }) => manifest.name);
-  return { found: [...ours, ...foreign.values()], idlePlugins };
+  return { found: [...ours, ...foreign.values()], idlePlugins, unconfirmed };
 }
 
 /**

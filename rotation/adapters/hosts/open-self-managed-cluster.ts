@@ -8,15 +8,21 @@ import { createStoredObjects } from "../kubernetes/stored-objects";
 import { engineIdentity } from "./engine-identity";
 import { etcdLayoutOf } from "./etcd-layout";
 import type { FleetHost } from "./fleet-host";
-import { createHostsFleet } from "./hosts-fleet";
+import { createHostsFleet, type HostsFleetOptions } from "./hosts-fleet";
 import { selfManagedEtcd } from "./self-managed-etcd";
 import { fleetHostOf, type ReachedHost, reachHost } from "./self-managed-hosts";
 
 /** A look at a host is a dozen files, each a few round trips, besides its API server. */
 const observeTimeout = 15_000;
 
-/** Throws where no host gives what is needed to talk to the cluster at all: then nothing could be seen or repaired. */
-export async function openSelfManagedCluster(cluster: SelfManagedCluster): Promise<Cluster> {
+/**
+ * Throws where no host gives what is needed to talk to the cluster at all: then nothing could be seen or repaired. `keyNames` says which
+ * keys stand behind aliases; left out, AWS KMS is asked.
+ */
+export async function openSelfManagedCluster(
+  cluster: SelfManagedCluster,
+  keyNames?: HostsFleetOptions["keyNames"],
+): Promise<Cluster> {
   const reached = cluster.hosts.map((host) => reachHost(host, cluster));
   try {
     const [credentials, etcd] = await Promise.all([credentialsOf(cluster, reached), selfManagedEtcd(reached)]);
@@ -26,6 +32,7 @@ export async function openSelfManagedCluster(cluster: SelfManagedCluster): Promi
     const fleet = createHostsFleet({
       hosts,
       observeTimeout,
+      ...(keyNames && { keyNames }),
       ...(first && { endpointDirectory: first.pluginSocketDirectory }),
     });
     return {

@@ -28,7 +28,8 @@ export interface CloudKeys {
   readonly vaultFaults: Faults;
   /** The environment of a person at a terminal who may read and change keys of these vaults. */
   administrator(): Promise<Readonly<Record<string, string>>>;
-  awsKey(): { readonly reference: AwsKeyReference; readonly key: FakeKey };
+  /** `alias` is pointed at it. */
+  awsKey(alias?: string): { readonly reference: AwsKeyReference; readonly key: FakeKey };
   close(): Promise<void>;
 }
 
@@ -73,8 +74,8 @@ export async function cloudKeys(): Promise<CloudKeys> {
       const { version } = vaultKey(vault, key);
       return { kind: "azure", vaultName: vault, keyName: key, keyVersion: version };
     },
-    awsKey: () => {
-      const key = kms.keys.add({});
+    awsKey: (alias) => {
+      const key = kms.keys.add(alias === undefined ? {} : { alias });
       return { key, reference: { kind: "aws", keyArn: key.arn, region, encryptionContext: { cluster: "e2e" } } };
     },
     azureHosts,

@@ -14,6 +14,7 @@ import {
   writeHostConfig,
 } from "../../../../rotation/adapters/hosts/host-actions";
 import { withHostLock } from "../../../../rotation/adapters/hosts/host-lock";
+import { nameHostKeysByArn, restoreNamedKeys } from "../../../../rotation/adapters/hosts/named-keys";
 import { observePlugins } from "../../../../rotation/adapters/hosts/observe-plugins";
 import { sealManifest } from "../../../../rotation/adapters/hosts/sealed-manifest";
 import { apiServerManifestText, fleetHost, paths } from "./fleet-host";
@@ -47,6 +48,12 @@ const backupOf = (text: string) => `${paths.backups}/${hash(text).slice("sha256:
 const plugin = pluginInstance({ kind: "local", file: "/keys/1", keyId: "local-1" });
 const pluginFile = `${paths.manifests}/${plugin.name}.yaml`;
 
+const keyArn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const theirs = (name: string, key: string) =>
+  `# by hand\nkind: Pod\nmetadata: {name: ${name}}\nspec:\n  containers:\n    - command: [/aws-encryption-provider, "--key=${key}", --region=us-west-2] # the key\n`;
+/** The one that an engine gave its ARN, which was then killed. */
+const named = { fileName: "named.yaml", before: theirs("named", "alias/etcd"), after: theirs("named", keyArn) };
+
 type Action = (at: FleetHost) => Promise<void>;
 
 const actions: Readonly<Record<string, Action>> = {
@@ -54,6 +61,8 @@ const actions: Readonly<Record<string, Action>> = {
   "put the loaded configuration back": (at) => restoreHostConfig(at, hash(before), hash(loaded)),
   "start a plugin": (at) => startHostPlugin(at, plugin),
   "stop a plugin": (at) => stopHostPlugin(at, "kms-etcd-old"),
+  "name a plugin's key by its ARN": (at) => nameHostKeysByArn(at, "theirs", { "alias/etcd": keyArn }),
+  "put a plugin's alias back": (at) => restoreNamedKeys(at),
   "ask for a restart": (at) => requestRestart(at, 1_700_000_000_000),
 };
 
@@ -63,7 +72,11 @@ function freshDisk(): MemoryDisk {
     [paths.config]: before,
     [paths.apiServer]: apiServerManifestText,
     [`${paths.manifests}/old.yaml`]: old,
+    [`${paths.manifests}/theirs.yaml`]: theirs("theirs", "alias/etcd"),
+    [`${paths.manifests}/${named.fileName}`]: named.after,
+    [`${paths.backups}/named-keys.json`]: `${JSON.stringify({ fileName: named.fileName, written: hash(named.after), replaced: hash(named.before) })}\n`,
   });
+  put(disk, backupOf(named.before), Buffer.from(named.before), 0o600);
   put(disk, backupOf(loaded), Buffer.from(loaded), 0o600);
   return disk;
 }
@@ -273,6 +286,33 @@ describe("an action on a host", function () {
     assert.match(textOf(disk, pluginFile) ?? "", /plugin-2\.js/);
     put(disk, pluginFile, Buffer.from((textOf(disk, pluginFile) ?? "").replace("plugin-2.js", "mine.js")), 0o600);
     assert.deepEqual(await outdated(changed), { differences: ["spec.containers[0].command[1]"], isEdited: true });
+  });
+
+  it("an ARN takes an alias's place, with nothing else changed and a copy kept; put back, it is what it was; nobody else's edit is overwritten", async () => {
+    const disk = freshDisk();
+    const file = `${paths.manifests}/theirs.yaml`;
+    const alias = theirs("theirs", "alias/etcd");
+    await locked(memoryHost(disk), actions["name a plugin's key by its ARN"] as Action);
+    assert.equal(textOf(disk, file), theirs("theirs", keyArn));
+    assert.equal(textOf(disk, backupOf(alias)), alias);
+    const edited = `${textOf(disk, file) ?? ""}# mine\n`;
+    put(disk, file, Buffer.from(edited), 0o600);
+    const conflict = (error: KmsEtcdError) => error.code === "conflict" && error.message.includes(file);
+    await assert.rejects(locked(memoryHost(disk), actions["put a plugin's alias back"] as Action), conflict);
+    assert.equal(textOf(disk, file), edited);
+    put(disk, file, Buffer.from(theirs("theirs", keyArn)), 0o600);
+    await locked(memoryHost(disk), actions["put a plugin's alias back"] as Action);
+    assert.equal(textOf(disk, file), alias);
+    assert.equal(textOf(disk, `${paths.backups}/named-keys.json`), undefined);
+  });
+
+  it("an alias that can't be edited => blocked, with the ARN to write; the file stays", async () => {
+    const disk = freshDisk();
+    const folded = theirs("theirs", "alias/etcd").replace('"--key=alias/etcd"', '"--key=alias\\/etcd"');
+    put(disk, `${paths.manifests}/theirs.yaml`, Buffer.from(folded), 0o600);
+    const refusal = (error: KmsEtcdError) => error.code === "blocked" && error.remedy?.includes(keyArn) === true;
+    await assert.rejects(locked(memoryHost(disk), actions["name a plugin's key by its ARN"] as Action), refusal);
+    assert.equal(textOf(disk, `${paths.manifests}/theirs.yaml`), folded);
   });
 
   it("a manifest that is the same in another form is the same", async () => {
