@@ -18,6 +18,8 @@ export interface MotoCloud {
   readonly url: string;
   /** Instances that run, of all clusters. */
   instances(): Promise<readonly MotoInstance[]>;
+  /** What an instance was started with, as its group's template had it then. */
+  userData(id: string): Promise<string>;
   /** Ends an instance; its autoscaling group makes another one. */
   terminate(id: string): Promise<void>;
   /** An object of the state store; undefined where there is none. */
@@ -106,6 +108,10 @@ export async function startMotoCloud(python: string, home: string): Promise<Moto
     async instances() {
       const query = "Action=DescribeInstances&Filter.1.Name=instance-state-name&Filter.1.Value.1=running";
       return readInstances(await ec2(query));
+    },
+    async userData(id) {
+      const xml = await ec2(`Action=DescribeInstanceAttribute&Attribute=userData&InstanceId=${id}`);
+      return Buffer.from(/<value>([^<]*)/.exec(xml)?.[1] ?? "", "base64").toString("utf8");
     },
     async terminate(id) {
       await ec2(`Action=TerminateInstances&InstanceId.1=${id}`);

@@ -9,6 +9,7 @@ import { apiServerPod } from "../../../../control-plane/manifests/api-server-pod
 import type { ApiServerFiles } from "../../../../control-plane/pki/control-plane-pki";
 import { parsePodManifest } from "../../../../control-plane/pods/pod-manifest";
 import { type RunningProgram, runContained } from "./contained-program";
+import type { KopsAuthority } from "./kops-authority";
 import { isMountedByHook, type MachinePod, type NodeupConfig, staticPods } from "./machine-pods";
 
 /** What every machine of the cluster has. */
@@ -23,12 +24,16 @@ export interface MachineKind {
   /** Flags and environment of every plugin: where its cloud is. */
   readonly pluginArguments: readonly string[];
   readonly pluginEnvironment: Readonly<Record<string, string>>;
+  /** Where certificates and tokens are of kOps' own keysets; absent: every machine has those of the tests, whatever kOps does. */
+  readonly authority?: KopsAuthority;
 }
 
 export interface KopsMachine {
   readonly id: string;
   readonly address: string;
   readonly port: number;
+  /** What it was made with. */
+  readonly nodeup: NodeupConfig;
   readonly pods: readonly MachinePod[];
   request(method: string, path: string, body?: unknown, contentType?: string): Promise<MachineAnswer>;
   /** Whether the API server takes work. */
@@ -129,6 +134,7 @@ export function bootMachine(
     id,
     address,
     port,
+    nodeup,
     pods,
     request,
     isReady: () =>

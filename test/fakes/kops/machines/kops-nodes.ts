@@ -10,8 +10,19 @@ import { join as joinPath } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MotoCloud } from "../moto-cloud";
 import { bootMachine, type KopsMachine, type MachineKind } from "./kops-machine";
-import { readNodeup } from "./machine-pods";
-import { type AskCluster, apiServerPodOf, type Instance, join, leave, nodeNames, report } from "./node-objects";
+import { machineCredentials } from "./machine-credentials";
+import { bootAuthorities, readNodeup } from "./machine-pods";
+import {
+  type AskCluster,
+  apiServerPodOf,
+  type Instance,
+  join,
+  leave,
+  nodeNames,
+  report,
+  reportNode,
+} from "./node-objects";
+import { startWorker, type Worker } from "./worker";
 
 export interface KopsNodes {
   /** Port on the loopback of what stands for the API's load balancer: to any API server that is ready. */
@@ -22,6 +33,8 @@ export interface KopsNodes {
   hold(held: boolean): void;
   /** Returns when every instance has joined, and no node is left of those that are gone. */
   settled(): Promise<void>;
+  /** Who did not trust whom among workers and API servers; only where credentials are of kOps' own keysets. */
+  readonly refusals: readonly string[];
   /** What happened, for the message of a failed assertion. */
   readonly log: readonly string[];
   stop(): Promise<void>;
@@ -33,7 +46,7 @@ const tick = 1_000;
 const settleWithin = 300_000;
 
 export async function startKopsNodes(
-  cloud: Pick<MotoCloud, "instances" | "object">,
+  cloud: Pick<MotoCloud, "instances" | "object" | "userData">,
   cluster: string,
   kind: MachineKind,
   directory: string,
@@ -42,6 +55,10 @@ export async function startKopsNodes(
   const ready = new Set<string>();
   const joined = new Set<string>();
   const reported = new Map<string, boolean>();
+  const workers = new Map<string, Worker>();
+  const refusals: string[] = [];
+  /** A server that has just begun may refuse anybody for a moment: what is seen twice running counts. */
+  const doubts = new Map<string, string>();
   const log: string[] = [];
   const stopping = new AbortController();
   let isHeld = false;
@@ -78,7 +95,10 @@ export async function startKopsNodes(
         : Buffer.from((JSON.parse(stored) as { Data: string }).Data, "base64").toString("utf8");
     const own = joinPath(directory, instance.id);
     mkdirSync(own, { recursive: true });
-    machines.set(instance.id, bootMachine(kind, { ...instance, directory: own }, readNodeup(nodeup), secret));
+    const place = { ...instance, directory: own };
+    const config = readNodeup(nodeup);
+    const credentials = kind.authority && (await machineCredentials(kind.authority, config, place, kind));
+    machines.set(instance.id, bootMachine({ ...kind, ...credentials }, place, config, secret));
     say(`${instance.id} boots at ${instance.address}`);
   }
 
@@ -112,15 +132,17 @@ export async function startKopsNodes(
       joined.delete(node);
     }
     let missing = nodes.some((node) => !instances.some(({ id }) => id === node));
+    for (const id of workers.keys()) if (!instances.some((instance) => instance.id === id)) workers.delete(id);
     for (const instance of instances) {
       const machine = machines.get(instance.id);
       if (!nodes.includes(instance.id)) {
         missing = true;
-        if (isHeld || (instance.isControlPlane && !(await isWhole(machine)))) continue;
+        if (isHeld || !(await (instance.isControlPlane ? isWhole(machine) : isAtWork(instance)))) continue;
         await join(ask, instance, machine);
         joined.add(instance.id);
         say(`${instance.id} has joined`);
       } else if (machine !== undefined) await probe(instance, machine);
+      else await meet(instance);
     }
     settledAt = !missing && ready.size === machines.size ? own : 0;
   }
@@ -128,6 +150,41 @@ export async function startKopsNodes(
   async function isWhole(machine: KopsMachine | undefined): Promise<boolean> {
     if (machine === undefined || !ready.has(machine.id)) return false;
     return (await Promise.all(machine.pods.map((pod) => machine.isPodReady(pod)))).every(Boolean);
+  }
+
+  /** Whether a worker has got its credentials, where they are of kOps. */
+  async function isAtWork({ id, group }: Instance): Promise<boolean> {
+    const { authority, tls } = kind;
+    if (authority === undefined || workers.has(id)) return true;
+    const nodeup = await cloud.object(`${cluster}/igconfig/node/${group}/nodeupconfig.yaml`);
+    if (nodeup === undefined) return false;
+    try {
+      const ca = bootAuthorities(await cloud.userData(id));
+      const boot = { id, nodeup: readNodeup(nodeup), ca, servername: tls.servername };
+      workers.set(id, await startWorker(authority, boot, readyMachines()));
+      return true;
+    } catch (thrown) {
+      say(`${id} gets no credentials: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      return false;
+    }
+  }
+
+  /** The load balancer may send it to any API server. */
+  async function meet({ id }: Instance): Promise<void> {
+    const worker = workers.get(id);
+    if (worker === undefined) return;
+    const found = await Promise.all(readyMachines().map((server) => worker.refusal(server)));
+    const why = found.find((refusal) => refusal !== undefined);
+    const before = doubts.get(id);
+    if (why === undefined) doubts.delete(id);
+    else doubts.set(id, why);
+    if (why !== before) return;
+    if (why !== undefined && !refusals.includes(why)) refusals.push(why);
+    const key = `the node ${id}`;
+    if ((reported.get(key) ?? true) === (why === undefined)) return;
+    await reportNode(ask, id, why);
+    reported.set(key, why === undefined);
+    say(why ?? `${key} is well again`);
   }
 
   /** Readiness of what runs on the machine, as its kubelet would tell when it changes. */
@@ -184,6 +241,7 @@ export async function startKopsNodes(
     machines: () => [...machines.values()],
     ask,
     hold: (held) => (isHeld = held),
+    refusals,
     async settled() {
       // The look that is under way may have begun before what is waited for.
       const before = looks;

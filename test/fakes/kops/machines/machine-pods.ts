@@ -8,11 +8,15 @@ import { parse } from "yaml";
 export interface NodeupConfig {
   readonly APIServerConfig?: {
     readonly EncryptionConfigSecretHash?: string;
+    readonly ServiceAccountPublicKeys?: string;
     readonly KubeAPIServer?: {
       readonly securePort?: number;
       readonly featureGates?: Readonly<Record<string, string>>;
     };
   };
+  /** Certificates to trust and the keypair that issues, by keyset. */
+  readonly CAs?: Readonly<Record<string, string>>;
+  readonly KeypairIDs?: Readonly<Record<string, string>>;
   readonly FileAssets?: readonly { readonly path: string; readonly content: string; readonly isBase64?: boolean }[];
   readonly Hooks?: unknown;
 }
@@ -35,6 +39,13 @@ const manifestFolder = "/etc/kubernetes/manifests/";
 /** Throws for what would keep nodeup from finishing, and the machine from joining. */
 export function readNodeup(text: string): NodeupConfig {
   return (parse(text) ?? {}) as NodeupConfig;
+}
+
+/** CAs that a worker is started with: its user data has them, because it takes everything else from kops-controller. */
+export function bootAuthorities(userData: string): string {
+  const text = /^cat > conf\/kube_env\.yaml << '__EOF_KUBE_ENV'\n(.*?)^__EOF_KUBE_ENV$/ms.exec(userData)?.[1] ?? "";
+  const { ConfigServer } = (parse(text) ?? {}) as { ConfigServer?: { CACertificates?: string } };
+  return ConfigServer?.CACertificates ?? "";
 }
 
 /** Static pods among the file assets. */

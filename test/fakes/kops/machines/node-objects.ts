@@ -77,6 +77,13 @@ export async function report(ask: AskCluster, { id, address }: Instance, pod: Ma
   await expect(ask("PATCH", `${pods}/${pod.name}-${id}/status`, { status }, "application/merge-patch+json"));
 }
 
+/** As its kubelet would tell, or as would be noticed where it can't. */
+export async function reportNode(ask: AskCluster, node: string, trouble: string | undefined): Promise<void> {
+  const reason = trouble === undefined ? "KubeletReady" : "NodeStatusUnknown";
+  const status = { conditions: [{ ...ready(trouble === undefined), reason, message: "stand-in" }] };
+  await expect(ask("PATCH", `/api/v1/nodes/${node}/status`, { status }, "application/strategic-merge-patch+json"));
+}
+
 export function apiServerPodOf(): MachinePod {
   return control[0] as MachinePod;
 }

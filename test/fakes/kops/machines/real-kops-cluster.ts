@@ -2,12 +2,13 @@
  * A kOps cluster that is real but for the cloud's hardware: the real kops, its store, groups and instances in moto, a real API server with
  * real plugins on each control-plane machine, a real etcd, and moto's KMS. Everything is in one directory and on the loopback.
  */
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { kubeconfig } from "../../../../control-plane/manifests/kubeconfig";
 import { createKopsRunner } from "../../../../rotation/adapters/kops/kops-process";
 import { findTool } from "../../../../tools/find-tool";
 import { type MotoCloud, machineImage } from "../moto-cloud";
+import { kopsAuthority } from "./kops-authority";
 import type { MachineKind } from "./kops-machine";
 import { type KopsNodes, startKopsNodes } from "./kops-nodes";
 import { startMachineGround } from "./machine-ground";
@@ -50,6 +51,8 @@ export interface RealKopsOptions {
    * in the machines' template, and another one later would be a change that waits to be carried out.
    */
   readonly front?: (cloud: string) => Promise<string>;
+  /** Machines and workers have credentials of kOps' own keysets, and so has the kubeconfig; otherwise all have those of the tests. */
+  readonly ownCredentials?: true;
   /** After `kops create cluster`, before the first machine is made. */
   readonly beforeFirstUpdate?: (cluster: UnmadeKopsCluster) => Promise<void>;
 }
@@ -72,7 +75,8 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
   const ground = await startMachineGround(options.python, name);
   const { directory, cloud, kms, kind, closing } = ground;
   try {
-    const nodes = await startKopsNodes(cloud, name, kind, join(directory, "machines"));
+    const own = options.ownCredentials && { authority: kopsAuthority(cloud, name) };
+    const nodes = await startKopsNodes(cloud, name, { ...kind, ...own }, join(directory, "machines"));
     closing.push(() => nodes.stop());
 
     const kubeconfigFile = join(directory, "kubeconfig");
@@ -93,13 +97,19 @@ export async function startRealKopsCluster(options: RealKopsOptions): Promise<Re
       ...[`--control-plane-count=${options.controlPlanes}`, "--node-count=1", "--networking=cni", "--channel=none"],
       ...["--kubernetes-version=1.36.0", `--image=${machineImage}`],
       ...["--control-plane-size=m5.large", "--node-size=m5.large"],
-      // Machines have addresses of the loopback: each is one that can be dialled here.
-      ...["--network-cidr=127.20.0.0/16", "--set=spec.kubeAPIServer.securePort=8443"],
+      // Machines have addresses of the loopback: each is one that can be dialled here. Moto counts them from the first of the network's, so
+      // two clusters at once need networks of their own.
+      ...[`--network-cidr=127.${16 + (process.pid % 224)}.0.0/16`, "--set=spec.kubeAPIServer.securePort=8443"],
     ]);
     const secret = () => kops(["get", "secrets", "encryptionconfig", "--name", name, "-o", "plaintext"]);
     const unmade = { name, directory, cloud, kms, nodes, program, environment, kubeconfigFile, kops, secret };
     await options.beforeFirstUpdate?.(unmade);
     await kops(["update", "cluster", "--name", name, "--yes", "--create-kube-config=false"]);
+    if (options.ownCredentials) {
+      rmSync(kubeconfigFile);
+      const where = ["--kubeconfig", kubeconfigFile, `--api-server=https://127.0.0.1:${nodes.port}`];
+      await kops(["export", "kubeconfig", "--name", name, "--admin=18h", ...where]);
+    }
     await nodes.settled();
 
     return {
