@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parse, stringify } from "yaml";
 import type { Kops } from "../../rotation/adapters/kops/kops-ports";
 import { createKopsRunner, type RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
 import { ec2Error, type FaultDoor, s3Error, startFaultDoor } from "../fakes/kops/fault-door";
@@ -194,11 +195,9 @@ describe("faults of a kOps rotation on real API servers", function () {
         const failure = await kops.roll(...args);
         if (ours !== "") return failure;
         ours = await cluster.secret();
-        const theirs = ours.replace(
-          /^( *)- identity: \{\}/m,
-          `$1- aescbc:\n$1    keys: [{name: theirs, secret: "${hidden}"}]\n$1- identity: {}`,
-        );
-        assert.notEqual(theirs, ours);
+        const config = parse(ours) as { resources: [{ providers: unknown[] }] };
+        config.resources[0].providers.push({ aescbc: { keys: [{ name: "theirs", secret: hidden }] } });
+        const theirs = stringify(config);
         await putSecret(theirs);
         return failure;
       },
