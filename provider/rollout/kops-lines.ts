@@ -2,7 +2,6 @@
 import { providerIds } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { KopsCluster as KopsDocument } from "../../rotation/adapters/kops/cluster-spec";
-import { describeAlias } from "../../rotation/adapters/kops/key-aliases";
 import type { KopsGoal } from "../../rotation/adapters/kops/kops-decision";
 import type { AliasSeen, KopsObservation } from "../../rotation/adapters/kops/kops-observation";
 import { isPending } from "../../rotation/adapters/kops/kops-output";
@@ -13,6 +12,7 @@ import { noPluginIsNamedByAnAlias } from "../../rotation/adapters/kops/rules/plu
 import { readSecretText } from "../../rotation/adapters/kops/secret-text";
 import { alongWarnings, type PlannedStage } from "../../rotation/plan";
 import { rewriteWarnings, unsizedWarnings } from "../../rotation/plan-warnings";
+import { describeAlias } from "../../rotation/rules/alias-rules";
 import { plannedStages, rewriteCosts } from "./plan-lines";
 import type { RolloutGoal } from "./rotation-engine";
 
@@ -129,7 +129,7 @@ function specChanges(before: KopsDocument, after: KopsDocument): readonly string
 
 /** The plugin reports the alias itself as its key_id, so API servers never learn that another key is behind it. */
 function aliasWarning(seen: AliasSeen, isReplaced: boolean): string {
-  const what = `${describeAlias(seen)}: an alias can be moved to another key, and nothing tells of it`;
+  const what = `${describeAlias(seen.plugin, seen)}: an alias can be moved to another key, and nothing tells of it`;
   return isReplaced
     ? `${what}. The ARN takes its place before anything else, and each machine is replaced once for that; leave the alias where it is until then`
     : `${what}. This rollout moves what is stored to a key by its ARN; leave the alias where it is until then`;

@@ -55,7 +55,7 @@ export const pluginsThatFailByArnGoBack: Rule = ({ observed, goal }) => {
 };
 
 /** For people. */
-export function describeAlias(plugin: string, { alias, arn }: KeyAlias): string {
+export function describeAlias(plugin: string, { alias, arn }: Pick<KeyAlias, "alias" | "arn">): string {
   return `the plugin ${plugin} names its key by ${alias}${arn === undefined ? "" : `, which is ${arn} now`}`;
 }
 

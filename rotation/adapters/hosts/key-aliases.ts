@@ -1,11 +1,10 @@
 /**
- * Aliases by which a plugin that somebody has set up names its key in AWS KMS: where they stand in its manifest, what is behind them, and the
- * manifest with ARNs in their place.
+ * Aliases by which a plugin that somebody has set up names its key in AWS KMS: where they stand in its manifest, and what is behind them.
  */
-import { isMap, isScalar, isSeq, parseDocument, type Scalar } from "yaml";
 import { KmsEtcdError } from "../../../core/errors";
 import type { KeyAlias } from "../../observation";
 import type { AwsKeyNames } from "../aws/aws-key-names";
+import { isKeyAlias, regionOfAlias, withKeyArns } from "../aws/with-key-arns";
 import { withDeadline } from "../deadline";
 import type { DefinitionFile } from "./host-manifests";
 
@@ -20,13 +19,13 @@ export function aliasesOf(
   keyId: string | undefined,
 ): readonly KeyAlias[] {
   const words = definition?.manifest.arguments ?? [];
-  const named = [...new Set(valuesOf(words, "key").filter(isAlias))];
+  const named = [...new Set(valuesOf(words, "key").filter(isKeyAlias))];
   // In a script, or in a program's own settings.
-  const hidden = keyId !== undefined && isAlias(keyId) && !named.includes(keyId) ? [keyId] : inScripts(words, named);
+  const hidden = keyId !== undefined && isKeyAlias(keyId) && !named.includes(keyId) ? [keyId] : inScripts(words, named);
   const [ofPlugin] = valuesOf(words, "region");
   const canBeEdited = definition !== undefined && !isUnit && hidden.length === 0 && isEditable(definition.text, named);
   return [...named, ...hidden].map((alias) => {
-    const region = regionOf(alias) ?? ofPlugin;
+    const region = regionOfAlias(alias) ?? ofPlugin;
     const known = region === undefined ? { alias } : { alias, region };
     return { ...known, arn: undefined, ...(!canBeEdited && { byHand: byHand(path, isUnit) }) };
   });
@@ -48,10 +47,6 @@ function byHand(path: string | undefined, isUnit: boolean): NonNullable<KeyAlias
       };
 }
 
-function isAlias(key: string): boolean {
-  return /(^|:)alias\//.test(key);
-}
-
 /** Values of `--name=a,b` and of `--name a,b`, repeated or not. */
 function valuesOf(words: readonly string[], name: string): readonly string[] {
   return words.flatMap((word, index) => {
@@ -69,55 +64,11 @@ function inScripts(words: readonly string[], known: readonly string[]): readonly
   return [...new Set(found)].filter((key) => !known.includes(key));
 }
 
-function regionOf(alias: string): string | undefined {
-  const [, , , region] = alias.startsWith("arn:") ? alias.split(":") : [];
-  return region === "" ? undefined : region;
-}
-
 function isEditable(text: string, aliases: readonly string[]): boolean {
   return (
     withKeyArns(text, new Map(aliases.map((alias) => [alias, `arn:of:${alias.replaceAll("alias/", "")}`]))) !==
     undefined
   );
-}
-
-/** The manifest with ARNs in the place of aliases, and not a letter else changed; undefined where that can't be done. */
-export function withKeyArns(text: string, arns: ReadonlyMap<string, string>): string | undefined {
-  const edits: { readonly from: number; readonly length: number; readonly value: string }[] = [];
-  for (const { scalar, value } of changedWords(text, arns)) {
-    const [from, to] = scalar.range ?? [0, 0];
-    const word = String(scalar.value);
-    const index = text.slice(from, to).indexOf(word);
-    if (index < 0) return undefined; // folded or with escapes: not as it reads
-    edits.push({ from: from + index, length: word.length, value });
-  }
-  const edited = edits
-    .sort((a, b) => b.from - a.from)
-    .reduce((whole, { from, length, value }) => whole.slice(0, from) + value + whole.slice(from + length), text);
-  const left = changedWords(edited, arns).length > 0;
-  return left || parseDocument(edited, { prettyErrors: false }).errors.length > 0 ? undefined : edited;
-}
-
-/** Words of `--key=a,b` and those that follow `--key`, where they have an alias that is known. */
-function changedWords(text: string, arns: ReadonlyMap<string, string>) {
-  const containers = parseDocument(text, { prettyErrors: false }).getIn(["spec", "containers"]);
-  const found: { readonly scalar: Scalar; readonly value: string }[] = [];
-  for (const container of isSeq(containers) ? containers.items : []) {
-    const lists = ["command", "args"].map((field) => (isMap(container) ? container.get(field) : undefined));
-    const words = lists.flatMap((list) =>
-      isSeq(list) ? list.items.filter((item): item is Scalar => isScalar(item)) : [],
-    );
-    for (const [index, scalar] of words.entries()) {
-      const word = String(scalar.value);
-      const isNext = /^--?key$/.test(String(words[index - 1]?.value));
-      const flag = /^--?key=/.exec(word)?.[0] ?? (isNext ? "" : undefined);
-      if (flag === undefined) continue;
-      const keys = word.slice(flag.length).split(",");
-      const value = flag + keys.map((key) => arns.get(key) ?? key).join(",");
-      if (value !== word) found.push({ scalar, value });
-    }
-  }
-  return found;
 }
 
 /** How long one look waits for KMS, and how soon an alias of which KMS has said nothing is asked for again. */

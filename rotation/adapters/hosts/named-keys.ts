@@ -5,11 +5,11 @@
  */
 import { join } from "node:path";
 import { KmsEtcdError } from "../../../core/errors";
+import { withKeyArns } from "../aws/with-key-arns";
 import { keepBackup, readBackup } from "./config-backups";
 import { fileHash, isFileHash } from "./file-hash";
 import type { FleetHost } from "./fleet-host";
 import { type DefinitionFile, definitionFiles } from "./host-manifests";
-import { withKeyArns } from "./key-aliases";
 import { isOurPlugin } from "./plugin-manifest";
 import { removeExpected, replaceFile } from "./replace-file";
 

@@ -2,20 +2,15 @@
  * Aliases that plugins made by hand name their keys by. aws-encryption-provider reports the very text of `--key` as its key_id, so an alias that
  * is moved changes the key and nothing tells of it: what was stored before stays with a key that nobody names any more.
  */
-import { isMap, isScalar, isSeq, parseDocument, type Scalar } from "yaml";
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import type { AwsKeyNames } from "../aws/aws-key-names";
+import { isKeyAlias, regionOfAlias, withKeyArns } from "../aws/with-key-arns";
 import type { FileAsset, InstanceGroup, KopsCluster } from "./cluster-spec";
 import { endpointsOf } from "./endpoints";
 import type { AliasSeen } from "./kops-observation";
 import { isOurAsset, pluginsOf } from "./merge-cluster-spec";
 import { type AssetPlugin, assetText, readAssetPlugin } from "./plugin-manifest-reader";
-
-/** Whether a `--key` is an alias, by its name or its ARN. */
-function isAlias(key: string): boolean {
-  return /(^|:)alias\//.test(key);
-}
 
 /** Asks KMS for each alias that a plugin of the secret has. Never throws for what KMS says: that stands in the answer. */
 export async function seeAliases(
@@ -36,7 +31,7 @@ export async function seeAliases(
     ({ plugin }) => !isOurAsset(plugin.asset) && plugin.sockets.some((socket) => named.has(`unix://${socket}`)),
   );
   const aliases = all.flatMap(({ plugin, group }) =>
-    [...new Set(plugin.keys.filter(isAlias))].map((alias) => ({ plugin, group, alias })),
+    [...new Set(plugin.keys.filter(isKeyAlias))].map((alias) => ({ plugin, group, alias })),
   );
   return Promise.all(
     aliases.map(async ({ plugin, group, alias }): Promise<AliasSeen> => {
@@ -54,12 +49,13 @@ export async function seeAliases(
 
 /** Where the plugin looks for the key: as its alias or its flags say, else in the machine's own region. */
 function regionOf(alias: string, { region, name }: AssetPlugin, { spec }: KopsCluster): string {
-  const [, , , ofArn] = alias.startsWith("arn:") ? alias.split(":") : [];
   const subnets = Array.isArray(spec["subnets"]) ? (spec["subnets"] as readonly { readonly zone?: unknown }[]) : [];
   const zones = subnets.flatMap(({ zone }) => (typeof zone === "string" ? zone : []));
   // "us-east-1a"; a local zone, "us-west-2-lax-1a", has its region in front too.
   const ofMachines = zones.map((zone) => /^[a-z]+(?:-[a-z]+)+-\d/.exec(zone)?.[0]).find((found) => found !== undefined);
-  const found = [ofArn, region, ofMachines].find((candidate) => candidate !== undefined && candidate !== "");
+  const found = [regionOfAlias(alias), region, ofMachines].find(
+    (candidate) => candidate !== undefined && candidate !== "",
+  );
   if (found !== undefined) return found;
   throw new KmsEtcdError("invalid-input", `the plugin ${name} names its key by ${alias} and no region`, {
     remedy: "write --region=REGION into its manifest (kops edit cluster), or the key's ARN in the alias's place",
@@ -70,47 +66,11 @@ function regionOf(alias: string, { region, name }: AssetPlugin, { spec }: KopsCl
 export function withArns(asset: FileAsset, arns: ReadonlyMap<string, string>): FileAsset | undefined {
   const text = assetText(asset);
   if (text === undefined) return undefined;
-  const edits: { readonly from: number; readonly to: number; readonly text: string }[] = [];
-  for (const { scalar, value } of changedWords(text, arns)) {
-    const [from, to] = scalar.range ?? [0, 0];
-    const written = text.slice(from, to);
-    const index = written.indexOf(String(scalar.value));
-    if (index < 0) return undefined; // folded or with escapes: not as it reads
-    edits.push({ from: from + index, to: from + index + String(scalar.value).length, text: value });
-  }
-  const content = edits
-    .sort((a, b) => b.from - a.from)
-    .reduce((whole, edit) => whole.slice(0, edit.from) + edit.text + whole.slice(edit.to), text);
+  const content = withKeyArns(text, arns);
+  if (content === undefined) return undefined;
   // As nodeup decodes it: without padding.
   const kept = asset.isBase64 === true ? Buffer.from(content).toString("base64").replace(/=+$/, "") : content;
   const changed = { ...asset, content: kept };
   const keys = readAssetPlugin(asset)?.keys.map((key) => arns.get(key) ?? key);
   return JSON.stringify(readAssetPlugin(changed)?.keys) === JSON.stringify(keys) ? changed : undefined;
-}
-
-/** Words of `--key=a,b` and those that follow `--key`, where they have an alias that is known. */
-function changedWords(text: string, arns: ReadonlyMap<string, string>) {
-  const containers = parseDocument(text, { prettyErrors: false }).getIn(["spec", "containers"]);
-  const found: { readonly scalar: Scalar; readonly value: string }[] = [];
-  for (const container of isSeq(containers) ? containers.items : []) {
-    for (const field of ["command", "args"]) {
-      const list = isMap(container) ? container.get(field) : undefined;
-      const words = isSeq(list) ? list.items.filter((item): item is Scalar => isScalar(item)) : [];
-      for (const [index, scalar] of words.entries()) {
-        const word = String(scalar.value);
-        const flag = /^--?key=/.exec(word)?.[0] ?? (words[index - 1]?.value === "--key" ? "" : undefined);
-        if (flag === undefined) continue;
-        const keys = word.slice(flag.length).split(",");
-        const value = flag + keys.map((key) => arns.get(key) ?? key).join(",");
-        if (value !== word) found.push({ scalar, value });
-      }
-    }
-  }
-  return found;
-}
-
-/** For people. */
-export function describeAlias({ plugin, alias, arn }: AliasSeen): string {
-  const now = arn === undefined ? "" : `, which is ${arn} now`;
-  return `the plugin ${plugin} names its key by ${alias}${now}`;
 }

@@ -1,6 +1,6 @@
 /** What is seen of a kOps cluster: what its store says, what new machines would get, and what each machine has loaded. */
 import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
-import type { ObjectFailure, ReadThroughProof, StoredProof } from "../../observation";
+import type { KeyAlias, ObjectFailure, ReadThroughProof, StoredProof } from "../../observation";
 import type { FileAsset, InstanceGroup, KopsCluster } from "./cluster-spec";
 
 export interface KopsSeen {
@@ -26,15 +26,11 @@ export interface KopsSeen {
 }
 
 /** An alias in the place of a key, and what KMS says is behind it now. */
-export interface AliasSeen {
+export interface AliasSeen extends Pick<KeyAlias, "alias" | "arn" | "problem"> {
   readonly plugin: string;
   readonly asset: FileAsset;
   /** The instance group whose own file asset it is; absent: the cluster's. */
   readonly group?: string;
-  readonly alias: string;
-  /** The ARN of the key; undefined where it can't be told, and `problem` says why. */
-  readonly arn: string | undefined;
-  readonly problem?: { readonly reason: string; readonly remedy: string };
 }
 
 export interface OwnChange {

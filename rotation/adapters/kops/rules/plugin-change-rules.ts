@@ -6,9 +6,10 @@
 
 import { writerOf } from "../../../../core/encryption-configuration";
 import { RotationStage } from "../../../../core/rotation-stage";
+import { describeAlias } from "../../../rules/alias-rules";
 import { slotProviders } from "../../../slots";
 import type { FileAsset, KopsCluster } from "../cluster-spec";
-import { describeAlias, withArns } from "../key-aliases";
+import { withArns } from "../key-aliases";
 import type { KopsDecision } from "../kops-decision";
 import type { AliasSeen, KopsObservation } from "../kops-observation";
 import { isPending } from "../kops-output";
@@ -34,7 +35,7 @@ export const noPluginIsNamedByAnAlias: KopsRule = (situation) => {
   const unknown = aliases.find(({ arn }) => arn === undefined);
   if (unknown !== undefined) {
     const { reason = "KMS does not say which key it is", remedy = "write its ARN there" } = unknown.problem ?? {};
-    const what = `${describeAlias(unknown)}, and no rotation is begun from an alias: ${reason}`;
+    const what = `${describeAlias(unknown.plugin, unknown)}, and no rotation is begun from an alias: ${reason}`;
     return blocked(RotationStage.Plugin, what, remedy);
   }
   const arns = new Map(aliases.map(({ alias, arn = alias }) => [alias, arn]));
@@ -45,7 +46,7 @@ export const noPluginIsNamedByAnAlias: KopsRule = (situation) => {
     const isChanged = changed.some(({ name, content }) => name === asset.name && content === asset.content);
     return isChanged ? (withArns(asset, arns) ?? asset) : asset;
   });
-  const why = `${describeAlias(first)}: an alias can be moved without a trace, so the ARN takes its place before anything else`;
+  const why = `${describeAlias(first.plugin, first)}: an alias can be moved without a trace, so the ARN takes its place before anything else`;
   return putCluster(situation, RotationStage.Plugin, next, why);
 };
 
@@ -66,7 +67,7 @@ function byHand(situation: KopsSituation, seen: AliasSeen, arns: ReadonlyMap<str
   const { name } = cluster.metadata;
   return blocked(
     RotationStage.Plugin,
-    `${describeAlias(seen)}, and no rotation is begun from an alias: ${why}`,
+    `${describeAlias(seen.plugin, seen)}, and no rotation is begun from an alias: ${why}`,
     `write --key=${seen.arn} into ${seen.asset.name} yourself (kops edit ${seen.group === undefined ? "cluster" : "instancegroup"}), carry it out (kops update cluster ${name} --yes, then kops rolling-update cluster ${name} --yes), then run again`,
   );
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { KmsEtcdError } from "../../../../core/errors";
 import type { AwsKeyNames } from "../../../../rotation/adapters/aws/aws-key-names";
+import { withKeyArns } from "../../../../rotation/adapters/aws/with-key-arns";
 import type { DefinitionFile } from "../../../../rotation/adapters/hosts/host-manifests";
-import { aliasesOf, aliasResolver, withKeyArns } from "../../../../rotation/adapters/hosts/key-aliases";
+import { aliasesOf, aliasResolver } from "../../../../rotation/adapters/hosts/key-aliases";
 import { parseManifest } from "../../../../rotation/adapters/hosts/manifest";
 import { parseUnit } from "../../../../rotation/adapters/hosts/plugin-unit";
 
