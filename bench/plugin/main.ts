@@ -3,7 +3,7 @@
  * the same Node in the same run, in turns. Prints a table, and one JSON object as its last line.
  *   --seconds N   of each measurement (default 2)     --rounds N   measurements of each row; the median counts (default 3)
  *   --only PARTS   some of local,near,away,start: the in-process key, the fake clouds, the same 2 ms away, the start
- *   --node PATH   another Node than this one, for example the image's
+ *   --node PATH   another Node than the image's, which plugins run on in clusters; for example "$(command -v node)"
  *   --peer-azure PATH, --peer-aws PATH   the upstream plugins' binaries, which you have built: measured in turns with ours
  *       on the same fake. The one for Azure listens on all interfaces, so run it in a network namespace of its own:
  *       unshare --net sh -c 'ip link set lo up; npm run bench:plugin -- --peer-azure PATH'
@@ -12,9 +12,13 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { kmsV2Service } from "../../core/kms-protocol";
+import { architectures } from "../../plugin-server/image/architecture";
+import { nodeBinary } from "../../plugin-server/image/node-binary";
 import { kmsClient } from "../../test/plugin-server/support/kms-client";
+import { cacheDirectory } from "../../tools/cache-directory";
 import { cpuMicroseconds, peakResidentMb } from "../process-cost";
 import { load } from "./load";
 import { heading, line, type Method, methods, type Ready, type Row, ratios, verdicts } from "./report";
@@ -35,7 +39,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "2" },
     rounds: { type: "string", default: "3" },
     only: { type: "string", default: "local,near,away,start" },
-    node: { type: "string", default: process.execPath },
+    node: { type: "string" },
     "peer-azure": { type: "string" },
     "peer-aws": { type: "string" },
   },
@@ -46,9 +50,10 @@ const parts = values.only.split(",");
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "kms-etcd-bench-"));
-  const workshop = await openWorkshop(directory, values.node);
+  const node = values.node ?? (await imageNode(directory));
+  const workshop = await openWorkshop(directory, node);
   try {
-    const version = execFileSync(values.node, ["--version"], { encoding: "utf8" }).trim();
+    const version = execFileSync(node, ["--version"], { encoding: "utf8" }).trim();
     process.stdout.write(`Node ${version}, ${seconds} s a measurement, median of ${rounds}\n\n${heading}`);
     const none = { rows: [], connections: [], peakMb: 0 };
     const local = parts.includes("local") ? await benchLocal(workshop, directory) : none;
@@ -70,6 +75,15 @@ async function main(): Promise<void> {
     await workshop.stopAll();
     rmSync(directory, { recursive: true });
   }
+}
+
+/** The program that the image for this machine's processor holds. */
+async function imageNode(directory: string): Promise<string> {
+  const architecture = architectures.find(({ name }) => name === (process.arch === "x64" ? "amd64" : process.arch));
+  if (architecture === undefined) return process.execPath;
+  const file = join(directory, "node");
+  writeFileSync(file, (await nodeBinary(architecture, join(cacheDirectory(), "image"))).program, { mode: 0o755 });
+  return file;
 }
 
 async function benchLocal(workshop: Workshop, directory: string) {
@@ -138,12 +152,18 @@ async function measure(targets: readonly Target[], chosen: readonly Method[]): P
   for (const each of targets) for (const method of chosen) await warmUp(each, method);
   for (const method of chosen) {
     for (const inFlight of inFlights) {
-      const counts = await Promise.all(targets.map((each) => requestsFor(each, method, inFlight)));
+      const counts: number[] = [];
+      for (const each of targets) {
+        await othersRest(targets, each);
+        counts.push(await requestsFor(each, method, inFlight));
+      }
       const turns: Row[][] = [];
       for (let round = 0; round < rounds; round++) {
         const turn: Row[] = [];
-        for (const [index, each] of targets.entries())
+        for (const [index, each] of targets.entries()) {
+          await othersRest(targets, each);
           turn.push(await measureOnce(each, method, inFlight, counts[index] ?? 0));
+        }
         turns.push(turn);
       }
       for (const index of targets.keys()) {
@@ -167,6 +187,26 @@ async function measure(targets: readonly Target[], chosen: readonly Method[]): P
     if (failure !== undefined) throw new Error(`a call to ${name} failed: ${failure}`);
   }
   return rows;
+}
+
+const restMs = 200;
+const restLimitMs = 60_000;
+
+/**
+ * Until no other server is at work. The upstream plugin for Azure goes on opening connections for seconds after its last call,
+ * and whose turn comes next would find the vault busy with them.
+ */
+async function othersRest(targets: readonly Target[], next: Target): Promise<void> {
+  const others = targets.filter((each) => each !== next).map(({ server }) => server.pid);
+  const spent = (): number => others.reduce((sum, pid) => sum + cpuMicroseconds(pid), 0);
+  const deadline = performance.now() + restLimitMs;
+  for (let before = spent(); ; before = spent()) {
+    await delay(restMs);
+    // A hundredth of a CPU.
+    if (spent() - before < restMs * 10) return;
+    if (performance.now() > deadline)
+      throw new Error(`a server that nobody asks is still at work after ${restLimitMs} ms`);
+  }
 }
 
 /** A server of weeks is measured, not one of seconds: its code is compiled and optimised by now. */
