@@ -61,7 +61,7 @@ const sayAgain = 5_000;
 /** By the clocks of several API servers; they may differ by less than this. An older record is nobody's at first sight. */
 const forgottenAfter = 60_000;
 /** Letting go is a courtesy too. */
-const releaseTimeout = 3_000;
+const releaseTimeout = 5_000;
 
 /** What a Lease's holder is called in messages: without what only tells processes apart. */
 export function describeHolder(holder: string): string {
@@ -85,7 +85,7 @@ export async function withEngineLease<T>(
   options: EngineLeaseOptions,
   work: (signal: AbortSignal, held: HeldLease) => Promise<T>,
 ): Promise<T> {
-  const { lease, signal } = options;
+  const { signal } = options;
   const held = await take(options);
   const stop = new AbortController();
   const working = new AbortController();
@@ -98,10 +98,17 @@ export async function withEngineLease<T>(
   } finally {
     signal.removeEventListener("abort", abort);
     stop.abort();
-    const last = await keeper.ended;
+    await keeper.ended;
     // Not released: the next engine sees that this process is gone, or waits for one duration.
-    if (last !== undefined) await lease.remove(last, AbortSignal.timeout(releaseTimeout)).catch(() => undefined);
+    await letGo(options).catch(() => undefined);
   }
+}
+
+/** Looks first: a renewal that was cut off may have been carried out, and the record then is newer than what was heard of it. */
+async function letGo({ lease, identity }: EngineLeaseOptions): Promise<void> {
+  const limit = AbortSignal.timeout(releaseTimeout);
+  const seen = await lease.read(limit);
+  if (seen?.holder === identity.holder) await lease.remove(seen, limit);
 }
 
 /** The record that was written, or why the cluster gives none. */
@@ -145,8 +152,8 @@ async function take(options: EngineLeaseOptions): Promise<LeaseRecord | { readon
 }
 
 interface Keeper extends HeldLease {
-  /** Resolves after `stop`, with the record that is this engine's then. */
-  readonly ended: Promise<LeaseRecord | undefined>;
+  /** Resolves after `stop`, when nothing is renewed any more. */
+  readonly ended: Promise<void>;
 }
 
 /** Renews until `stop`, and tries to have the Lease where it could not be had. */
@@ -177,15 +184,15 @@ function keep(
     return undefined;
   }
 
-  async function loop(): Promise<LeaseRecord | undefined> {
+  async function loop(): Promise<void> {
     for (;;) {
       await clock.sleep(renewInterval, stop);
-      if (isStopped()) return own;
+      if (isStopped()) return;
       try {
         const renewed = await renew();
         if (lostTo() !== undefined) {
           onLost();
-          return undefined;
+          return;
         }
         if (renewed === undefined) continue;
         own = renewed;

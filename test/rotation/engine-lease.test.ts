@@ -230,6 +230,22 @@ describe("the engine's Lease", () => {
     assert.equal(lease.record, undefined);
   });
 
+  it("stopped while a renewal is under way that the API server carries out => the Lease is let go all the same", async () => {
+    const a = engine("a");
+    await settled();
+    const before = lease.record?.version;
+    const write = lease.write.bind(lease);
+    lease.write = async (expected, holder, signal) => {
+      await write(expected, holder, signal);
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("cut off"))));
+    };
+    await clock.advance(leaseDuration / 3);
+    assert.notEqual(lease.record?.version, before, "a renewal was written, and its answer is not there yet");
+    a.state.finish();
+    assert.equal(await a.ended, "done");
+    assert.equal(lease.record, undefined);
+  });
+
   it("the work throws => the same error, and the Lease is let go", async () => {
     const failure = new Error("from the work");
     const options = { lease, identity: identity("a"), clock, signal: new AbortController().signal, onEvent: () => {} };
