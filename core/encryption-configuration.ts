@@ -69,6 +69,12 @@ export function readersOf(items: readonly ProviderItem[]): ReadonlySet<ProviderI
   return new Set(items.flatMap(providerIds));
 }
 
+/** `unix://` endpoints of the KMS plugins that an API server asks with this configuration. */
+export function endpointsOf({ blocks }: EncryptionConfiguration): ReadonlySet<string> {
+  const items = blocks.flatMap((block) => block.providers);
+  return new Set(items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : [])));
+}
+
 /**
  * The model of a parsed YAML or JSON document. Throws `invalid-input` where an API server would refuse the file,
  * naming the path inside the document and never a key's secret.

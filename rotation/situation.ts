@@ -1,6 +1,7 @@
 /** An observation seen from the goal: which slots there are, which provider each should have, and what the servers run. */
 import {
   type EncryptionConfiguration,
+  endpointsOf,
   type KmsItem,
   type ProviderItem,
   providerIds,
@@ -91,8 +92,7 @@ export function isUnseen(server: ServerObservation): boolean {
 /** The sockets that the server's API server asks, by its file and by what it has loaded. */
 export function usedEndpoints({ file, loaded }: ServerObservation): readonly string[] {
   const configs = [file?.config, loaded.config].filter((config) => config !== undefined);
-  const items = configs.flatMap((config) => config.blocks.flatMap((block) => block.providers));
-  return items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
+  return configs.flatMap((config) => [...endpointsOf(config)]);
 }
 
 /**

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "yaml";
 import { type KubeadmApiVersion, refuseKeyMaterial, renderBootstrap } from "../../core/bootstrap";
-import type { EncryptionConfiguration } from "../../core/encryption-configuration";
+import { type EncryptionConfiguration, endpointsOf } from "../../core/encryption-configuration";
 import { KmsEtcdError } from "../../core/errors";
 import type { PluginInstance } from "../../core/plugin-instance";
 import type { SelfManagedCluster } from "../../core/self-managed-cluster";
@@ -101,10 +101,7 @@ function pluginsOf(
   keys: readonly DeclaredKey[],
   endpointOf: (plugin: PluginInstance) => string,
 ): readonly PluginInstance[] {
-  const endpoints = config.blocks.flatMap(({ providers }) =>
-    providers.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : [])),
-  );
-  return [...new Set(endpoints)].map((endpoint) => {
+  return [...endpointsOf(config)].map((endpoint) => {
     const found = keys.find(({ plugin }) => endpointOf(plugin) === endpoint);
     if (found !== undefined) return found.plugin;
     throw new KmsEtcdError("blocked", `the configuration names ${endpoint}, which is the plugin of no declared key`, {

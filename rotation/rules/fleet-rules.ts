@@ -2,7 +2,7 @@
  * Rules about the servers themselves, before any stage: nothing moves while a server is unknown, away, or on its way to
  * another configuration. They also repair: what failed goes back to what the server last ran with.
  */
-import { type ProviderItem, providerIds } from "../../core/encryption-configuration";
+import { endpointsOf, type ProviderItem, providerIds } from "../../core/encryption-configuration";
 import { RotationStage } from "../../core/rotation-stage";
 import type { Decision } from "../decision";
 import type { Goal } from "../goal";
@@ -223,10 +223,9 @@ function hasGoneBack({ setbacks }: Observation, server: ServerObservation): bool
 
 /** The problem of a plugin that the file names. A server that starts without it would not get ready. */
 function pluginProblem({ file, plugins }: ServerObservation): string | undefined {
-  const items = (file?.config.blocks ?? []).flatMap((block) => block.providers);
-  const endpoints = items.flatMap((item) => (item.kind === "kms" ? [item.endpoint] : []));
+  const endpoints = file === undefined ? new Set<string>() : endpointsOf(file.config);
   // By the socket: a plugin that was adopted is called after its pod, which need not have anything to do with its socket's name.
-  const away = plugins.find(({ endpoint, problem }) => problem !== undefined && endpoints.includes(endpoint));
+  const away = plugins.find(({ endpoint, problem }) => problem !== undefined && endpoints.has(endpoint));
   return away && `${away.name}: ${away.problem ?? ""}`;
 }
 

@@ -2,12 +2,11 @@
  * Aliases that plugins made by hand name their keys by. aws-encryption-provider reports the very text of `--key` as its key_id, so an alias that
  * is moved changes the key and nothing tells of it: what was stored before stays with a key that nobody names any more.
  */
-import type { EncryptionConfiguration } from "../../../core/encryption-configuration";
+import { type EncryptionConfiguration, endpointsOf } from "../../../core/encryption-configuration";
 import { KmsEtcdError } from "../../../core/errors";
 import type { AwsKeyNames } from "../aws/aws-key-names";
 import { isKeyAlias, regionOfAlias, withKeyArns } from "../aws/with-key-arns";
 import type { FileAsset, InstanceGroup, KopsCluster } from "./cluster-spec";
-import { endpointsOf } from "./endpoints";
 import type { AliasSeen } from "./kops-observation";
 import { isOurAsset, pluginsOf } from "./merge-cluster-spec";
 import { type AssetPlugin, assetText, readAssetPlugin } from "./plugin-manifest-reader";

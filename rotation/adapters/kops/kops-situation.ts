@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { refusalOf } from "../../../core/configuration-refusal";
 import {
   type EncryptionConfiguration,
+  endpointsOf,
   type ProviderItem,
   providerIds,
   readersOf,
@@ -17,7 +18,6 @@ import { identityItem, kmsItem } from "../../situation";
 import { countedIn } from "../../slot-needs";
 import { type Slot, slotProviders, slotsOf, withReaders, withSlotProviders } from "../../slots";
 import { apiServerGroups, type InstanceGroup, type KopsCluster } from "./cluster-spec";
-import { endpointsOf } from "./endpoints";
 import type { KopsGoal } from "./kops-decision";
 import type { KopsObservation, KopsRunFacts, Machine } from "./kops-observation";
 import { type KmsSettings, pluginsOf } from "./merge-cluster-spec";

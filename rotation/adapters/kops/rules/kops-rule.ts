@@ -1,10 +1,9 @@
 /** A rule of the kOps engine looks at the situation and either decides or leaves it to the next rule. */
-import { type ProviderItem, readersOf, writerOf } from "../../../../core/encryption-configuration";
+import { endpointsOf, type ProviderItem, readersOf, writerOf } from "../../../../core/encryption-configuration";
 import { RotationStage } from "../../../../core/rotation-stage";
 import { identityItem } from "../../../situation";
 import { sameList, slotProviders } from "../../../slots";
 import type { FileAsset, KopsCluster } from "../cluster-spec";
-import { endpointsOf } from "../endpoints";
 import type { KopsDecision } from "../kops-decision";
 import type { KopsSituation, KopsSlot } from "../kops-situation";
 import { pluginsOf } from "../merge-cluster-spec";

@@ -3,10 +3,9 @@
  * and our rolls would carry theirs along, and each would take the other's machines for failures. Nothing is at stake while a rotation waits,
  * because every stage can be stayed in, so nothing is begun beside it. Repairs are done all the same.
  */
-import { type ProviderItem, readersOf } from "../../../../core/encryption-configuration";
+import { endpointsOf, type ProviderItem, readersOf } from "../../../../core/encryption-configuration";
 import { sameList, slotProviders } from "../../../slots";
 import type { InstanceGroup } from "../cluster-spec";
-import { endpointsOf } from "../endpoints";
 import { isPending } from "../kops-output";
 import type { KopsSituation } from "../kops-situation";
 import { isOurAsset, pluginsOf } from "../merge-cluster-spec";

@@ -1,10 +1,9 @@
 /** PLUGIN to PRUNE on kOps: the spec first, then the secret, then the machines; and back the other way. */
-import { type ProviderItem, readersOf } from "../../../../core/encryption-configuration";
+import { endpointsOf, type ProviderItem, readersOf } from "../../../../core/encryption-configuration";
 import { RotationStage } from "../../../../core/rotation-stage";
 import { withoutObjectNames } from "../../../object-names";
 import { staleTotal } from "../../../proofs";
 import { addReaders, promote, sameList, slotProviders, withSlotProviders } from "../../../slots";
-import { endpointsOf } from "../endpoints";
 import type { KopsDecision } from "../kops-decision";
 import {
   type KopsSituation,
