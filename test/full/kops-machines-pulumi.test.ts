@@ -13,6 +13,7 @@ import { watchCluster } from "../fakes/kops/machines/watched-cluster";
 import { mountHook, seedConfiguration, seedManifest } from "../rotation/adapters/kops/seed-002";
 
 const secrets = 4;
+const assetName = "aws-encryption-provider.yaml";
 const group = "control-plane-us-east-1a";
 const upArgs = ["up", "--yes", "--skip-preview"];
 /** A program of a user's, with keys that it is given. */
@@ -58,7 +59,26 @@ async function specOf({ kops, name }: UnmadeKopsCluster): Promise<KopsCluster> {
 
 const assetsOf = ({ spec }: KopsCluster) => (spec.fileAssets ?? []).map(({ name }) => name);
 
-/** The seed's guide for a new cluster, done by hand with the real kops; then `pulumi up` on the cluster that runs. */
+/** The seed's guide for a new cluster, up to its first update, by hand with the real kops. */
+async function setUpByHand(unmade: UnmadeKopsCluster, key: string): Promise<void> {
+  const { kops, name } = unmade;
+  const content = seedManifest.replace(/arn:aws:kms:\S+/, key).replace("--region=us-west-2", "--region=us-east-1");
+  const path = `/etc/kubernetes/manifests/${assetName}`;
+  const asset = { name: assetName, path, roles: ["ControlPlane"], content };
+  const { spec, ...document } = await specOf(unmade);
+  const byHand = {
+    ...spec,
+    encryptionConfig: true,
+    fileAssets: [{ name: "motd", path: "/etc/motd", content: "hello\n" }, asset],
+    hooks: [mountHook],
+    // From 1.29 on API servers speak KMS v1 by this gate only.
+    kubeAPIServer: { ...(spec["kubeAPIServer"] as object), featureGates: { KMSv1: "true" } },
+  };
+  await kops(["replace", "-f", "-"], JSON.stringify({ ...document, spec: byHand }));
+  await kops(["create", "secret", "encryptionconfig", "--name", name, "-f", "-"], seedConfiguration);
+}
+
+/** That guide; then `pulumi up` on the cluster that runs. */
 describe("a kOps cluster that was set up by hand after the upstream guide, by the real CLI", function () {
   this.timeout(60 * 60_000);
   let cluster: RealKopsCluster;
@@ -70,25 +90,7 @@ describe("a kOps cluster that was set up by hand after the upstream guide, by th
     cluster = await startRealKopsCluster({
       python,
       controlPlanes: 1,
-      async beforeFirstUpdate(unmade) {
-        const { kops, kms, name } = unmade;
-        const content = seedManifest
-          .replace(/arn:aws:kms:\S+/, await kms.createKey())
-          .replace("--region=us-west-2", "--region=us-east-1");
-        const path = "/etc/kubernetes/manifests/aws-encryption-provider.yaml";
-        const asset = { name: "aws-encryption-provider.yaml", path, roles: ["ControlPlane"], content };
-        const { spec, ...document } = await specOf(unmade);
-        const byHand = {
-          ...spec,
-          encryptionConfig: true,
-          fileAssets: [{ name: "motd", path: "/etc/motd", content: "hello\n" }, asset],
-          hooks: [mountHook],
-          // From 1.29 on API servers speak KMS v1 by this gate only.
-          kubeAPIServer: { ...(spec["kubeAPIServer"] as object), featureGates: { KMSv1: "true" } },
-        };
-        await kops(["replace", "-f", "-"], JSON.stringify({ ...document, spec: byHand }));
-        await kops(["create", "secret", "encryptionconfig", "--name", name, "-f", "-"], seedConfiguration);
-      },
+      beforeFirstUpdate: async (unmade) => setUpByHand(unmade, await unmade.kms.createKey()),
     });
     closing = cluster.close;
     await cluster.createSecrets(secrets);
@@ -148,6 +150,64 @@ describe("a kOps cluster that was set up by hand after the upstream guide, by th
     const { evidence } = await project.outputs();
     assert.equal((evidence as { complete: boolean }).complete, true);
     await project.succeed(["preview", "--expect-no-changes"], cluster.environment);
+  });
+});
+
+describe("a kOps cluster that was set up by hand with an alias for its key, by the real CLI", function () {
+  this.timeout(60 * 60_000);
+  const alias = "alias/etcd";
+  let cluster: RealKopsCluster;
+  let closing = async () => {};
+  let project: PulumiProject;
+  let keyArn: string;
+
+  before(async function () {
+    const python = await pythonOrSkip(this);
+    cluster = await startRealKopsCluster({
+      python,
+      controlPlanes: 1,
+      async beforeFirstUpdate(unmade) {
+        keyArn = await unmade.kms.createKey();
+        await unmade.kms.createAlias(alias, keyArn);
+        await setUpByHand(unmade, alias);
+      },
+    });
+    closing = cluster.close;
+    await cluster.createSecrets(secrets);
+    project = await projectFor(cluster, [await cluster.kms.createKey()]);
+    await project.configure({ advanceTo: "Read" });
+  });
+  after(() => closing());
+
+  const manifest = async () => (await specOf(cluster)).spec.fileAssets?.find(({ name }) => name === assetName)?.content;
+
+  it("preview => warned of the alias, with the key behind it and what will be done; the spec is as it was", async () => {
+    const before = await manifest();
+    const text = await project.succeed(["preview", "--diff"], cluster.environment);
+    assert.ok(text.includes(`names its key by ${alias}, which is ${keyArn} now`), text);
+    assert.match(text, /The ARN takes its place before anything else, and each machine is replaced once for that/);
+    assert.equal(await manifest(), before);
+  });
+
+  it("up => the manifest has the ARN and not a letter else is changed, the machine's plugin asks by it, every Secret stays readable", async () => {
+    const before = await manifest();
+    const watch = watchCluster(cluster);
+    const text = await project.succeed(upArgs, cluster.environment).finally(() => watch.stop());
+    assert.deepEqual(watch.violations, [], text);
+    assert.equal(await manifest(), before?.replace(alias, keyArn));
+    const asked = cluster.kms.calls.length;
+    const secret = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "after" },
+      stringData: { text: "written after" },
+    };
+    const { status, text: answer } = await cluster.nodes.ask("POST", "/api/v1/namespaces/default/secrets", secret);
+    assert.equal(status, 201, answer);
+    const names = cluster.kms.calls.slice(asked).map(({ keyId }) => keyId);
+    assert.ok(names.includes(keyArn) && !names.includes(alias), names.join(", "));
+    const again = await project.succeed(["preview", "--diff"], cluster.environment);
+    assert.doesNotMatch(again, /alias/);
   });
 });
 

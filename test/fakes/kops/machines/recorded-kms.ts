@@ -16,6 +16,8 @@ export interface RecordedKms {
   readonly calls: readonly KmsCall[];
   /** A new key's ARN. */
   createKey(): Promise<string>;
+  /** `name` as `alias/NAME`. */
+  createAlias(name: string, keyArn: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -60,6 +62,10 @@ export async function startRecordedKms(moto: string): Promise<RecordedKms> {
     async createKey() {
       const answer = await ask("CreateKey", "{}");
       return ((await answer.json()) as { KeyMetadata: { Arn: string } }).KeyMetadata.Arn;
+    },
+    async createAlias(name, keyArn) {
+      const answer = await ask("CreateAlias", JSON.stringify({ AliasName: name, TargetKeyId: keyArn }));
+      if (!answer.ok) throw new Error(`CreateAlias: ${await answer.text()}`);
     },
     async stop() {
       server.closeAllConnections();
