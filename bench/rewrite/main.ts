@@ -78,13 +78,14 @@ async function benchDataset(options: BenchOptions, cluster: BenchCluster, datase
 }
 
 function measure(method: Method, scene: Scene, options: BenchOptions, latency: number): Promise<Measurement> {
+  const isWhole = latency === 0 && scene.dataset.objects <= options.whole;
   switch (method) {
     case "ours":
       return byOurs(scene);
     case "kubectl":
-      return byKubectl(scene, latency === 0 && scene.dataset.objects <= options.kubectlAll);
+      return byKubectl(scene, isWhole);
     case "in-tree":
-      return byInTree(scene, latency === 0 ? undefined : options.watchSeconds);
+      return byInTree(scene, isWhole ? undefined : options.watchSeconds);
   }
 }
 

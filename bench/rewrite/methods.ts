@@ -92,8 +92,8 @@ export async function byKubectl(scene: Scene, all: boolean): Promise<Measurement
 }
 
 /**
- * The cluster's own controller, started for this alone and after its caches are filled. With a round trip it is watched for a
- * while only: it sends one request after the other.
+ * The cluster's own controller, started for this alone and after its caches are filled. With a round trip, or many objects, it is
+ * watched for a while only: it sends one request after the other.
  */
 export async function byInTree(scene: Scene, watchSeconds: number | undefined): Promise<Measurement> {
   const { cluster, dataset, proxies } = scene;

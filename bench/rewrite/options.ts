@@ -15,8 +15,8 @@ export interface BenchOptions {
   readonly methods: readonly Method[];
   /** Objects that kubectl gets where all would take too long. */
   readonly sample: number;
-  /** The most objects that kubectl gets all of, without latency. */
-  readonly kubectlAll: number;
+  /** The most objects that kubectl and the in-tree controller do all of, without a round trip. */
+  readonly whole: number;
   /** How long the in-tree controller is watched where its whole work would take too long. */
   readonly watchSeconds: number;
   readonly servers: number;
@@ -32,7 +32,7 @@ export function benchOptions(args: readonly string[]): BenchOptions {
       runs: { type: "string", default: "3" },
       methods: { type: "string", default: methods.join(",") },
       sample: { type: "string", default: "300" },
-      "kubectl-all": { type: "string", default: "5000" },
+      whole: { type: "string", default: "5000" },
       "watch-seconds": { type: "string", default: "15" },
       servers: { type: "string", default: "1" },
     },
@@ -47,7 +47,7 @@ export function benchOptions(args: readonly string[]): BenchOptions {
     runs: number("--runs", values.runs),
     methods: chosen as readonly Method[],
     sample: number("--sample", values.sample),
-    kubectlAll: number("--kubectl-all", values["kubectl-all"]),
+    whole: number("--whole", values.whole),
     watchSeconds: number("--watch-seconds", values["watch-seconds"]),
     servers: number("--servers", values.servers),
   };
