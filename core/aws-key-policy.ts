@@ -22,13 +22,14 @@ export interface AwsPolicy {
 const useActions = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt"];
 
 /**
- * Everything but using the key: seeing, changing, granting, disabling, deleting. A policy that names no principal for PutKeyPolicy
- * would leave nobody to change it, and AWS refuses it.
+ * Everything but using the key: seeing, changing, disabling, deleting. A policy that names no principal for PutKeyPolicy would leave
+ * nobody to change it, and AWS refuses it. So an administrator can let anybody in by another policy, or by the policy of a replica;
+ * nothing else here leads to use. CreateGrant is not here: whoever has it may grant what he may not do himself, Decrypt to himself
+ * for one, and kOps gives it to control-plane roles for every key of the account. Grants that others made can be seen and revoked.
  */
 const administerActions = [
   "kms:CancelKeyDeletion",
   "kms:CreateAlias",
-  "kms:CreateGrant",
   "kms:DeleteAlias",
   "kms:DescribeKey",
   "kms:DisableKey",
@@ -83,8 +84,9 @@ export interface KeyPolicyInput {
 }
 
 /**
- * The key's own policy. Without users it is AWS' default: IAM policies decide. With users, IAM policies can let nobody else use
- * the key: roles that may use every key of an account, as kOps' control-plane roles may, are kept out of this one.
+ * The key's own policy. Without users it is AWS' default: IAM policies decide. With users, leave to use every key of an account, as
+ * kOps' control-plane roles have it, does not reach this one. IAM policies still say who administers it, unless administrators are
+ * named: whoever may write the key's policy can let himself in.
  */
 export function keyPolicy({ partition, account, users, administrators, context }: KeyPolicyInput): AwsPolicy {
   const root = `arn:${partition}:iam::${account}:root`;

@@ -20,13 +20,15 @@ export interface AwsKmsSourceArgs {
    */
   readonly aliasName?: pulumi.Input<string>;
   /**
-   * ARNs of the roles that encrypt and decrypt: those of the control plane's instances. The keys' own policies then let nobody else use
-   * the keys, whatever IAM policies say; kOps' control-plane role, for one, may use every key of the account.
+   * ARNs of the roles that encrypt and decrypt: those of the control plane's instances. Leave to use every key of the account, as kOps'
+   * control-plane roles have it, then does not reach the keys, because their own policies name these roles alone. Whoever may write the
+   * keys' policies can let himself in: see `keyAdministratorArns`.
    * @default IAM policies decide
    */
   readonly keyUserArns?: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * ARNs of those who may change, disable and delete the keys. AWS refuses a list that would leave the one who runs Pulumi outside.
+   * ARNs of those who may change, disable and delete the keys, and write their policies. AWS refuses a list that would leave the one who
+   * runs Pulumi outside.
    * @default IAM policies decide
    */
   readonly keyAdministratorArns?: pulumi.Input<pulumi.Input<string>[]>;

@@ -13,7 +13,7 @@ const encryption = new KmsEtcdEncryption("etcd", {
   enabled: config.getBoolean("enabled") ?? true,
   protectKeys: config.getBoolean("protectKeys") ?? true,
   awsKms: {
-    // kOps' role of the control plane may use every key of the account: the keys' own policies let it, and nobody else, use these.
+    // kOps' role of the control plane may use every key of the account: the keys' own policies let no other role use these.
     keyUserArns: [config.require("controlPlaneRoleArn")],
     encryptionContext: { cluster: clusterName },
   },

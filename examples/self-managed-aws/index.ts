@@ -16,7 +16,7 @@ const encryption = new KmsEtcdEncryption("etcd", {
   enabled: config.getBoolean("enabled") ?? true,
   protectKeys: config.getBoolean("protectKeys") ?? true,
   awsKms: {
-    // The role in the control-plane hosts' instance profile: it may use exactly these keys, and nobody else may.
+    // The role in the control-plane hosts' instance profile: it may use exactly these keys, and no other role may.
     keyUserArns: [config.require("controlPlaneRoleArn")],
     instanceRoles: { controlPlane: config.require("controlPlaneRoleName") },
     encryptionContext: { cluster: config.require("clusterName") },

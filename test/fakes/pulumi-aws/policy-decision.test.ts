@@ -50,7 +50,8 @@ describe("the stand-in's decision about a call", () => {
     const root = "arn:aws:iam::123456789012:root";
     assert.equal(isAllowed(Statement, { ...call, principal: role }), true);
     assert.equal(isAllowed(Statement, { ...call, principal: "arn:aws:iam::123456789012:role/nodes" }), false);
-    assert.equal(isAllowed(Statement, { ...call, principal: root }), false);
+    for (const action of ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:CreateGrant"])
+      assert.equal(isAllowed(Statement, { ...call, action, principal: root }), false, action);
     assert.equal(isAllowed(Statement, { action: "kms:PutKeyPolicy", resource: key, principal: root }), true);
   });
 });
