@@ -1,5 +1,6 @@
 /** What is wrong with the inputs that say which keys in AWS KMS to use. Values may be anything, because programs in JavaScript pass anything. */
 import { keyArnProblem } from "./aws-key-arn";
+import { principalArnProblem } from "./aws-principal-arn";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
 import { below, isBlock } from "./input-values";
 
@@ -12,6 +13,7 @@ export const awsKmsBlockInputs = [
 ];
 const endpointInputs = ["vpcId", "subnetIds", "clientSecurityGroupIds", "privateDns", "onlyTheseKeys"];
 const alarmInputs = ["cloudTrailLogGroupName", "alarmActions", "periodSeconds"];
+const longestPeriod = 604_800;
 
 export interface AwsKmsBlockContext {
   /** The declared versions. */
@@ -29,6 +31,8 @@ export function awsKmsBlockViolations(
     ...unknownInputViolations(given, awsKmsBlockInputs),
     ...keyArnViolations(given["keyArns"], versions, isLater),
     ...aliasViolations(given["aliasName"], isLater),
+    ...principalViolations("keyUserArns", given["keyUserArns"], isLater),
+    ...principalViolations("keyAdministratorArns", given["keyAdministratorArns"], isLater),
     ...wholeNumber("deletionWindowInDays", given["deletionWindowInDays"], 7, 30, "days"),
     ...wholeNumber("rotationPeriodInDays", given["rotationPeriodInDays"], 90, 2560, "days"),
     ...(given["rotationPeriodInDays"] !== undefined && given["rotateKeyMaterial"] !== true
@@ -37,7 +41,30 @@ export function awsKmsBlockViolations(
     ...contextViolations(given["encryptionContext"], isLater),
     ...partViolations("endpoint", given["endpoint"], endpointInputs, ["vpcId", "subnetIds", "clientSecurityGroupIds"]),
     ...partViolations("alarm", given["alarm"], alarmInputs, ["cloudTrailLogGroupName"]),
+    ...(isBlock(given["alarm"]) ? periodViolations("alarm.periodSeconds", given["alarm"]["periodSeconds"]) : []),
   ];
+}
+
+/** Those whom the keys' policies name, at `path`. */
+export function principalViolations(
+  path: string,
+  arns: unknown,
+  isLater: (value: unknown) => boolean,
+): readonly InputViolation[] {
+  if (arns === undefined || isLater(arns)) return [];
+  if (!Array.isArray(arns)) return [{ path, reason: 'is no list; write ["arn:aws:iam::ACCOUNT:role/NAME"]' }];
+  return arns.flatMap((arn: unknown, index): InputViolation[] => {
+    const reason = isLater(arn) ? undefined : principalArnProblem(arn);
+    return reason === undefined ? [] : [{ path: `${path}[${index}]`, reason }];
+  });
+}
+
+/** CloudWatch counts what it finds in logs by the minute: its periods of 10, 20 and 30 seconds are for metrics of another kind. */
+export function periodViolations(path: string, seconds: unknown): readonly InputViolation[] {
+  if (seconds === undefined) return [];
+  if (typeof seconds === "number" && seconds >= 60 && seconds <= longestPeriod && seconds % 60 === 0) return [];
+  const reason = `is ${JSON.stringify(seconds)}; write 60 or a multiple of it, at most ${longestPeriod}, which is a week`;
+  return [{ path, reason }];
 }
 
 /** Versions to retire: declared ones, whose keys were made here. `given` is the block's keyArns. */

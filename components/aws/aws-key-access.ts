@@ -2,13 +2,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import { useStatements } from "../../core/aws-key-policy";
 import { unknownInputViolations } from "../../core/input-rules";
+import { keyArnListViolations } from "../../core/key-arn-list";
 import { typeTokens } from "../../core/type-tokens";
 import { inputError } from "../input-error";
 import { loadAws } from "./aws-modules";
+import { isKnownLater } from "./known-later";
+import { provenKeyArns } from "./proven-key-arns";
 
 /** The inputs of an AwsKeyAccess. */
 export interface AwsKeyAccessArgs {
-  /** ARNs of the keys that may be used, and no others. */
+  /** ARNs of the keys that may be used, and no others; at least one. IAM knows no alias, so an alias is refused. */
   readonly keyArns: pulumi.Input<pulumi.Input<string>[]>;
   /**
    * Names of IAM roles that get an inline policy, by names of your own. A name is part of the policy's identity. Without roles nothing is
@@ -37,12 +40,14 @@ export class AwsKeyAccess extends pulumi.ComponentResource {
     const given = args as unknown as Readonly<Record<string, unknown>>;
     const violations = [
       ...unknownInputViolations(given, inputNames),
-      ...(given["keyArns"] === undefined ? [{ path: "keyArns", reason: "is missing; name the keys' ARNs" }] : []),
+      ...(given["keyArns"] === undefined
+        ? [{ path: "keyArns", reason: "is missing; name the keys' ARNs" }]
+        : keyArnListViolations("keyArns", given["keyArns"], isKnownLater)),
     ];
     if (violations.length > 0) throw inputError("AwsKeyAccess", violations);
     super(typeTokens.awsKeyAccess, name, args, opts);
     const statements = pulumi
-      .all([pulumi.output(args.keyArns), pulumi.output(args.encryptionContext ?? {})])
+      .all([provenKeyArns("AwsKeyAccess", args.keyArns), pulumi.output(args.encryptionContext ?? {})])
       .apply(([keyArns, context]) => useStatements(keyArns, context));
     const policy = statements.apply((Statement) => JSON.stringify({ Version: "2012-10-17", Statement }));
     const granted = Object.entries(args.roles ?? {}).map(([key, role]) => {

@@ -3,8 +3,10 @@
  * count what CloudTrail writes to a log group.
  */
 import * as pulumi from "@pulumi/pulumi";
+import { periodViolations } from "../../core/aws-kms-block";
 import { deniedPattern, throttledPattern } from "../../core/aws-trail-pattern";
 import { typeTokens } from "../../core/type-tokens";
+import { inputError } from "../input-error";
 import { loadAws } from "./aws-modules";
 
 /** Where CloudTrail writes, and whom an alarm tells. */
@@ -17,7 +19,7 @@ export interface AwsKeyAlarmSettingsArgs {
   /** ARNs of SNS topics and other things that an alarm tells. Without any, alarms are seen in CloudWatch only. */
   readonly alarmActions?: pulumi.Input<pulumi.Input<string>[]>;
   /**
-   * Seconds over which calls are counted: 60 or a multiple of it.
+   * Seconds over which calls are counted: 60 or a multiple of it, a week at most.
    * @default 300
    * @integer
    */
@@ -42,6 +44,8 @@ export class AwsKeyAlarm extends pulumi.ComponentResource {
   readonly throttledAlarmArn: pulumi.Output<string>;
 
   constructor(name: string, args: AwsKeyAlarmArgs, opts?: pulumi.ComponentResourceOptions) {
+    const violations = periodViolations("settings.periodSeconds", args.settings.periodSeconds);
+    if (violations.length > 0) throw inputError("AwsKeyAlarm", violations);
     super(typeTokens.awsKeyAlarm, name, args, opts);
     const namespace = `KmsEtcd/${pulumi.getProject()}/${pulumi.getStack()}/${name}`;
     const of = (kind: string, pattern: (arn: string) => string, description: string) => {

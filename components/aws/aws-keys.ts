@@ -2,6 +2,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { keyArnProblem, retiredKeyTag } from "../../core/aws-key-arn";
 import { keyPolicy } from "../../core/aws-key-policy";
+import { principalViolations } from "../../core/aws-kms-block";
+import { inputError } from "../input-error";
 import type { AwsKmsSourceArgs } from "./aws-kms-source";
 import { loadAws } from "./aws-modules";
 
@@ -21,7 +23,7 @@ export function keyArnsOf(
   options: AwsKeysOptions,
 ): Record<string, pulumi.Output<string>> {
   const makes = options.versions.some((version) => source.keyArns?.[String(version)] === undefined);
-  const policy = makes ? policyText(source, options.parent) : pulumi.output("");
+  const policy = makes ? keyPolicyText(source, options.parent) : pulumi.output("");
   return Object.fromEntries(
     options.versions.map((version) => {
       const given = source.keyArns?.[String(version)];
@@ -82,7 +84,8 @@ function madeKey(
   return key.arn;
 }
 
-function policyText(source: AwsKmsSourceArgs, parent: pulumi.Resource): pulumi.Output<string> {
+/** The policy of every key that is made; fails when a name in it becomes known and is no principal. */
+export function keyPolicyText(source: AwsKmsSourceArgs, parent: pulumi.Resource): pulumi.Output<string> {
   const { getCallerIdentity, getPartition } = loadAws();
   return pulumi
     .all([
@@ -92,9 +95,14 @@ function policyText(source: AwsKmsSourceArgs, parent: pulumi.Resource): pulumi.O
       pulumi.output(source.keyAdministratorArns ?? []),
       pulumi.output(source.encryptionContext ?? {}),
     ])
-    .apply(([account, partition, users, administrators, context]) =>
-      JSON.stringify(keyPolicy({ account, partition, users, administrators, context })),
-    );
+    .apply(([account, partition, users, administrators, context]) => {
+      const violations = [
+        ...principalViolations("keyUserArns", users, () => false),
+        ...principalViolations("keyAdministratorArns", administrators, () => false),
+      ];
+      if (violations.length > 0) throw inputError("AwsKmsKey", violations);
+      return JSON.stringify(keyPolicy({ account, partition, users, administrators, context }));
+    });
 }
 
 function provenArn(arn: pulumi.Input<string>, version: number): pulumi.Output<string> {

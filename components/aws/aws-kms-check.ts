@@ -1,7 +1,7 @@
 /** What is wrong with an awsKms block, wherever it stands. */
-import * as pulumi from "@pulumi/pulumi";
 import { awsKmsBlockViolations } from "../../core/aws-kms-block";
 import type { InputViolation } from "../../core/input-rules";
+import { isKnownLater } from "./known-later";
 
 /** `block` stands at the property `path`. */
 export function awsKmsViolations(
@@ -9,8 +9,7 @@ export function awsKmsViolations(
   block: Readonly<Record<string, unknown>>,
   versions: readonly number[],
 ): readonly InputViolation[] {
-  const isLater = (value: unknown) => pulumi.Output.isInstance(value) || value instanceof Promise;
-  return awsKmsBlockViolations(block, { versions, isLater }).map((violation) => ({
+  return awsKmsBlockViolations(block, { versions, isLater: isKnownLater }).map((violation) => ({
     ...violation,
     path: `${path}.${violation.path}`,
   }));

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { useStatements } from "../../core/aws-key-policy";
 import { typeTokens } from "../../core/type-tokens";
 import { loadAws } from "./aws-modules";
+import { provenKeyArns } from "./proven-key-arns";
 
 /** Where an endpoint stands, and who may use it. */
 export interface AwsKmsEndpointSettingsArgs {
@@ -77,7 +78,7 @@ export class AwsKmsEndpoint extends pulumi.ComponentResource {
 
 /** Who calls is for the keys' policies to say; the endpoint says which keys. */
 function endpointPolicy(keyArns: pulumi.Input<pulumi.Input<string>[]>): pulumi.Output<string> {
-  return pulumi.output(keyArns).apply((arns) => {
+  return provenKeyArns("AwsKmsEndpoint", keyArns).apply((arns) => {
     const statements = useStatements(arns, undefined).map((statement) => ({ ...statement, Principal: { AWS: ["*"] } }));
     return JSON.stringify({ Version: "2012-10-17", Statement: statements });
   });

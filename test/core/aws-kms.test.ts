@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { keyArnProblem, parseAwsKeyArn } from "../../core/aws-key-arn";
 import { type AwsPolicy, keyPolicy, useStatements } from "../../core/aws-key-policy";
 import { awsKmsBlockViolations, retiredViolations } from "../../core/aws-kms-block";
+import { principalArnProblem } from "../../core/aws-principal-arn";
 import { deniedPattern, throttledPattern } from "../../core/aws-trail-pattern";
 
 const arn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -30,6 +31,39 @@ describe("ARNs of KMS keys", () => {
     for (const bad of ["1234abcd-12ab-34cd-56ef-1234567890ab", `${arn}x`, arn.replace("kms", "s3"), "", 7, undefined]) {
       assert.match(keyArnProblem(bad) ?? "", /write arn:aws:kms:REGION:ACCOUNT:key\/ID/, String(bad));
     }
+  });
+});
+
+describe("ARNs of principals", () => {
+  it("roles, users, sessions and an account's root, in every partition => taken", () => {
+    for (const good of [
+      role,
+      "arn:aws:iam::111122223333:role/team/etcd/masters@prod",
+      "arn:aws-cn:iam::111122223333:user/alice",
+      "arn:aws-us-gov:iam::111122223333:root",
+      "arn:aws:sts::111122223333:assumed-role/masters/i-0123456789abcdef0",
+      "arn:aws:sts::111122223333:federated-user/alice",
+    ])
+      assert.equal(principalArnProblem(good), undefined, good);
+  });
+
+  it("what AWS takes for no principal => refused, with the form to write", () => {
+    for (const bad of [
+      "masters.example",
+      "",
+      "*",
+      "111122223333",
+      "AROAEXAMPLEEXAMPLE",
+      "arn:aws:iam::111122223333:role/",
+      "arn:aws:iam::111122223333:role/*",
+      "arn:aws:iam::1111:role/masters",
+      "arn:aws:iam::111122223333:instance-profile/masters",
+      "arn:aws:iam::111122223333:saml-provider/corp",
+      "arn:aws:sts::111122223333:assumed-role/masters",
+      arn,
+      7,
+    ])
+      assert.match(principalArnProblem(bad) ?? "", /^is .*; write arn:aws:iam::ACCOUNT:role\/NAME/, String(bad));
   });
 });
 
@@ -107,12 +141,14 @@ describe("the awsKms block", () => {
       pathsOf({
         keyArns: { "1": arn, "2": "LATER" },
         aliasName: "alias/team/etcd",
+        keyUserArns: [role, "LATER"],
+        keyAdministratorArns: "LATER",
         encryptionContext: { cluster: "demo=1", later: "LATER" },
         deletionWindowInDays: 7,
         rotateKeyMaterial: true,
         rotationPeriodInDays: 2560,
         endpoint: { vpcId: "vpc-1", subnetIds: ["subnet-1"], clientSecurityGroupIds: ["sg-1"] },
-        alarm: { cloudTrailLogGroupName: "trail" },
+        alarm: { cloudTrailLogGroupName: "trail", periodSeconds: 120 },
       }),
       [],
     );
@@ -155,6 +191,19 @@ describe("the awsKms block", () => {
       "half an endpoint",
       { endpoint: { vpcId: "vpc-1", subnetIds: [] } },
       /^endpoint\.clientSecurityGroupIds is missing/,
+    ],
+    ["a role's bare name", { keyUserArns: [role, "masters"] }, /^keyUserArns\[1\] is "masters", .*; write arn:aws:iam/],
+    ["an administrator's bare name", { keyAdministratorArns: ["alice"] }, /^keyAdministratorArns\[0\] is "alice"/],
+    ["a user that is no list", { keyUserArns: role }, /^keyUserArns is no list/],
+    [
+      "a period between minutes",
+      { alarm: { cloudTrailLogGroupName: "t", periodSeconds: 90 } },
+      /^alarm\.periodSeconds is 90; write 60 or a multiple of it/,
+    ],
+    [
+      "a period that counts in logs do not have",
+      { alarm: { cloudTrailLogGroupName: "t", periodSeconds: 10 } },
+      /^alarm\.periodSeconds is 10; /,
     ],
     ["a misspelt alarm", { alarm: { cloudTrailLogGroupName: "t", period: 60 } }, /^alarm\.period is not an input/],
   ];

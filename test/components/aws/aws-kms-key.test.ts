@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
-import { AwsKeyAccess, AwsKmsKey, type AwsKmsKeyArgs, KmsEtcdEncryption } from "../../../components";
+import { AwsKeyAccess, AwsKeyAlarm, AwsKmsKey, type AwsKmsKeyArgs, KmsEtcdEncryption } from "../../../components";
+import { keyPolicyText } from "../../../components/aws/aws-keys";
 import type { AwsStatement } from "../../../core/aws-key-policy";
 import { typeTokens } from "../../../core/type-tokens";
 import { outputValue } from "../support/output-value";
@@ -120,6 +121,12 @@ describe("keys in AWS KMS as components", function () {
       "retireKeyVersions[0]",
       /was not made here/,
     ],
+    [
+      "a role's bare name",
+      { source: { keyUserArns: ["masters"] } },
+      "source.keyUserArns[0]",
+      /is "masters", which AWS takes for no principal/,
+    ],
   ];
   for (const [name, changed, path, reason] of bad) {
     it(`${name} => an InputPropertyError at ${path}, and nothing made`, () => {
@@ -129,15 +136,41 @@ describe("keys in AWS KMS as components", function () {
     });
   }
 
-  it("an alias that is known only later => refused when it is known", async () => {
-    const keys = new AwsKmsKey("etcd", {
+  const alias = `arn:aws:kms:us-east-1:${account}:alias/etcd`;
+  const badAccess: readonly (readonly [string, string[], string, RegExp])[] = [
+    ["an alias, which IAM matches with nothing", [given, alias], "keyArns[1]", /is the alias .*describe-key/],
+    ["no key, so that the policy would say nothing", [], "keyArns", /is empty; name at least one key's ARN/],
+  ];
+  for (const [name, keyArns, path, reason] of badAccess) {
+    it(`AwsKeyAccess for ${name} => an InputPropertyError, now or when it is known`, async () => {
+      assert.throws(() => new AwsKeyAccess("etcd", { keyArns }), refusedInput(path, reason));
+      const access = new AwsKeyAccess("etcd", { keyArns: pulumi.output(keyArns) });
+      refusedInput(path, reason)(await failureOf(access.statements));
+    });
+  }
+
+  it("AwsKeyAlarm over a period that CloudWatch does not have => an InputPropertyError", () => {
+    const settings = { cloudTrailLogGroupName: "trail", periodSeconds: 90 };
+    assert.throws(
+      () => new AwsKeyAlarm("etcd", { settings, keyArns: { "1": given } }),
+      refusedInput("settings.periodSeconds", /is 90; write 60 or a multiple of it/),
+    );
+  });
+
+  it("an alias, or a role's bare name, that is known only later => refused when it is known", async () => {
+    const named = new AwsKmsKey("etcd", {
       newestKeyVersion: 1,
       source: { keyArns: { "1": pulumi.output("alias/etcd") } },
     });
-    const failed = await new Promise<unknown>((resolve) => {
-      keys.keyArns.apply(resolve);
-      (keys.keyArns as unknown as { promise(): Promise<unknown> }).promise().catch(resolve);
-    });
-    assert.ok(pulumi.InputPropertyError.isInstance(failed));
+    refusedInput("keyArns.1", /is the alias/)(await failureOf(named.keyArns));
+    const policy = keyPolicyText({ keyUserArns: [pulumi.output("masters")] }, named);
+    refusedInput("keyUserArns[0]", /is "masters"/)(await failureOf(policy));
   });
+
+  function failureOf(output: pulumi.Output<unknown>): Promise<unknown> {
+    return new Promise((resolve) => {
+      output.apply(resolve);
+      (output as unknown as { promise(): Promise<unknown> }).promise().catch(resolve);
+    });
+  }
 });
