@@ -36,11 +36,14 @@ export interface AwsKeyAlarmArgs {
   readonly tags?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
-/** Two alarms: a call for one of the keys was denied or found the key unusable, and calls were throttled. */
+/**
+ * Two alarms: a call for one of the keys was denied or found the key unusable, and a call was throttled. KMS throttles by a limit of the account
+ * in a region, and the plugins' calls to decrypt name no key, so the second one counts Encrypt and Decrypt with any key in the keys' regions.
+ */
 export class AwsKeyAlarm extends pulumi.ComponentResource {
   /** ARN of the alarm on denied calls. */
   readonly deniedAlarmArn: pulumi.Output<string>;
-  /** ARN of the alarm on throttled calls. */
+  /** ARN of the alarm on throttled calls, with whichever key. */
   readonly throttledAlarmArn: pulumi.Output<string>;
 
   constructor(name: string, args: AwsKeyAlarmArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -48,14 +51,14 @@ export class AwsKeyAlarm extends pulumi.ComponentResource {
     if (violations.length > 0) throw inputError("AwsKeyAlarm", violations);
     super(typeTokens.awsKeyAlarm, name, args, opts);
     const namespace = `KmsEtcd/${pulumi.getProject()}/${pulumi.getStack()}/${name}`;
-    const of = (kind: string, pattern: (arn: string) => string, description: string) => {
+    const of = (kind: string, patterns: Readonly<Record<string, pulumi.Output<string>>>, description: string) => {
       const { LogMetricFilter, MetricAlarm } = loadAws();
-      for (const [key, arn] of Object.entries(args.keyArns)) {
+      for (const [filter, pattern] of Object.entries(patterns)) {
         new LogMetricFilter(
-          `${name}-${key}-${kind}`,
+          filter,
           {
             logGroupName: args.settings.cloudTrailLogGroupName,
-            pattern: pulumi.output(arn).apply(pattern),
+            pattern,
             metricTransformation: { name: kind, namespace, value: "1", defaultValue: "0" },
           },
           { parent: this },
@@ -80,12 +83,21 @@ export class AwsKeyAlarm extends pulumi.ComponentResource {
       );
     };
     const what = `the keys of etcd encryption ${name}`;
+    const denied = Object.entries(args.keyArns).map(([key, arn]) => [
+      `${name}-${key}-Denied`,
+      pulumi.output(arn).apply(deniedPattern),
+    ]);
     this.deniedAlarmArn = of(
       "Denied",
-      deniedPattern,
+      Object.fromEntries(denied) as Record<string, pulumi.Output<string>>,
       `KMS refused calls for ${what}: API servers may not be able to read Secrets`,
     ).arn;
-    this.throttledAlarmArn = of("Throttled", throttledPattern, `KMS throttled calls for ${what}`).arn;
+    // One filter for all keys: with one a key, each throttled call would be counted once a key.
+    this.throttledAlarmArn = of(
+      "Throttled",
+      { [`${name}-Throttled`]: pulumi.all(Object.values(args.keyArns)).apply(throttledPattern) },
+      `KMS throttled calls in the account, by a limit that ${what} share with all others: API servers may have been slow to start or to read Secrets`,
+    ).arn;
     this.registerOutputs({ deniedAlarmArn: this.deniedAlarmArn, throttledAlarmArn: this.throttledAlarmArn });
   }
 }

@@ -67,7 +67,7 @@ export interface AwsKmsSourceArgs {
   readonly rotationPeriodInDays?: number;
   /** A VPC endpoint through which the control plane reaches KMS without leaving its network. */
   readonly endpoint?: AwsKmsEndpointSettingsArgs;
-  /** Alarms on denied and throttled use of the keys. */
+  /** Alarms on denied use of the keys, and on calls that KMS throttles in the account. */
   readonly alarm?: AwsKeyAlarmSettingsArgs;
   /** Tags of everything that is made and can have some. */
   readonly tags?: pulumi.Input<Record<string, pulumi.Input<string>>>;

@@ -4,6 +4,8 @@ import { type AwsPolicy, keyPolicy, useStatements } from "../../core/aws-key-pol
 import { awsKmsBlockViolations, retiredViolations } from "../../core/aws-kms-block";
 import { principalArnProblem } from "../../core/aws-principal-arn";
 import { deniedPattern, throttledPattern } from "../../core/aws-trail-pattern";
+import { throttling } from "../fakes/aws/faults";
+import { matchesFilter } from "../fakes/aws/log-filter";
 
 const arn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const other = "arn:aws:kms:us-west-2:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab";
@@ -227,12 +229,40 @@ describe("the awsKms block", () => {
 });
 
 describe("what the alarms count", () => {
-  it("patterns name the key in every place where CloudTrail has it, and stay below 1024 characters", () => {
-    for (const pattern of [deniedPattern(other), throttledPattern(other)]) {
-      assert.equal(pattern.split(other).length, 4);
-      assert.ok(pattern.length < 1024);
+  const call = { eventSource: "kms.amazonaws.com", eventName: "Decrypt", awsRegion: "us-west-2" };
+
+  it("patterns stay below 1024 characters", () => {
+    for (const pattern of [deniedPattern(other), throttledPattern([other, arn])]) assert.ok(pattern.length < 1024);
+  });
+
+  it("a refused call => counted wherever its record has the key's ARN, and for another key not", () => {
+    const denied = { ...call, errorCode: "AccessDenied" };
+    for (const place of [
+      { resources: [{ ARN: arn }] },
+      { requestParameters: { keyId: arn } },
+      { errorMessage: `User: ... is not authorized to perform: kms:Decrypt on resource: ${arn} because ...` },
+    ]) {
+      assert.equal(matchesFilter(deniedPattern(arn), { ...denied, ...place }), true);
+      assert.equal(matchesFilter(deniedPattern(other), { ...denied, ...place }), false);
     }
-    assert.match(deniedPattern(arn), /AccessDenied\*/);
-    assert.match(throttledPattern(arn), /ThrottlingException/);
+    const disabled = { ...call, errorCode: "DisabledException", errorMessage: `${arn} is disabled.` };
+    assert.equal(matchesFilter(deniedPattern(arn), disabled), true);
+    assert.equal(matchesFilter(deniedPattern(arn), { ...call, resources: [{ ARN: arn }] }), false);
+  });
+
+  it("a throttled Decrypt, which the plugin sends without a key => counted; other regions, actions and errors not", () => {
+    const fault = throttling();
+    if (fault.kind !== "error") throw new Error("throttling is an error of KMS");
+    const throttled = { ...call, errorCode: fault.type, errorMessage: fault.message, requestParameters: null };
+    const counted = (event: object) => matchesFilter(throttledPattern([arn, other]), event);
+    assert.equal(counted(throttled), true);
+    assert.equal(counted({ ...throttled, eventName: "Encrypt", requestParameters: { keyId: arn } }), true);
+    for (const elsewhere of [
+      { awsRegion: "eu-west-1" },
+      { eventName: "ListAliases" },
+      { errorCode: "AccessDenied" },
+      { eventSource: "ec2.amazonaws.com" },
+    ])
+      assert.equal(counted({ ...throttled, ...elsewhere }), false, JSON.stringify(elsewhere));
   });
 });

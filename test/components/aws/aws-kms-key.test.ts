@@ -149,6 +149,17 @@ describe("keys in AWS KMS as components", function () {
     });
   }
 
+  it("AwsKeyAlarm for two keys => a filter a key for denied calls, and one for throttled ones, which name no key", async () => {
+    const keyArns = { "1": given, "2": pulumi.output(arnOf("78")) };
+    const alarm = new AwsKeyAlarm("etcd", { settings: { cloudTrailLogGroupName: "trail" }, keyArns });
+    await outputValue(alarm.throttledAlarmArn);
+    await settled(6);
+    const filters = of("aws:cloudwatch/logMetricFilter:LogMetricFilter");
+    assert.deepEqual(filters.map(({ name }) => name).sort(), ["etcd-1-Denied", "etcd-2-Denied", "etcd-Throttled"]);
+    const pattern = filters.find(({ name }) => name === "etcd-Throttled")?.inputs["pattern"];
+    assert.ok(typeof pattern === "string" && pattern.includes("us-east-1") && !pattern.includes(given));
+  });
+
   it("AwsKeyAlarm over a period that CloudWatch does not have => an InputPropertyError", () => {
     const settings = { cloudTrailLogGroupName: "trail", periodSeconds: 90 };
     assert.throws(
