@@ -12,7 +12,7 @@ import {
 } from "./cluster-spec";
 import { seeAliases } from "./key-aliases";
 import { clusterArguments, type KopsPlace, readSecret, storeArguments, succeed } from "./kops-commands";
-import type { AppliedGroup, KopsSeen, Machine, SecretSeen } from "./kops-observation";
+import type { AppliedGroup, KopsSeen, Machine, OwnChange, SecretSeen } from "./kops-observation";
 import {
   instanceGroupOf,
   isPending,
@@ -149,7 +149,11 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const record = await records.read();
       const present = specMark(spec.spec, groupsText, options.version);
       const isOwn = record?.mark === present;
-      seenRecord = { mark: present, before: record !== undefined && isOwn ? record.before : [] };
+      // The secret of a record is told by its own hash, whatever the spec is.
+      seenRecord = {
+        ...{ mark: present, before: record !== undefined && isOwn ? record.before : [] },
+        ...(record?.secret && { secret: record.secret }),
+      };
       const aliases = await seeAliases(spec, groups, secret?.config, options.keyNames ?? usualKeyNames, signal);
       const servers = apiServerGroups(groups);
       const tasks = await foreseenTasks(spec, secret?.hash, signal);
@@ -165,6 +169,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const instances = all.filter(({ group }) => servers.some(({ name }) => name === group));
       const lost = all.filter((instance) => instance.isApiServer && !instances.includes(instance));
       const known = new Map(await backups.all());
+      const replaced = record?.secret?.hash === secret?.hash ? record?.secret?.replaced : undefined;
       if (secret !== undefined) known.set(secret.hash, secret.text);
       const looks = await machines.look(instances, known, signal);
       return {
@@ -175,7 +180,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         ...(tasks !== undefined && { pending: tasks }),
         ...(isNew && { isNew }),
         ...(aliases.length > 0 && { aliases }),
-        ...(record !== undefined && isOwn && { ownChange: { before: record.before } }),
+        ...(record !== undefined && isOwn && { ownChange: ownChange(record, replaced, known) }),
         machines: instances.flatMap(({ id, group, needsUpdate }, index) => {
           const look = looks[index];
           return look === undefined ? [] : [{ name: id, group, needsUpdate, ...look }];
@@ -189,23 +194,25 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       }
       foreseen = undefined;
       const mark = ({ spec }: KopsCluster) => specMark(spec, groupsText, options.version);
+      const secret = seenRecord?.secret && { secret: seenRecord.secret };
       // Before the call: one that is cut off may have written all the same.
-      await records.write({ mark: mark(next), before });
+      await records.write({ mark: mark(next), before, ...secret });
       const args = ["replace", "-f", "-", ...storeArguments(options)];
       await call("kops replace", args, limits.write, signal, JSON.stringify(next));
       // kOps may write a field in another way than it was given.
       const written = mark(await readSpec(signal));
-      if (written !== mark(next)) await records.write({ mark: written, before });
+      if (written !== mark(next)) await records.write({ mark: written, before, ...secret });
     },
     settle: () => records.remove(),
-    async putSecret(text, expectedHash, signal) {
+    async putSecret({ text, expectedHash, mayGoBack }, signal) {
       const present = await presentSecret(signal);
       if ((present === undefined ? undefined : secretHash(present)) !== expectedHash) {
         throw new KmsEtcdError("conflict", `the encryptionconfig secret of ${cluster} was changed in the meantime`);
       }
       if (present !== undefined) await backups.keep(present);
       // Machines that it makes late, or its way back does, are no sign of somebody else's work.
-      if (seenRecord !== undefined) await records.write(seenRecord);
+      const change = mayGoBack && expectedHash !== undefined && { hash: secretHash(text), replaced: expectedHash };
+      if (seenRecord !== undefined) await records.write({ ...seenRecord, ...(change && { secret: change }) });
       foreseen = undefined;
       const force = present === undefined ? [] : ["--force"];
       const args = ["create", "secret", "encryptionconfig", ...where, "-f", "-", ...force];
@@ -235,6 +242,15 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       return named ?? describeError(kopsFailure("kops validate cluster", result));
     },
   };
+}
+
+function ownChange(
+  { before }: SpecRecord,
+  replaced: string | undefined,
+  known: ReadonlyMap<string, string>,
+): OwnChange {
+  const text = replaced === undefined ? undefined : known.get(replaced);
+  return { before, ...(replaced !== undefined && text !== undefined && { replaced: { hash: replaced, text } }) };
 }
 
 /** What machines of the group get by an update for this spec and secret. */

@@ -3,7 +3,7 @@ import type { PluginInstance } from "../../../core/plugin-instance";
 import type { RewriteMethod } from "../../../core/rewrite-method";
 import type { RotationStage } from "../../../core/rotation-stage";
 import type { RewriteTarget } from "../../decision";
-import type { SpecChange } from "./kops-ports";
+import type { SecretChange, SpecChange } from "./kops-ports";
 import type { PolicyStatement } from "./merge-cluster-spec";
 import type { PluginImage } from "./plugin-asset";
 
@@ -34,7 +34,7 @@ export type KopsAction =
   /** `kops replace`: nothing happens to any machine, now or when one boots. */
   | ({ readonly kind: "putCluster" } & SpecChange)
   /** `kops create secret encryptionconfig --force`, after what is there was kept. From then on every machine that boots gets it. */
-  | { readonly kind: "putSecret"; readonly text: string; readonly expectedHash: string | undefined }
+  | ({ readonly kind: "putSecret" } & SecretChange)
   /** `kops update cluster --yes`: groups get new templates, running machines stay as they are. */
   | { readonly kind: "update"; readonly fingerprint: string }
   /** `kops rolling-update cluster --yes` of one group: its machines are replaced, one after the other. */

@@ -36,6 +36,13 @@ export interface AliasSeen extends Pick<KeyAlias, "alias" | "arn" | "problem"> {
 export interface OwnChange {
   /** File assets of plugins in use that it has given another text, as machines have run them before. */
   readonly before: readonly FileAsset[];
+  /** The secret that every machine ran when the present one took its place. Absent: that was no change of ours, or it may not go back. */
+  readonly replaced?: SecretText;
+}
+
+export interface SecretText {
+  readonly hash: string;
+  readonly text: string;
 }
 
 export interface SecretSeen {
@@ -109,7 +116,7 @@ export interface KopsRunFacts {
   /** What failed in another way and is not tried again in this run. */
   readonly failed: readonly string[];
   /** The secret in whose place this run has put another one; undefined while it has put none. */
-  readonly replaced: { readonly hash: string; readonly text: string } | undefined;
+  readonly replaced: SecretText | undefined;
   /** The secret of before, where somebody else has changed it since this run began. */
   readonly changedByOthers: string | undefined;
 }

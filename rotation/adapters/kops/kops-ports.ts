@@ -14,11 +14,10 @@ export interface Kops {
   /** The engine's own change has reached every machine: from now on nothing is taken for part of it. */
   settle(signal: AbortSignal): Promise<void>;
   /**
-   * Keeps the present secret in the backup folder, then replaces it while it still has `expectedHash` (undefined: while there is
-   * none). Throws `conflict` otherwise. kOps has no compare-and-swap: between look and write lie milliseconds. From then on it
-   * is the engine's own change.
+   * Keeps the present secret in the backup folder, then replaces it while it is still as expected. Throws `conflict` otherwise. kOps
+   * has no compare-and-swap: between look and write lie milliseconds. From then on it is the engine's own change.
    */
-  putSecret(text: string, expectedHash: string | undefined, signal: AbortSignal): Promise<void>;
+  putSecret(change: SecretChange, signal: AbortSignal): Promise<void>;
   update(signal: AbortSignal): Promise<void>;
   /** What an update would change, for people. */
   previewUpdate(signal: AbortSignal): Promise<string>;
@@ -33,6 +32,14 @@ export interface SpecChange {
   readonly expected: KopsCluster;
   /** File assets of plugins in use that it gives another text, as machines run them now. */
   readonly before: readonly FileAsset[];
+}
+
+export interface SecretChange {
+  readonly text: string;
+  /** Undefined: there is none yet. */
+  readonly expectedHash: string | undefined;
+  /** Every machine runs the secret of before, so that one may go back, in a later run too, where machines don't come up with this. */
+  readonly mayGoBack: boolean;
 }
 
 export interface RollFailure {

@@ -194,7 +194,8 @@ function afterAction(observed: KopsObservation, action: KopsAction): KopsObserva
     case "putCluster":
       return withRun(withSpec(observed, action), { specChanged: true });
     case "putSecret": {
-      const put = { ...observed, secret: secretSeen(action.text), ownChange: observed.ownChange ?? { before: [] } };
+      const { before = [] } = observed.ownChange ?? {};
+      const put = { ...observed, secret: secretSeen(action.text), ownChange: { before } };
       return withRun(put, { rolledFor: {}, replaced: secret });
     }
     case "update": {

@@ -112,7 +112,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
         expected = [observed.secret?.hash, secretHash(action.text)];
         lastText = action.text;
         facts = { ...facts, rolledFor: {}, replaced: observed.secret };
-        return kops.putSecret(action.text, action.expectedHash, signal);
+        return kops.putSecret(action, signal);
       case "update":
         await kops.update(signal);
         facts = { ...facts, updatedFor: action.fingerprint };
@@ -157,9 +157,14 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
         const failure = await kops.validate(signal);
         facts = { ...facts, validation: { machines: machinesFingerprint(observed.machines), failure } };
         // What a killed run has left: machines have been replaced for the change, and the cluster is not well.
+        if (failure === undefined) return;
+        const reason = `the cluster is not valid with it: ${failure}`;
         const isChanging = (observed.ownChange?.before ?? []).length > 0;
-        if (failure !== undefined && isChanging && observed.machines.some(({ needsUpdate }) => needsUpdate)) {
-          facts = { ...facts, changeFailed: `the cluster is not valid with it: ${failure}` };
+        if (isChanging && observed.machines.some(({ needsUpdate }) => needsUpdate)) {
+          facts = { ...facts, changeFailed: reason };
+        }
+        if (observed.ownChange?.replaced !== undefined && isOneDown(observed)) {
+          facts = { ...facts, notLoaded: { ...facts.notLoaded, [observed.secret?.hash ?? ""]: reason } };
         }
         return;
       }
@@ -223,8 +228,14 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
 function withFailure(facts: KopsRunFacts, { ownChange }: KopsObservation, hash: string, reason: string): KopsRunFacts {
   const isChanging = (ownChange?.before ?? []).length > 0;
   const changed = isChanging ? { ...facts, changeFailed: reason } : facts;
-  if (isChanging && facts.replaced === undefined) return changed;
+  if (isChanging && facts.replaced === undefined && ownChange?.replaced === undefined) return changed;
   return { ...changed, notLoaded: { ...facts.notLoaded, [hash]: reason } };
+}
+
+/** Where several are away and none answers, it is the way to them that is missing. */
+function isOneDown({ machines }: KopsObservation): boolean {
+  const down = machines.filter(({ unreachable }) => unreachable !== undefined);
+  return down.length > 0 && (machines.length === 1 || down.length < machines.length);
 }
 
 /** What kops said that this update would change. */

@@ -1,7 +1,7 @@
 /**
  * That this engine has changed a cluster's spec or secret last, as long as that was not seen on every machine. With it a run goes on with what a killed
- * one has left, where it would take it for somebody else's otherwise, and puts a plugin's text of before back where machines don't come up
- * with another. It stands with the secrets that were replaced, for its owner alone: manifests may hold what is nobody else's business.
+ * one has left, where it would take it for somebody else's otherwise, and puts a plugin's text or a secret of before back where machines
+ * don't come up with another. It stands with the secrets that were replaced, for its owner alone: manifests may hold what is nobody else's business.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
@@ -15,6 +15,8 @@ export interface SpecRecord {
   readonly mark: string;
   /** File assets of plugins in use that the change has given another text, as machines have run them before. */
   readonly before: readonly FileAsset[];
+  /** The secret that was put last on the way forward, and the one that every machine ran then: the texts are kept by these hashes. */
+  readonly secret?: { readonly hash: string; readonly replaced: string };
 }
 
 /** Holds one record or none. Methods throw KmsEtcdError. */
@@ -79,9 +81,11 @@ export function specRecordsInMemory(): SpecRecords {
 }
 
 function understood(value: unknown): SpecRecord | undefined {
-  const { mark, before } = (typeof value === "object" && value !== null ? value : {}) as Partial<SpecRecord>;
+  const { mark, before, secret } = (typeof value === "object" && value !== null ? value : {}) as Partial<SpecRecord>;
   const isAsset = ({ name, content }: Partial<FileAsset>) => typeof name === "string" && typeof content === "string";
-  return typeof mark === "string" && Array.isArray(before) && before.every(isAsset) ? { mark, before } : undefined;
+  if (typeof mark !== "string" || !Array.isArray(before) || !before.every(isAsset)) return undefined;
+  const isKnown = typeof secret?.hash === "string" && typeof secret.replaced === "string";
+  return { mark, before, ...(isKnown && { secret: { hash: secret.hash, replaced: secret.replaced } }) };
 }
 
 function failure(what: string, file: string, cause: unknown): KmsEtcdError {

@@ -40,13 +40,30 @@ function changedInUse({ observed, config }: KopsSituation, { spec }: KopsCluster
   });
 }
 
-export function putSecret(
-  { observed }: KopsSituation,
+/** A repair: what it replaces is not fit to go back to. */
+export function putSecret(situation: KopsSituation, stage: RotationStage, text: string, reason: string): KopsDecision {
+  return secretChange(situation, stage, text, reason, false);
+}
+
+/** A step of the way: `everyMachineRunsTheSecret` has seen to it that all of them run the one of before. */
+export function putNextSecret(
+  situation: KopsSituation,
   stage: RotationStage,
   text: string,
   reason: string,
 ): KopsDecision {
-  return { kind: "act", stage, action: { kind: "putSecret", text, expectedHash: observed.secret?.hash }, reason };
+  return secretChange(situation, stage, text, reason, situation.observed.secret !== undefined);
+}
+
+function secretChange(
+  { observed }: KopsSituation,
+  stage: RotationStage,
+  text: string,
+  reason: string,
+  mayGoBack: boolean,
+): KopsDecision {
+  const action = { kind: "putSecret" as const, text, expectedHash: observed.secret?.hash, mayGoBack };
+  return { kind: "act", stage, action, reason };
 }
 
 /** How far the secret is; the machines follow it. */

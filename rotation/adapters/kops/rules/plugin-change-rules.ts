@@ -126,8 +126,9 @@ export function isSeenThrough(situation: KopsSituation): boolean {
   const { observed, groups } = situation;
   const { ownChange, machines, pending = [] } = observed;
   if (ownChange === undefined || !isApplied(situation)) return false;
-  if (groups.some((group) => isPending(pending, group)) || machines.some(({ needsUpdate }) => needsUpdate))
-    return false;
+  if (groups.some((group) => isPending(pending, group))) return false;
+  // One that was made with the change and did not come up is not older than its template.
+  if (machines.some(({ needsUpdate, unreachable }) => needsUpdate || unreachable !== undefined)) return false;
   return ownChange.before.length === 0 || hasReadThrough(observed);
 }
 

@@ -15,7 +15,7 @@ import {
 } from "../kops-situation";
 import { isAssetOf, isOfGroups, isOurAsset, pluginsOf, withKmsSettings, withoutPlugins } from "../merge-cluster-spec";
 import type { AssetPlugin } from "../plugin-manifest-reader";
-import { blocked, finalList, isFinal, type KopsRule, putCluster, putSecret } from "./kops-rule";
+import { blocked, finalList, isFinal, type KopsRule, putCluster, putNextSecret, putSecret } from "./kops-rule";
 
 const rewriteAttempts = 3;
 const cleanRewrites = 10;
@@ -172,5 +172,5 @@ function secretWith(
     // A slot that nobody encrypts yet has no block; plaintext alone needs none.
     if (!sameList(present, wanted)) config = withSlotProviders(config, kopsSlot.slot, wanted);
   }
-  return config === situation.config ? undefined : putSecret(situation, stage, textFor(situation, config), reason);
+  return config === situation.config ? undefined : putNextSecret(situation, stage, textFor(situation, config), reason);
 }

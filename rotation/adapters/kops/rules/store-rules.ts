@@ -118,7 +118,7 @@ export const aFailedSecretGoesBack: KopsRule = (situation) => {
   const reason = observed.run.notLoaded[observed.secret?.hash ?? ""];
   if (reason === undefined) return undefined;
   const running = observed.machines.flatMap(({ loaded }) => (loaded.kind === "hash" ? (loaded.known ?? []) : []));
-  const before = observed.run.replaced;
+  const before = observed.run.replaced ?? observed.ownChange?.replaced;
   const texts = [...running.map(({ text }) => text), ...(before === undefined ? [] : [before.text])];
   const text = texts.find((candidate) => observed.run.notLoaded[secretHash(candidate)] === undefined);
   if (text !== undefined) {

@@ -79,7 +79,7 @@ export async function answerKops(
       if (state.secret !== undefined && !given.has("--force")) {
         return refused("failed to create the encryptionconfig secret as it already exists. Pass the --force flag");
       }
-      await kops.putSecret(input ?? "", world.presentHash(), never);
+      await kops.putSecret({ text: input ?? "", expectedHash: world.presentHash(), mayGoBack: false }, never);
       return said("");
     case "update cluster":
       return update(given.has("--yes"));

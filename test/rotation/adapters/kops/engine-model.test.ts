@@ -52,6 +52,23 @@ function assertAtGoal(cluster: SimulatedKops, version: number | "identity"): voi
 }
 
 const never = new AbortController().signal;
+const endpointOf = (version: number) =>
+  `unix:///srv/kubernetes/kube-apiserver/kms-etcd/${awsPlugin(version).socketFile}`;
+
+/** After a life in which a plugin does not start: what the next run says is done, and then machines must come up as it said. */
+async function bringBack(cluster: SimulatedKops, version: number | "identity"): Promise<void> {
+  if (cluster.faults.brokenEndpoint === undefined) return;
+  cluster.faults.killAfter = Number.POSITIVE_INFINITY;
+  const { reason } = await run(cluster, version);
+  if (reason?.includes("is not valid") === true) {
+    for (const machine of cluster.state.machines.filter(({ up }) => !up)) {
+      cluster.terminate(machine);
+      assert.ok(cluster.boot(machine.group).up, `${reason}\n${cluster.log.slice(-60).join("\n")}`);
+    }
+  }
+  cluster.faults.brokenEndpoint = undefined;
+}
+
 const runs = Number(process.env["MODEL_RUNS"] ?? 60);
 
 describe("the kOps engine against a simulated cluster", function () {
@@ -137,7 +154,7 @@ describe("the kOps engine against a simulated cluster", function () {
     assert.equal(text, readFileSync(file, "utf8"));
   });
 
-  it("kills anywhere, machines replaced in any gap, goals that change => every invariant held at every step, and the goal reached", async () => {
+  it("kills anywhere, machines replaced in any gap, plugins that don't start, goals that change => every invariant held at every step, and the goal reached", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer(),
@@ -148,6 +165,7 @@ describe("the kOps engine against a simulated cluster", function () {
           fc.record({
             version: fc.constantFrom<(number | "identity")[]>(1, 2, 3, "identity"),
             killAfter: fc.integer({ min: 0, max: 25 }),
+            doesNotStart: fc.boolean(),
           }),
           { maxLength: 6 },
         ),
@@ -161,12 +179,16 @@ describe("the kOps engine against a simulated cluster", function () {
             random: randomFrom(seed),
             replacements: 0.1,
           });
-          for (const { version, killAfter } of killed) {
+          for (const { version, killAfter, doesNotStart } of killed) {
             cluster.faults.killAfter = cluster.effects() + killAfter;
+            // Not one that machines came up with before: then there is no other secret to go back to.
+            const isNew = version !== "identity" && cluster.state.secret?.includes(endpointOf(version)) !== true;
+            if (doesNotStart && isNew) cluster.faults.brokenEndpoint = endpointOf(version);
             await run(cluster, version).catch((thrown: unknown) => {
               if (!(thrown instanceof Killed)) throw thrown;
               cluster.log.push("killed");
             });
+            await bringBack(cluster, version);
           }
           cluster.faults.killAfter = Number.POSITIVE_INFINITY;
           let outcome = await run(cluster, last);
@@ -191,7 +213,7 @@ describe("the kOps engine against a simulated cluster", function () {
     await run(cluster, 1);
     const running = cluster.state.machines.map((machine) => machine.name);
     const before = cluster.state.secret;
-    cluster.faults.brokenEndpoint = `unix:///srv/kubernetes/kube-apiserver/kms-etcd/${awsPlugin(2).socketFile}`;
+    cluster.faults.brokenEndpoint = endpointOf(2);
     const outcome = await run(cluster, 2);
     assert.equal(outcome.kind, "blocked");
     assert.match(outcome.reason ?? "", /did not join/);
@@ -206,6 +228,57 @@ describe("the kOps engine against a simulated cluster", function () {
     assert.equal((await run(cluster, 2)).kind, "done");
     assertAtGoal(cluster, 2);
   });
+
+  for (const [groups, namesHash, advanceTo, inRoll] of [
+    [3, true, RotationStage.Plugin, 1],
+    [3, true, RotationStage.Plugin, 2],
+    [3, true, RotationStage.Read, 1],
+    [3, true, RotationStage.Verify, 2],
+    [3, false, RotationStage.Plugin, 1],
+    [1, true, RotationStage.Plugin, 1],
+    [1, false, RotationStage.Verify, 1],
+  ] as const) {
+    const where = `${groups} machines${namesHash ? "" : " before 1.34"}, ${advanceTo} before, killed in roll ${inRoll}`;
+    it(`killed while kops waits for a machine that does not come up (${where}) => the next run puts the secret of before back, once`, async () => {
+      const cluster = simulation({ groups: instanceGroups(groups), namesHash });
+      await run(cluster, 1);
+      await run(cluster, 2, { advanceTo });
+      const before = cluster.state.secret;
+      let rolls = 0;
+      const { roll } = cluster.kops;
+      cluster.kops.roll = async (...request) => {
+        // A server that does not say what it has loaded is replaced once more before anything is changed.
+        if (cluster.state.secret !== before && (rolls += 1) === inRoll) {
+          cluster.faults.brokenSecret = cluster.state.secret;
+          await roll(...request);
+          throw new Killed("while kops waits for the machine");
+        }
+        return roll(...request);
+      };
+      await assert.rejects(run(cluster, 2), Killed);
+      cluster.kops.roll = roll;
+      assert.notEqual(cluster.state.secret, before);
+      const down = cluster.state.machines.filter(({ up }) => !up);
+      assert.equal(down.length, 1);
+      const outcome = await run(cluster, 2);
+      assert.equal(outcome.kind, "blocked");
+      assert.match(outcome.reason ?? "", /the cluster is not valid with it: machine i-\d+ has not joined/);
+      assert.equal(cluster.state.secret, before);
+      // The one of before is not taken for the failed one while the machine is still there.
+      for (const machine of cluster.state.machines)
+        if (machine.text === cluster.faults.brokenSecret) machine.up = false;
+      await run(cluster, 2);
+      assert.equal(cluster.state.secret, before);
+      for (const machine of cluster.state.machines.filter(({ up }) => !up)) {
+        cluster.terminate(machine);
+        assert.ok(cluster.boot(machine.group).up);
+      }
+      cluster.faults.brokenSecret = undefined;
+      const last = await run(cluster, 2);
+      assert.equal(last.kind, "done", last.reason);
+      assertAtGoal(cluster, 2);
+    });
+  }
 
   it("a pruned machine that can't read everything => the old key comes back, plugin first, and the run says why", async () => {
     const cluster = simulation();

@@ -35,6 +35,8 @@ const machines: MachineLook = {
   strangers: async () => [],
 };
 
+const put = (text: string, expectedHash: string | undefined, mayGoBack = false) => ({ text, expectedHash, mayGoBack });
+
 function cli() {
   const fake = fakeKops(plainCluster);
   const backups = createSecretBackups(join(directory, "backups"));
@@ -95,10 +97,10 @@ describe("kops by its own program", () => {
 
   it("a secret is replaced while it has the expected hash, kept before, and passes through standard input only", async () => {
     const { fake, kops, backups } = cli();
-    await kops.putSecret("first\n", undefined, never);
+    await kops.putSecret(put("first\n", undefined), never);
     assert.equal(fake.commands.at(-1)?.args.includes("--force"), false);
-    await assert.rejects(kops.putSecret("second\n", "sha256:other", never), { code: "conflict" });
-    await kops.putSecret("second\n", secretHash("first\n"), never);
+    await assert.rejects(kops.putSecret(put("second\n", "sha256:other"), never), { code: "conflict" });
+    await kops.putSecret(put("second\n", secretHash("first\n")), never);
     assert.equal(fake.state.secret, "second\n");
     assert.deepEqual([...(await backups.all()).values()], ["first\n"]);
     assert.ok(fake.commands.every(({ args }) => !args.some((word) => /first|second/.test(word))));
@@ -111,7 +113,7 @@ describe("kops by its own program", () => {
     const backups = createSecretBackups(join(directory, "file", "backups"));
     const kops = createKopsCli({ cluster: "e2e.k8s.local", run: fake.run, backups, machines });
     await assert.rejects(
-      kops.putSecret("second\n", secretHash("first\n"), never),
+      kops.putSecret(put("second\n", secretHash("first\n")), never),
       /the present encryptionconfig secret can't be kept in/,
     );
     assert.equal(fake.state.secret, "first\n");
@@ -162,11 +164,20 @@ describe("kops by its own program", () => {
     await (await own()).kops.settle(never);
     assert.equal((await own()).ownChange, undefined);
     // A secret too, which leaves what it is in the middle of as it is.
-    await (await own()).kops.putSecret("first\n", undefined, never);
+    await (await own()).kops.putSecret(put("first\n", undefined), never);
     assert.deepEqual((await own()).ownChange, { before: [] });
     await kops.putCluster({ cluster: next, expected: plainCluster, before }, never);
-    await (await own()).kops.putSecret("second\n", secretHash("first\n"), never);
+    await (await own()).kops.putSecret(put("second\n", secretHash("first\n")), never);
     assert.deepEqual((await own()).ownChange, { before });
+    // What every machine ran before it, while it is still there, whatever becomes of the spec.
+    await (await own()).kops.putSecret(put("third\n", secretHash("second\n"), true), never);
+    const replaced = { hash: secretHash("second\n"), text: "second\n" };
+    assert.deepEqual((await own()).ownChange, { before, replaced });
+    const other = { ...next, spec: { ...next.spec, channel: "stable" } };
+    await (await own()).kops.putCluster({ cluster: other, expected: next, before: [] }, never);
+    assert.deepEqual((await own()).ownChange, { before: [], replaced });
+    await (await own()).kops.putSecret(put("second\n", secretHash("third\n")), never);
+    assert.deepEqual((await own()).ownChange, { before: [] });
     fake.state.cluster = plainCluster;
     assert.equal((await own()).ownChange, undefined);
   });

@@ -15,7 +15,7 @@ import { KmsEtcdError } from "../../../../core/errors";
 import type { AwsKeyNames } from "../../../../rotation/adapters/aws/aws-key-names";
 import type { FileAsset, InstanceGroup, KopsCluster } from "../../../../rotation/adapters/kops/cluster-spec";
 import { seeAliases } from "../../../../rotation/adapters/kops/key-aliases";
-import type { MachineConfig } from "../../../../rotation/adapters/kops/kops-observation";
+import type { MachineConfig, OwnChange } from "../../../../rotation/adapters/kops/kops-observation";
 import type { Kops } from "../../../../rotation/adapters/kops/kops-ports";
 import type { KopsStored } from "../../../../rotation/adapters/kops/run-kops";
 import type { Clock } from "../../../../rotation/clock";
@@ -48,6 +48,12 @@ export interface SimulatedMachine {
   assets: readonly string[];
   startedAt: number;
   up: boolean;
+}
+
+interface SimulatedRecord {
+  readonly spec: string;
+  readonly before: readonly FileAsset[];
+  readonly secret?: { readonly hash: string; readonly replaced: string };
 }
 
 interface Told {
@@ -87,12 +93,14 @@ export function simulateKops(options: SimulatedKopsOptions) {
     objects: new Map<string, { provider: string; version: number }>(),
     kept: new Map<string, string>(),
     /** The engine's own change to spec or secret, as it keeps it beside the secrets. */
-    record: undefined as { readonly spec: string; readonly before: readonly FileAsset[] } | undefined,
+    record: undefined as SimulatedRecord | undefined,
   };
   const faults = {
     killAfter: Number.POSITIVE_INFINITY,
     /** Machines don't come up with a secret that names this endpoint. */
     brokenEndpoint: undefined as string | undefined,
+    /** Nor with this very secret. */
+    brokenSecret: undefined as string | undefined,
     /** Machines don't come up with a file asset that has this text. */
     brokenText: undefined as string | undefined,
     /** What KMS says is behind an alias; it refuses any other. */
@@ -177,7 +185,8 @@ export function simulateKops(options: SimulatedKopsOptions) {
     const joins = template !== undefined && told === template.told;
     const text = told?.secretHash === undefined ? undefined : state.secret;
     const isBroken = told?.assets.some((asset) => asset.includes(faults.brokenText ?? "nowhere"));
-    const well = !endpointsIn(text).includes(faults.brokenEndpoint ?? "") && isBroken !== true;
+    const isFailing = endpointsIn(text).includes(faults.brokenEndpoint ?? "") || (text ?? "") === faults.brokenSecret;
+    const well = !isFailing && isBroken !== true;
     const machine: SimulatedMachine = {
       name: `i-${born}`,
       group: groupName,
@@ -312,6 +321,12 @@ export function simulateKops(options: SimulatedKopsOptions) {
     };
   }
 
+  function ownChange({ before, secret }: SimulatedRecord): OwnChange {
+    const isPresent = secret !== undefined && state.secret !== undefined && secret.hash === hashOf(state.secret);
+    const text = isPresent ? state.kept.get(secret.replaced) : undefined;
+    return { before, ...(isPresent && text !== undefined && { replaced: { hash: secret.replaced, text } }) };
+  }
+
   const keyNames: AwsKeyNames = {
     async arnOf(name) {
       const arn = faults.aliases.get(name);
@@ -343,14 +358,14 @@ export function simulateKops(options: SimulatedKopsOptions) {
         })),
         strangers: [],
         aliases: await seeAliases(state.cluster, groups, config, () => keyNames, new AbortController().signal),
-        ...(state.record?.spec === JSON.stringify(state.cluster) && { ownChange: { before: state.record.before } }),
+        ...(state.record?.spec === JSON.stringify(state.cluster) && { ownChange: ownChange(state.record) }),
         ...(pending !== undefined && { pending }),
       };
     },
     async putCluster({ cluster, expected, before }) {
       if (JSON.stringify(expected) !== JSON.stringify(state.cluster))
         throw new KmsEtcdError("conflict", "the spec was changed");
-      state.record = { spec: JSON.stringify(cluster), before };
+      state.record = { ...state.record, spec: JSON.stringify(cluster), before };
       effect("replace the spec", () => (state.cluster = structuredClone(cluster)));
     },
     async settle() {
@@ -358,13 +373,17 @@ export function simulateKops(options: SimulatedKopsOptions) {
       if (late !== undefined) broken(`${late.name} has yet to get the change that is settled`);
       state.record = undefined;
     },
-    async putSecret(text, expectedHash) {
+    async putSecret({ text, expectedHash, mayGoBack }) {
       const present = state.secret === undefined ? undefined : hashOf(state.secret);
       if (present !== expectedHash) throw new KmsEtcdError("conflict", "the secret was changed");
       configOf(text);
       if (state.secret !== undefined) state.kept.set(hashOf(state.secret), state.secret);
       const spec = JSON.stringify(state.cluster);
-      state.record = { spec, before: state.record?.spec === spec ? state.record.before : [] };
+      state.record = {
+        ...state.record,
+        ...{ spec, before: state.record?.spec === spec ? state.record.before : [] },
+        ...(mayGoBack && present !== undefined && { secret: { hash: hashOf(text), replaced: present } }),
+      };
       effect(
         `secret [${listIn(text)
           .map((item) => writerOf([item]))
