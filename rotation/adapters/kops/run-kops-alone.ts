@@ -2,14 +2,16 @@
 import { KmsEtcdError } from "../../../core/errors";
 import { RotationStage } from "../../../core/rotation-stage";
 import { systemClock } from "../../clock";
-import { withEngineLease } from "../../engine-lease";
+import { type HeldLease, withEngineLease } from "../../engine-lease";
 import { type KeyWork, runWithKeys } from "../../key-work";
 import type { AloneBy } from "../../run-alone";
 import type { RotationEvent } from "../../run-events";
+import { type DecideKops, decideKops, decideKopsBy, type KopsRules, kopsRules } from "./decide-kops";
 import { freshRun } from "./kops-observation";
+import { theClusterIsValid } from "./rules/machine-rules";
 import { type KopsOutcome, type KopsRunOptions, runKops } from "./run-kops";
 
-export interface KopsAloneOptions extends Omit<KopsRunOptions, "decide"> {
+export interface KopsAloneOptions extends KopsRunOptions {
   readonly alone: AloneBy;
   /** Work without the Lease where it cannot be had. */
   readonly withoutLease?: boolean;
@@ -17,10 +19,18 @@ export interface KopsAloneOptions extends Omit<KopsRunOptions, "decide"> {
   readonly keys?: KeyWork<KopsOutcome>;
 }
 
-/** While the only API server is being replaced nobody can renew the Lease; it is there again soon after. */
+/**
+ * While the only API server is being replaced nobody can renew the Lease; it is there again soon after. Where the new machine does not come
+ * up, it is not, and the secret must go back without it.
+ */
 const leaseLimit = 60_000;
 const lookAgain = 1_000;
 const none: KeyWork<KopsOutcome> = { reinstate: async () => undefined };
+
+const repairs: KopsRules = {
+  ...{ repair: kopsRules.repair, finish: [theClusterIsValid] },
+  ...{ spec: [], progress: [], beside: [], beginning: [] },
+};
 
 /**
  * Another engine at work is an outcome (`blocked`), and so is to lose the Lease to one in the middle (`cancelled`, at a safe point).
@@ -50,21 +60,22 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
   try {
     return await withEngineLease({ ...alone, withoutLease, signal, onEvent: say }, async (working, held) => {
       run.hasBegun = true;
-      /** A look that finds the Lease gone is of no use to decide on: another engine may be at work by then. */
+      let isMissed = false;
+      /** A look that finds the Lease gone waits for it, once, and is taken again: another engine may have been at work by then. */
       async function leased(stop: AbortSignal) {
         const seen = await kops.observe(stop);
+        if (held.missing() === undefined) isMissed = false;
+        if (held.missing() === undefined || isMissed) return seen;
         const since = clock.now();
-        for (let missing = held.missing(); missing !== undefined && !stop.aborted; missing = held.missing()) {
-          if (clock.now() - since > leaseLimit) {
-            throw new KmsEtcdError("blocked", `the Lease that keeps a second engine out can't be had: ${missing}`, {
-              remedy: "mend that; where no second engine can be, withoutLease does without it",
-            });
-          }
+        while (held.missing() !== undefined && !stop.aborted && clock.now() - since <= leaseLimit) {
           await clock.sleep(lookAgain, stop);
         }
-        return seen;
+        isMissed = held.missing() !== undefined;
+        return stop.aborted ? seen : kops.observe(stop);
       }
-      const rotate = () => runKops({ ...options, onEvent, signal: working, kops: { ...kops, observe: leased } });
+      const decide = onlyRepairs(options.decide ?? decideKops, held);
+      const rotate = () =>
+        runKops({ ...options, onEvent, signal: working, decide, kops: { ...kops, observe: leased } });
       return runWithKeys(rotate, keys, held, working);
     });
   } catch (thrown) {
@@ -75,4 +86,31 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
     const remedy = thrown.remedy === undefined ? {} : { remedy: thrown.remedy };
     return { kind, stage: run.stage, reason: thrown.message, ...remedy, observed };
   }
+}
+
+/**
+ * Without the Lease another engine may be at work, and most steps have an order: only what repairs is done, which is right whoever does
+ * it. Looks change nothing.
+ */
+function onlyRepairs(decide: DecideKops, held: Pick<HeldLease, "missing">): DecideKops {
+  return (observed, goal) => {
+    const decision = decide(observed, goal);
+    const missing = held.missing();
+    if (missing === undefined || decision.kind !== "act") return decision;
+    const repair = decideKopsBy(repairs, observed, goal);
+    if (repair.kind === "act") return decision;
+    // A killed run may have left what is to be repaired: validation shows it.
+    if (repair.kind === "measure" && observed.ownChange?.replaced !== undefined) return repair;
+    const failed = Object.values(observed.run.notLoaded).map(
+      (reason) => `${reason}, and the secret of before is back; `,
+    );
+    const terminate =
+      failed.length > 0 ? "terminate the machine that did not come up: its group makes one with that secret; " : "";
+    return {
+      kind: "blocked",
+      stage: decision.stage,
+      reason: `${failed.join("")}only repairs are done without the Lease that keeps a second engine out: ${missing}`,
+      remedy: `${terminate}mend what keeps the API servers from answering, then run again; where no second engine can be, withoutLease does without it`,
+    };
+  };
 }
