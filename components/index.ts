@@ -27,6 +27,8 @@ export { KopsKmsSettings } from "./aws/kops-kms-settings";
 export type { KopsJumpHostArgs, KopsPlatformArgs, KopsPluginArgs, KopsRollingArgs } from "./aws/kops-platform";
 export type { KopsSecretRotationArgs } from "./aws/kops-secret-rotation";
 export { KopsSecretRotation } from "./aws/kops-secret-rotation";
+export type { KopsSpecArgs, KopsSpecKey } from "./aws/kops-spec";
+export { kopsSpecWithKmsSettings } from "./aws/kops-spec";
 export type { AksKmsSettingsArgs, AksKmsState } from "./azure/aks-kms-settings";
 export { AksKmsSettings } from "./azure/aks-kms-settings";
 export type { AksKubernetesArgs, AksLimitsArgs, AksPlatformArgs } from "./azure/aks-platform";
