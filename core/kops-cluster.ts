@@ -57,6 +57,8 @@ export interface KopsCluster extends KopsProgram {
   readonly policyStatements?: string;
   /** Where replaced secrets are kept. @default a folder of the user's own */
   readonly backupDirectory?: string;
+  /** Key versions that no kept backup of etcd needs, as the user says. */
+  readonly etcdBackupsWithoutKeyVersions?: readonly number[];
   readonly rolling: KopsRolling;
 }
 

@@ -23,7 +23,7 @@ import { PluginFlavour } from "./plugin-flavour";
 const names = {
   block: [
     ...["clusterName", "stateStore", "program", "kubeconfig", "kubeconfigFile", "machineAddress", "jumpHost"],
-    ...["plugin", "policyStatements", "backupDirectory", "rolling"],
+    ...["plugin", "policyStatements", "backupDirectory", "etcdBackupsWithoutKeyVersions", "rolling"],
   ],
   jumpHost: ["address", "port", "user", "privateKey", "passphrase", "agentSocket", "knownHosts"],
   plugin: ["image", "flavour", "command", "arguments", "awsEndpoint"],
@@ -54,6 +54,7 @@ export function kopsViolations(value: unknown, path: string): readonly InputViol
     ...pluginViolations(value["plugin"], `${path}.plugin`),
     ...statementsViolations(value["policyStatements"], `${path}.policyStatements`),
     ...pathViolations(value["backupDirectory"], `${path}.backupDirectory`),
+    ...versionsViolations(value["etcdBackupsWithoutKeyVersions"], `${path}.etcdBackupsWithoutKeyVersions`),
     ...optionalBlock(value["rolling"], `${path}.rolling`, rollingViolations),
   ];
 }
@@ -170,6 +171,14 @@ function choiceViolations(value: unknown, path: string, choices: readonly string
 export function pathViolations(value: unknown, path: string): readonly InputViolation[] {
   if (isAbsent(value) || isUnknown(value) || (typeof value === "string" && isAbsolute(value))) return [];
   return [{ path, reason: "is not an absolute path" }];
+}
+
+function versionsViolations(value: unknown, path: string): readonly InputViolation[] {
+  if (isAbsent(value) || isUnknown(value)) return [];
+  if (!Array.isArray(value)) return [{ path, reason: "is not a list; write [1] for version 1" }];
+  return value.flatMap((version: unknown, index) =>
+    wholeNumber(version, `${path}[${index}]`, 1, Number.MAX_SAFE_INTEGER),
+  );
 }
 
 function wholeNumber(value: unknown, path: string, least: number, most: number): readonly InputViolation[] {

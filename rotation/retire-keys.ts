@@ -1,7 +1,7 @@
 /**
  * Retiring key versions: an input of its own, never a part of a rotation (invariant 5). A key is retired once nothing is seen
  * to need it: no stored value, no configuration of a server, no kept snapshot. What needs it is named, and so is what may
- * need it because nobody can tell which key it is of; `key-need.ts` tells.
+ * need it because nobody can tell which key it is of; `key-need.ts` tells. Of backups without a record only the user can tell.
  */
 import { describeError, KmsEtcdError } from "../core/errors";
 import { isSameKey } from "../core/key-ids";
@@ -23,6 +23,16 @@ export interface RetiringKey {
   readonly plugin: PluginInstance;
 }
 
+/** Backups of etcd that the platform makes by itself, with no record of the keys that they need. */
+export interface UnrecordedBackups {
+  /** Whose they are and where. */
+  readonly name: string;
+  /** Versions that none of them needs any more, as the user says. */
+  readonly withoutVersions: readonly number[];
+  /** How the user says so, once it is true. */
+  sayWithout(version: number): string;
+}
+
 export interface RetirementView {
   readonly observed: Observation;
   readonly goal: Goal;
@@ -31,25 +41,54 @@ export interface RetirementView {
   readonly snapshots: readonly SnapshotRecord[];
   /** Directories of snapshots that are not on this machine. */
   readonly unseenSnapshots?: readonly string[];
+  readonly unrecordedBackups?: UnrecordedBackups;
   /** Everything in etcd by its key, where that was counted; without, the proof of the goal's resources has to do. */
   readonly inEtcd?: { readonly keys: readonly StoredKey[]; readonly unknown: number };
 }
 
 /** Why the key cannot be retired: one sentence for each thing that needs it, or of which it is not known. Pure. */
-export function retirementObstacles(view: RetirementView, { plugin }: RetiringKey): readonly string[] {
+export function retirementObstacles(view: RetirementView, key: RetiringKey): readonly string[] {
+  const { plugin } = key;
   if (isWriter(view, plugin)) return [itEncrypts];
-  return [...serverObstacles(view, plugin), ...storedObstacles(view, plugin), ...snapshotObstacles(view, plugin)];
+  return [...serverObstacles(view, plugin), ...storedObstacles(view, plugin), ...backupObstacles(view, key)];
 }
 
 /** Of these, what no rotation can change: for a preview, in which a rotation is still to come. Pure. */
-export function lastingObstacles(view: RetirementView, { plugin }: RetiringKey): readonly string[] {
-  return isWriter(view, plugin) ? [itEncrypts] : snapshotObstacles(view, plugin);
+export function lastingObstacles(view: RetirementView, key: RetiringKey): readonly string[] {
+  return isWriter(view, key.plugin) ? [itEncrypts] : backupObstacles(view, key);
 }
 
 const itEncrypts = "it is the key that encrypts";
 
 function isWriter({ goal }: RetirementView, plugin: PluginInstance): boolean {
   return goal.writer !== "identity" && (goal.writer.name === plugin.name || isSameKey(goal.writer.key, plugin.key));
+}
+
+function backupObstacles(view: RetirementView, key: RetiringKey): readonly string[] {
+  return [...snapshotObstacles(view, key.plugin), ...unrecordedObstacles(view, key)];
+}
+
+/** What the user says holds for backups that there are; those made while machines still read with the key are yet to come. */
+function unrecordedObstacles(view: RetirementView, { version, plugin }: RetiringKey): readonly string[] {
+  const { unrecordedBackups: backups } = view;
+  if (backups === undefined) return [];
+  if (!backups.withoutVersions.includes(version)) {
+    return [`${backups.name} may need it, and nothing looks into them (${backups.sayWithout(version)})`];
+  }
+  return isConfigured(view, plugin)
+    ? [
+        `${backups.name} need it as long as a server's configuration names it (retire it in a later run, once those are gone)`,
+      ]
+    : [];
+}
+
+/** Whether a server reads with the key, or may. */
+function isConfigured(view: RetirementView, plugin: PluginInstance): boolean {
+  return view.observed.servers.some((server) =>
+    configsOf(server)
+      .flatMap(({ blocks }) => blocks.flatMap(({ providers }) => providers))
+      .some((item) => item.kind === "kms" && needOfItem(view, plugin, server, item).need !== "no"),
+  );
 }
 
 function snapshotObstacles(view: RetirementView, plugin: PluginInstance): readonly string[] {

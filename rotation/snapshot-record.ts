@@ -57,6 +57,10 @@ export function backupsNotLookedAt(directories: readonly string[]): string {
     : `before a key is retired, the records of etcd snapshots in ${directories.join(", ")} are looked at; backups of etcd that others have made are not`;
 }
 
+/** The same on a platform that keeps etcd to its machines. */
+export const noBackupLookedAt =
+  "no backup of etcd is looked at before a key is retired, the platform's own included: one that needs the key could not be read any more";
+
 /** The needs of values with these counts, and of values that `writers` may have stored while the snapshot was taken. */
 export function snapshotNeeds(
   counted: readonly { readonly key: WriteKey; readonly objects: number }[],

@@ -54,7 +54,8 @@ export interface KopsKmsSettingsArgs {
   readonly withoutLease?: pulumi.Input<boolean>;
   /**
    * Versions whose keys are made unusable at the end of a rollout. They stay declared, nothing of them is deleted, and taking a
-   * version out of the list makes its key usable again. Refused while a stored object or a machine's configuration needs the key.
+   * version out of the list makes its key usable again. Refused while a stored object or a machine's configuration needs the key, and until
+   * `kops.etcdBackupsWithoutKeyVersions` has the version.
    */
   readonly retireKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
   /** What keys have to fulfil; preview refuses what does not. */

@@ -138,6 +138,12 @@ export interface KopsPlatformArgs {
    * @default ~/.kms-etcd/kops/CLUSTER
    */
   readonly backupDirectory?: pulumi.Input<string>;
+  /**
+   * Versions of `retireKeyVersions` that no kept backup of etcd needs: the backups that kOps made before such a key had left every machine's
+   * configuration are gone. They are in `backups/etcd/main` of the cluster's folder in the state store, and nothing looks into them, so no version is retired without.
+   * @default none
+   */
+  readonly etcdBackupsWithoutKeyVersions?: pulumi.Input<pulumi.Input<number>[]>;
   /** How machines are replaced. */
   readonly rolling?: pulumi.Input<KopsRollingArgs>;
 }

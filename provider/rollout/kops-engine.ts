@@ -24,6 +24,7 @@ import { withoutObjectNames } from "../../rotation/object-names";
 import type { RotationPlan } from "../../rotation/plan";
 import { reinstateKeys, retireKeys } from "../../rotation/retire-keys";
 import { measuringBasis } from "../../rotation/rewrite-forecast";
+import { kopsEtcdBackups } from "./kops-etcd-backups";
 import { kopsLines, kopsStages, kopsWarnings } from "./kops-lines";
 import type { Platform } from "./platform";
 import { retirementProblems } from "./retirement-problems";
@@ -66,8 +67,9 @@ export function createKopsEngine(open: Open = openKopsCluster): RotationEngine {
             retire: async ({ stage, observed }, working) => {
               const say = (message: string) => onEvent({ stage, kind: "action", message, at: Date.now() });
               const seen = rotationView(observed, goal);
-              const looked = { observed: seen, goal: whole(observed), endpointOf: kopsEndpoint, snapshots: [] };
-              await retireKeys(keyCustodies, retire, looked, say, working);
+              const view = { observed: seen, goal: whole(observed), endpointOf: kopsEndpoint, snapshots: [] };
+              const unrecordedBackups = kopsEtcdBackups(cluster);
+              await retireKeys(keyCustodies, retire, { ...view, unrecordedBackups }, say, working);
             },
           }),
         };
@@ -131,7 +133,7 @@ async function survey(
   return {
     plan,
     evidence: evidenceOf(plan.observed, whole, kopsEndpoint),
-    retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout),
+    retirementProblems: await retirementProblems(plan, whole, kopsEndpoint, rollout, kopsEtcdBackups(cluster)),
     lines: (key) => kopsLines(planned, observed, rollout, key),
   };
 

@@ -3,7 +3,7 @@ import { isAfter, RotationStage } from "../../core/rotation-stage";
 import { keptSnapshots } from "../../rotation/adapters/etcd/kept-snapshots";
 import type { Goal } from "../../rotation/goal";
 import type { RotationPlan } from "../../rotation/plan";
-import { lastingObstacles, retirementObstacles } from "../../rotation/retire-keys";
+import { lastingObstacles, retirementObstacles, type UnrecordedBackups } from "../../rotation/retire-keys";
 import type { EndpointOf } from "../../rotation/situation";
 import type { Upkeep } from "./upkeep-inputs";
 
@@ -13,6 +13,7 @@ export async function retirementProblems(
   goal: Goal,
   endpointOf: EndpointOf,
   { retire = [], snapshotDirectories = [] }: Pick<Upkeep, "retire" | "snapshotDirectories">,
+  unrecordedBackups?: UnrecordedBackups,
 ): Promise<readonly string[]> {
   if (retire.length === 0) return [];
   const present = goal.etcdSnapshot?.directory;
@@ -20,7 +21,10 @@ export async function retirementProblems(
   const rotates = plan.changes && plan.blocked === undefined && !isAfter(RotationStage.Prune, goal.advanceTo);
   // The run makes the directory that it keeps a snapshot in.
   const unseenSnapshots = kept.unseenSnapshots.filter((directory) => !rotates || directory !== present);
-  const view = { observed: plan.observed, goal, endpointOf, snapshots: kept.snapshots, unseenSnapshots };
+  const view = {
+    ...{ observed: plan.observed, goal, endpointOf, snapshots: kept.snapshots, unseenSnapshots },
+    ...(unrecordedBackups && { unrecordedBackups }),
+  };
   // Through the API a preview cannot see what is stored; the run looks before it retires anything.
   const isSeen = plan.observed.stored?.method === "etcd";
   const obstaclesTo = rotates || !isSeen ? lastingObstacles : retirementObstacles;

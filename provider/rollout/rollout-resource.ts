@@ -4,7 +4,7 @@
  */
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { isAfter, RotationStage } from "../../core/rotation-stage";
-import { backupsNotLookedAt } from "../../rotation/snapshot-record";
+import { backupsNotLookedAt, noBackupLookedAt } from "../../rotation/snapshot-record";
 import { changedProperties } from "../property-diff";
 import { isList, type Properties, type PropertyValue, unknown } from "../property-values";
 import type { Checked, CheckProblem, Operation, Resource, State } from "../resource";
@@ -58,7 +58,8 @@ export function createRolloutResource(engine: RotationEngine, type: RolloutType 
     const samePlatform = before !== undefined && isSamePlatform(before.platform, inputs.platform);
     const undeclared = samePlatform ? undeclaredKeyProblems(before.keys, inputs.keys, survey.plan.observed) : [];
     if (isOtherList(olds?.["retireKeyVersions"], news["retireKeyVersions"])) {
-      await operation.warn(backupsNotLookedAt(knownSnapshotDirectories(news)));
+      const isKops = inputs.platform.kind === "kops";
+      await operation.warn(isKops ? noBackupLookedAt : backupsNotLookedAt(knownSnapshotDirectories(news)));
     }
     await sayWhatMatters(survey, inputs, before !== undefined && !samePlatform ? before : undefined, operation);
     const retiring = (survey.retirementProblems ?? []).map((reason) => ({ path: "retireKeyVersions", reason }));

@@ -87,6 +87,7 @@ export function upkeepProblems(inputs: Properties, now: number): readonly CheckP
     ...(hasUnknown(retireKeyVersions)
       ? []
       : retirementViolations("retireKeyVersions", retireKeyVersions, keyVersion, declared)),
+    ...backupStatementProblems(inputs),
     ...policyProblems(policy),
     ...reportSigningProblems(inputs["reportSigning"]),
   ];
@@ -109,6 +110,18 @@ function retiredVersions({ retireKeyVersions }: Properties): readonly number[] {
   return isList(retireKeyVersions)
     ? retireKeyVersions.filter((version): version is number => typeof version === "number")
     : [];
+}
+
+/** What is said of a version's backups is over when its key is in use again: it must not be there when it is retired the next time. */
+function backupStatementProblems({ kops, retireKeyVersions }: Properties): readonly CheckProblem[] {
+  const said = isObject(kops) ? kops["etcdBackupsWithoutKeyVersions"] : undefined;
+  if (!isList(said) || hasUnknown(said) || hasUnknown(retireKeyVersions)) return [];
+  const retired = retiredVersions({ retireKeyVersions: retireKeyVersions ?? null });
+  return said.flatMap((version, index) => {
+    if (typeof version !== "number" || retired.includes(version)) return [];
+    const reason = `is ${version}, which is not in retireKeyVersions; say it when you retire that version, and take it out with it`;
+    return [{ path: `kops.etcdBackupsWithoutKeyVersions[${index}]`, reason }];
+  });
 }
 
 function snapshotProblems(value: PropertyValue | undefined): readonly CheckProblem[] {

@@ -6,12 +6,14 @@ import { createKopsEngine } from "../../../provider/rollout/kops-engine";
 import type { RolloutGoal } from "../../../provider/rollout/rotation-engine";
 import type { KopsCluster as KopsDocument } from "../../../rotation/adapters/kops/cluster-spec";
 import type { OpenKopsCluster } from "../../../rotation/adapters/kops/open-kops-cluster";
+import { runKops } from "../../../rotation/adapters/kops/run-kops";
 import type { RewriteTarget } from "../../../rotation/decision";
 import { defaultLimits } from "../../../rotation/goal";
 import type { RewriteOutlook } from "../../../rotation/stored-objects";
-import { awsPlugin, instanceGroups, keyArn } from "../../rotation/adapters/kops/kops-goals";
+import { awsPlugin, instanceGroups, keyArn, kopsGoal } from "../../rotation/adapters/kops/kops-goals";
 import { seedCluster, seedConfiguration } from "../../rotation/adapters/kops/seed-002";
 import { type SimulatedKopsOptions, simulateKops } from "../../rotation/adapters/kops/simulated-kops";
+import { memoryLease } from "../../rotation/memory-lease";
 
 const never = new AbortController().signal;
 const objects = 60;
@@ -35,6 +37,8 @@ const outlook: RewriteOutlook = {
     failures: [{ resource: "secrets", namespace: "default", name: "lost", reason: "no key reads it" }],
   },
 };
+
+const backups = "s3://state/e2e.k8s.local/backups/etcd/main";
 
 describe("the rollout's engine on kOps", function () {
   this.timeout(60_000);
@@ -117,6 +121,61 @@ describe("the rollout's engine on kOps", function () {
       plan.warnings.join("\n"),
       /configmaps: not in resources, but in one block .* is encrypted and rotated/,
     );
+  });
+
+  describe("a version to retire, of which kOps may have backups in the state store", () => {
+    const withBackups = { ...cluster, stateStore: "s3://state" };
+    const said = { ...withBackups, etcdBackupsWithoutKeyVersions: [1] };
+    const both = { declared: [1, 2].map(awsPlugin), writer: awsPlugin(2) };
+    // With both as retired AWS is not asked to enable one.
+    const retired = both.declared.map(({ name }) => name);
+    const retiring = { ...goal, ...both, retire: [{ version: 1, plugin: awsPlugin(1) }], retired };
+    const refusal = `kOps' own backups of etcd in ${backups} may need it, and nothing looks into them \\(once those are gone .*write 1 into kops\\.etcdBackupsWithoutKeyVersions`;
+
+    /** A cluster that has been brought to version 1, and one that has been rotated to 2. */
+    async function at(version: 1 | 2) {
+      const world = simulateKops({ groups: instanceGroups(1), machines: 2, objects, random: () => 0.75 });
+      for (const writer of [1, version].map(awsPlugin)) {
+        const wanted = kopsGoal(1, { ...both, writer });
+        await runKops({ ...world, goal: wanted, onEvent: () => undefined, signal: never });
+      }
+      const count = async (targets: readonly RewriteTarget[], servers: []) => ({
+        ...{ method: "counted" as const, startedAt: 0, finishedAt: 0, servers },
+        resources: targets.map(({ resource }) => ({ resource, objects, bytes: 0, keys: [], unknown: objects })),
+      });
+      const stored = { ...world.stored, outlook: async () => outlook, count };
+      const alone = { lease: memoryLease({ now: Date.now }), identity: { holder: "here", isAlive: () => true } };
+      const opened = { kops: world.kops, stored, alone, close: async () => undefined } as unknown as OpenKopsCluster;
+      return createKopsEngine(async () => opened);
+    }
+
+    it("preview => refused, with where they are and what to write once they are gone; that is said => not refused", async () => {
+      const engine = await at(2);
+      const problems = async (named: KopsCluster) =>
+        (await engine.survey({ kind: "kops", cluster: named }, retiring, never)).retirementProblems;
+      assert.match((await problems(withBackups))?.join() ?? "", new RegExp(`^version 1 cannot be retired: ${refusal}`));
+      assert.match((await problems(cluster))?.join() ?? "", /\$KOPS_STATE_STORE\/e2e\.k8s\.local\/backups\/etcd\/main/);
+      assert.deepEqual(await problems(said), []);
+    });
+
+    it("said before the rotation away from it => refused all the same: the backups of these days need it", async () => {
+      const { retirementProblems } = await (await at(1)).survey({ kind: "kops", cluster: said }, retiring, never);
+      assert.match(
+        retirementProblems?.join() ?? "",
+        /^version 1 cannot be retired: kOps' own backups .* need it as long as a server's configuration names it/,
+      );
+    });
+
+    it("a run whose preview has not refused it => refuses it too, and does not ask AWS", async () => {
+      const { outcome } = await (await at(2)).run(
+        { kind: "kops", cluster: withBackups },
+        retiring,
+        () => undefined,
+        never,
+      );
+      assert.equal(outcome.kind, "blocked");
+      assert.match(outcome.reason ?? "", new RegExp(`^key version 1 is not retired: ${refusal}`));
+    });
   });
 
   it("an adopted plugin that names its key by an alias => warned about; by its ARN => not", async () => {

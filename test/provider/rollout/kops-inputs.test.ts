@@ -40,6 +40,15 @@ describe("inputs of a KopsKmsSettings", () => {
     );
   });
 
+  it("backups without a version that is retired => no problem, and the cluster has it", () => {
+    const block = { ...kops, etcdBackupsWithoutKeyVersions: [1] };
+    const keys = [1, 2].map((version) => ({ version, aws: { keyArn } }));
+    assert.deepEqual(problems({ keyVersion: 2, keys, retireKeyVersions: [1], kops: block }), []);
+    assert.deepEqual(problems({ keyVersion: 2, keys, retireKeyVersions: unknown, kops: block }), []);
+    const platform = platformOf({ kops: block }) ?? assert.fail();
+    assert.deepEqual(platform.kind === "kops" && platform.cluster.etcdBackupsWithoutKeyVersions, [1]);
+  });
+
   it("one name is one cluster, unless both name another store", () => {
     const of = (changed: Properties) => platformOf({ kops: { ...kops, ...changed } }) ?? assert.fail();
     assert.ok(isSamePlatform(of({}), of({ stateStore: null })));
@@ -92,6 +101,21 @@ describe("inputs of a KopsKmsSettings", () => {
       /^kops\.rolling\.intervalSeconds is 0; write a whole number, 1 to/,
     ],
     ["a flag of kops", { rolling: { cloudonly: true } }, /^kops\.rolling\.cloudonly is not an input/],
+    [
+      "versions of backups that are no list",
+      { etcdBackupsWithoutKeyVersions: 1 },
+      /^kops\.etcdBackupsWithoutKeyVersions is not a list; write \[1\]/,
+    ],
+    [
+      "a version that is none",
+      { etcdBackupsWithoutKeyVersions: [1, "2"] },
+      /^kops\.etcdBackupsWithoutKeyVersions\[1\] is "2"; write a whole number/,
+    ],
+    [
+      "backups of a version that is not retired",
+      { etcdBackupsWithoutKeyVersions: [1] },
+      /^kops\.etcdBackupsWithoutKeyVersions\[0\] is 1, which is not in retireKeyVersions/,
+    ],
     ["a relative backup folder", { backupDirectory: "b" }, /^kops\.backupDirectory is not an absolute path/],
   ];
   for (const [name, changed, message] of [
