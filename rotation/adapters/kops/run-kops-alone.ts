@@ -57,6 +57,10 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
   };
   const say = (kind: "waiting" | "warning", message: string) =>
     onEvent({ stage: run.stage, kind, message, at: clock.now() });
+  const ended = (kind: KopsOutcome["kind"], reason: string): KopsOutcome => ({
+    ...{ kind, stage: run.stage, reason },
+    observed: { ...first, now: clock.now(), run: freshRun },
+  });
   try {
     return await withEngineLease({ ...alone, withoutLease, signal, onEvent: say }, async (working, held) => {
       run.hasBegun = true;
@@ -74,17 +78,22 @@ export async function runKopsAlone(options: KopsAloneOptions): Promise<KopsOutco
         return stop.aborted ? seen : kops.observe(stop);
       }
       const decide = onlyRepairs(options.decide ?? decideKops, held);
-      const rotate = () =>
-        runKops({ ...options, onEvent, signal: working, decide, kops: { ...kops, observe: leased } });
+      async function rotate(): Promise<KopsOutcome> {
+        try {
+          return await runKops({ ...options, onEvent, signal: working, decide, kops: { ...kops, observe: leased } });
+        } catch (thrown) {
+          // Before the run's own first look has ended there is the one before the Lease.
+          if (!working.aborted || !(thrown instanceof KmsEtcdError)) throw thrown;
+          return ended("cancelled", "stopped before anything was done");
+        }
+      }
       return runWithKeys(rotate, keys, held, working);
     });
   } catch (thrown) {
     // What the run itself throws is not of the Lease.
     if (run.hasBegun || !(thrown instanceof KmsEtcdError)) throw thrown;
-    const observed = { ...first, now: clock.now(), run: freshRun };
-    const kind = thrown.code === "cancelled" ? ("cancelled" as const) : ("blocked" as const);
-    const remedy = thrown.remedy === undefined ? {} : { remedy: thrown.remedy };
-    return { kind, stage: run.stage, reason: thrown.message, ...remedy, observed };
+    const kind = thrown.code === "cancelled" ? "cancelled" : "blocked";
+    return { ...ended(kind, thrown.message), ...(thrown.remedy !== undefined && { remedy: thrown.remedy }) };
   }
 }
 

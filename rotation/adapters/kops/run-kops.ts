@@ -9,7 +9,7 @@ import type { RotationEvent } from "../../run-events";
 import type { Progress, StoredObjects } from "../../stored-objects";
 import { type DecideKops, decideKops } from "./decide-kops";
 import type { KopsAction, KopsDecision, KopsGoal, KopsMeasurement } from "./kops-decision";
-import { freshRun, type KopsObservation, type KopsRunFacts } from "./kops-observation";
+import { freshRun, type KopsObservation, type KopsRunFacts, type KopsSeen } from "./kops-observation";
 import type { Kops } from "./kops-ports";
 import { machineState, machineStates, machinesAtRest, machinesFingerprint, validStored } from "./kops-situation";
 import { withoutWhatIsThrough } from "./own-change";
@@ -42,6 +42,7 @@ export interface KopsOutcome {
 const retryPause = 2_000;
 const rewriteBackOff = 5_000;
 const namedFailures = 5;
+const stopped = "stopped at a safe point; run again to go on";
 
 export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   const { goal, kops, stored, signal, onEvent, clock = systemClock, decide = decideKops } = options;
@@ -55,6 +56,8 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   let stage: { readonly name: RotationStage; readonly since: number } | undefined;
   const emit = (kind: RotationEvent["kind"], message: string, at: RotationStage, more: Partial<RotationEvent> = {}) =>
     onEvent({ stage: at, kind, message, at: clock.now(), ...more });
+  /** What was seen last, and the stage that was decided on it. */
+  let last: Pick<KopsOutcome, "stage" | "observed"> | undefined;
   const finishStage = () => {
     if (stage === undefined) return;
     const durationMs = clock.now() - stage.since;
@@ -62,7 +65,15 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   };
 
   for (;;) {
-    const seen = await withRetries(() => kops.observe(signal), pause, signal);
+    // Once it is stopped, a look is cut off; whatever was done last has ended safely without one.
+    if (signal.aborted && last !== undefined) return { kind: "cancelled", ...last, reason: stopped };
+    let seen: KopsSeen;
+    try {
+      seen = await withRetries(() => kops.observe(signal), pause, signal);
+    } catch (thrown) {
+      if (signal.aborted && last !== undefined) continue;
+      throw thrown;
+    }
     if (expected !== undefined && !expected.includes(seen.secret?.hash)) {
       facts = { ...facts, changedByOthers: secretDifference(lastText, seen.secret?.text) };
     }
@@ -73,9 +84,8 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     if (observed !== looked) await kops.settle(signal);
     const at = (decision: KopsDecision) => ({ stage: decision.stage, observed });
     const decision = decide(observed, goal);
-    if (signal.aborted) {
-      return { kind: "cancelled", ...at(decision), reason: "stopped at a safe point; run again to go on" };
-    }
+    last = at(decision);
+    if (signal.aborted) continue;
     if (decision.kind === "done") {
       finishStage();
       return { kind: "done", stage: decision.stage, observed: machinesAtRest(observed) };

@@ -65,7 +65,7 @@ describe("the kOps engine and the Lease", function () {
       if (signal.aborted) throw new KmsEtcdError("cancelled", "kops get cluster was stopped");
       return observe(signal);
     };
-    const identity = { holder: "this engine", isAlive: () => false };
+    const identity = { holder: "this engine", isAlive: (holder: string) => (holder === "another" ? undefined : false) };
     const run = (version: number, more: Partial<KopsAloneOptions> = {}) =>
       runKopsAlone({
         ...{ goal: kopsGoal(version), kops, stored, clock, signal: never, onEvent: () => undefined },
@@ -149,5 +149,50 @@ describe("the kOps engine and the Lease", function () {
     const outcome = await run(1);
     assert.equal(outcome.kind, "done", outcome.reason);
     assert.ok(until > 0);
+  });
+
+  for (const moment of ["in a roll", "in a look", "before the first look of the run"]) {
+    it(`stopped ${moment} => cancelled, with what was seen last`, async () => {
+      const { cluster, run } = world(2);
+      assert.equal((await run(1)).kind, "done");
+      const stop = new AbortController();
+      const { roll, observe } = cluster.kops;
+      let looks = 0;
+      cluster.kops.roll = async (group, force, signal) => {
+        const failure = await roll(group, force, signal);
+        if (moment === "in a roll") stop.abort();
+        return failure;
+      };
+      cluster.kops.observe = async (signal) => {
+        looks += 1;
+        if ((moment === "in a look" && looks === 4) || (moment.startsWith("before") && looks === 2)) stop.abort();
+        return observe(signal);
+      };
+      const outcome = await run(2, { signal: stop.signal });
+      assert.equal(outcome.kind, "cancelled", outcome.reason);
+      assert.match(outcome.reason ?? "", /^stopped /);
+      assert.equal(outcome.observed.machines.length, 2);
+      cluster.kops.roll = roll;
+      cluster.kops.observe = observe;
+      assert.equal((await run(2)).kind, "done");
+    });
+  }
+
+  it("another engine takes the Lease in the middle => cancelled, and it is said who", async () => {
+    const { cluster, kept, run } = world(2);
+    const { roll } = cluster.kops;
+    cluster.kops.roll = async (...request) => {
+      const failure = await roll(...request);
+      const now = cluster.clock.now();
+      kept.record = { holder: "another", acquiredAt: now, renewedAt: now, duration: 15_000, now, version: "other" };
+      for (let second = 0; second < 6; second += 1) {
+        await cluster.clock.sleep(1_000, never);
+        for (let turns = 0; turns < 5; turns += 1) await turn();
+      }
+      return failure;
+    };
+    const outcome = await run(1);
+    assert.equal(outcome.kind, "cancelled");
+    assert.match(outcome.reason ?? "", /because another has taken over/);
   });
 });
