@@ -24,17 +24,18 @@ export function countRepetitions(): (action: object) => number {
   };
 }
 
-/** A look that fails for a reason that may pass is tried again, each time after a longer sleep. */
+/** A look that fails for a reason that may pass, or another that `isWorthwhile`, is tried again, each time after a longer sleep. */
 export async function withRetries<Seen>(
   look: () => Promise<Seen>,
   sleep: (tries: number) => Promise<void>,
   signal: AbortSignal,
+  isWorthwhile: (thrown: unknown) => boolean = mayPass,
 ): Promise<Seen> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await look();
     } catch (thrown) {
-      if (!mayPass(thrown) || tries > transientRetries || signal.aborted) throw thrown;
+      if (!isWorthwhile(thrown) || tries > transientRetries || signal.aborted) throw thrown;
       await sleep(tries);
     }
   }

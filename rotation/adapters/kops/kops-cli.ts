@@ -1,5 +1,6 @@
 /** The kOps port on the user's own kops program. */
 import { describeError, KmsEtcdError } from "../../../core/errors";
+import { mayPass } from "../../patience";
 import type { AwsKeyNames } from "../aws/aws-key-names";
 import { lazyAwsKeyAdmin } from "../aws/lazy-key-admin";
 import {
@@ -231,8 +232,10 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const result = await run({ args: [...args, ...more], timeoutMs: limits.roll, signal });
       if (result.code === 0) return undefined;
       const failure = kopsFailure(`kops rolling-update of ${group}`, result);
-      if (failure.code === "throttled" || failure.code === "unreachable") throw failure;
-      return { notJoined: result.stderr.includes("after terminating instance"), reason: describeError(failure) };
+      // Then kops has waited for the new machine, and what it says last may be how that one can't be reached.
+      const notJoined = result.stderr.includes("after terminating instance");
+      if (!notJoined && mayPass(failure)) throw failure;
+      return { notJoined, reason: describeError(failure) };
     },
     async validate(signal) {
       const args = ["validate", "cluster", ...where, ...api, "--wait", validateFor, "--count", "2", "-o", "json"];

@@ -98,6 +98,10 @@ const meanings: readonly (readonly [RegExp, ErrorCode])[] = [
     /connection refused|no such host|i\/o timeout|Unable to reach the kubernetes API|TLS handshake timeout/,
     "unreachable",
   ],
+  [/connection reset|\bEOF\b|broken pipe|no route to host|network is unreachable/, "unreachable"],
+  // AWS' own words for what it asks to try again.
+  [/ServiceUnavailable|InternalError|InternalFailure|RequestTimeout/, "unreachable"],
+  [/context deadline exceeded/, "timeout"],
 ];
 
 function codeOf(reason: string): ErrorCode {

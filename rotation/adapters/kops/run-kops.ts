@@ -53,6 +53,10 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
   const repetitions = countRepetitions();
   const pause = (tries: number) => clock.sleep(retryPause * tries, signal);
   let failures = 0;
+  /** What machines did not come up with must go back: a look that fails for any reason is no reason to leave it. */
+  const isWorthwhile = (thrown: unknown) =>
+    mayPass(thrown) ||
+    (thrown instanceof KmsEtcdError && (Object.keys(facts.notLoaded).length > 0 || facts.changeFailed !== undefined));
   let stage: { readonly name: RotationStage; readonly since: number } | undefined;
   const emit = (kind: RotationEvent["kind"], message: string, at: RotationStage, more: Partial<RotationEvent> = {}) =>
     onEvent({ stage: at, kind, message, at: clock.now(), ...more });
@@ -69,7 +73,7 @@ export async function runKops(options: KopsRunOptions): Promise<KopsOutcome> {
     if (signal.aborted && last !== undefined) return { kind: "cancelled", ...last, reason: stopped };
     let seen: KopsSeen;
     try {
-      seen = await withRetries(() => kops.observe(signal), pause, signal);
+      seen = await withRetries(() => kops.observe(signal), pause, signal, isWorthwhile);
     } catch (thrown) {
       if (signal.aborted && last !== undefined) continue;
       throw thrown;

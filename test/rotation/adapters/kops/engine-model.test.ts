@@ -280,6 +280,26 @@ describe("the kOps engine against a simulated cluster", function () {
     });
   }
 
+  it("a look that fails right after a machine did not come up => looked again, and the secret goes back", async () => {
+    const cluster = simulation();
+    await run(cluster, 1);
+    const before = cluster.state.secret;
+    cluster.faults.brokenEndpoint = endpointOf(2);
+    const { roll, observe } = cluster.kops;
+    let failing = 0;
+    cluster.kops.roll = async (...request) => {
+      const failure = await roll(...request);
+      if (failure !== undefined) failing = 2;
+      return failure;
+    };
+    cluster.kops.observe = async (...request) => {
+      if ((failing -= 1) >= 0) throw new KmsEtcdError("invalid-input", "kops get cluster: what nobody has seen yet");
+      return observe(...request);
+    };
+    assert.match((await run(cluster, 2)).reason ?? "", /did not join/);
+    assert.equal(cluster.state.secret, before);
+  });
+
   it("a pruned machine that can't read everything => the old key comes back, plugin first, and the run says why", async () => {
     const cluster = simulation();
     await run(cluster, 1);

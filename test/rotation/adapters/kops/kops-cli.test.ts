@@ -191,6 +191,10 @@ describe("kops by its own program", () => {
     assert.ok(fake.commands.at(-1)?.args.includes("--force"));
     fake.fail("rolling-update", "ThrottlingException: Rate exceeded");
     await assert.rejects(kops.roll("control-plane-a", false, never), { code: "throttled" });
+    for (const what of ["unexpected EOF", "connection refused"]) {
+      fake.fail("rolling-update", `error validating cluster after terminating instance: ${what}`);
+      assert.equal((await kops.roll("control-plane-a", false, never))?.notJoined, true);
+    }
     assert.ok(fake.commands.every(({ args }) => !args.includes("--cloudonly")));
   });
 
@@ -207,6 +211,18 @@ describe("kops by its own program", () => {
     const { fake, kops } = cli();
     fake.fail("get cluster", "AccessDenied: not allowed to s3:GetObject");
     await assert.rejects(kops.observe(never), { code: "permission-denied" });
+    for (const [what, code] of [
+      ["read tcp 10.0.0.1:443: read: connection reset by peer", "unreachable"],
+      ['Get "https://s3.example": EOF', "unreachable"],
+      ["dial tcp 10.0.0.1:443: connect: no route to host", "unreachable"],
+      ["api error ServiceUnavailable: Please reduce your request rate", "unreachable"],
+      ["api error InternalError: We encountered an internal error. Please try again.", "unreachable"],
+      ["operation error S3: GetObject, context deadline exceeded", "timeout"],
+      ["unknown field spec.oops", "invalid-input"],
+    ] as const) {
+      fake.fail("get cluster", what);
+      await assert.rejects(kops.observe(never), { code });
+    }
     assert.equal(await requireKopsVersion(fake.run, "v1.36.1", never), "1.36.2");
     await assert.rejects(
       requireKopsVersion(fake.run, "1.37.0", never),
