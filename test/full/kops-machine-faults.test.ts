@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import type { Kops } from "../../rotation/adapters/kops/kops-ports";
-import { createKopsRunner, type RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
+import { createKopsRunner, type KopsCommand, type RunKopsCommand } from "../../rotation/adapters/kops/kops-process";
 import { ec2Error, type FaultDoor, s3Error, startFaultDoor } from "../fakes/kops/fault-door";
 import {
   assertDone,
@@ -79,6 +79,21 @@ describe("faults of a kOps rotation on real API servers", function () {
     return outcome;
   }
 
+  /** By the kernel, in an instant. */
+  async function killedOnceItHasReplaced({ args }: KopsCommand): Promise<never> {
+    const known = ids();
+    const child = spawn(cluster.program, args, { env: cluster.environment, stdio: "ignore" });
+    const ended = once(child, "exit");
+    while (child.exitCode === null && !ids().some((id) => !known.includes(id))) await sleep(100);
+    child.kill("SIGKILL");
+    await ended;
+    throw new Killed();
+  }
+
+  /** Waits for a valid cluster no longer than that. */
+  const impatient: RunKopsCommand = (command) =>
+    plain({ ...command, args: command.args.map((word) => (word === "10m" ? "15s" : word)) });
+
   it("killed after every single action, and a machine replaced in every gap => each one boots, reads everything, and the rotation ends", async () => {
     const watch = watchCluster(cluster);
     const done: string[] = [];
@@ -137,13 +152,7 @@ describe("faults of a kOps rotation on real API servers", function () {
     let rolls = 0;
     const run: RunKopsCommand = async (command) => {
       if (command.args[0] !== "rolling-update" || (rolls += 1) !== fatal) return plain(command);
-      const known = ids();
-      const child = spawn(cluster.program, command.args, { env: cluster.environment, stdio: "ignore" });
-      const ended = once(child, "exit");
-      while (child.exitCode === null && !ids().some((id) => !known.includes(id))) await sleep(100);
-      child.kill("SIGKILL"); // at once, as the kernel does
-      await ended;
-      throw new Killed();
+      return killedOnceItHasReplaced(command);
     };
     await assert.rejects(engine.run(version, { run }), Killed);
     assert.equal(ids().filter((id) => before.includes(id)).length, machines - fatal);
@@ -170,14 +179,31 @@ describe("faults of a kOps rotation on real API servers", function () {
     await finish();
   });
 
+  it("engine and kops killed while a new machine can't use its key => the next run takes the secret back; once it may be used, the run after it ends", async () => {
+    const before = await cluster.secret();
+    const untouched = ids();
+    const { key } = await engine.plugin(version);
+    cluster.kms.refuse(key.kind === "aws" ? key.keyArn : assert.fail());
+    const fatal: RunKopsCommand = (command) =>
+      command.args[0] === "rolling-update" ? killedOnceItHasReplaced(command) : plain(command);
+    await assert.rejects(engine.run(version, { run: fatal }), Killed);
+    assert.notEqual(await cluster.secret(), before);
+    const outcome = await engine.run(version, { run: impatient, validationTimeoutSeconds: 40 });
+    assert.equal(outcome.kind, "blocked", outcome.events.join("\n"));
+    assert.equal(await cluster.secret(), before, outcome.events.join("\n"));
+    const [broken = assert.fail(), ...others] = ids().filter((id) => !untouched.includes(id));
+    assert.deepEqual(others, []);
+    cluster.kms.refuse(undefined);
+    await cluster.cloud.terminate(broken);
+    await finish();
+  });
+
   it("a cluster that is not valid when the run begins => nothing is replaced, and the reason is kops' own", async () => {
     const before = ids();
     const [sick] = before;
     const broken = { status: { conditions: [{ type: "Ready", status: "False", reason: "Test" }] } };
     const path = `/api/v1/nodes/${sick}/status`;
     await cluster.nodes.ask("PATCH", path, broken, "application/strategic-merge-patch+json");
-    const impatient: RunKopsCommand = (command) =>
-      plain({ ...command, args: command.args.map((word) => (word === "10m" ? "15s" : word)) });
     const outcome = await engine.run(version, { run: impatient });
     assert.equal(outcome.kind, "blocked");
     assert.match(outcome.reason ?? "", new RegExp(`${sick}.* is not ready`));

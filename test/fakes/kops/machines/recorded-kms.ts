@@ -18,6 +18,8 @@ export interface RecordedKms {
   createKey(): Promise<string>;
   /** `name` as `alias/NAME`. */
   createAlias(name: string, keyArn: string): Promise<void>;
+  /** Nobody may use this key any more, as where a role lacks it; undefined: every one may be used again. */
+  refuse(keyArn: string | undefined): void;
   stop(): Promise<void>;
 }
 
@@ -32,6 +34,7 @@ const authorization =
 
 export async function startRecordedKms(moto: string): Promise<RecordedKms> {
   const calls: KmsCall[] = [];
+  let refused: string | undefined;
   const ask = (action: string, body: string) =>
     fetch(moto, {
       method: "POST",
@@ -45,6 +48,12 @@ export async function startRecordedKms(moto: string): Promise<RecordedKms> {
       const body = Buffer.concat(chunks).toString("utf8");
       const action = String(request.headers["x-amz-target"]).replace(service, "");
       const { KeyId: keyId, EncryptionContext: context = {} } = JSON.parse(body) as KmsRequest;
+      if (keyId !== undefined && keyId === refused) {
+        calls.push({ action: `kms:${action}`, keyId, context, status: 400 });
+        response.writeHead(400, { "content-type": "application/x-amz-json-1.1" });
+        response.end(JSON.stringify({ __type: "AccessDeniedException", message: "not authorized" }));
+        return;
+      }
       ask(action, body).then(
         async (answer) => {
           calls.push({ action: `kms:${action}`, keyId, context, status: answer.status });
@@ -67,6 +76,7 @@ export async function startRecordedKms(moto: string): Promise<RecordedKms> {
       const answer = await ask("CreateAlias", JSON.stringify({ AliasName: name, TargetKeyId: keyArn }));
       if (!answer.ok) throw new Error(`CreateAlias: ${await answer.text()}`);
     },
+    refuse: (keyArn) => (refused = keyArn),
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
