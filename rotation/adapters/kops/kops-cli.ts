@@ -26,6 +26,7 @@ import {
 import type { Kops, RollFailure } from "./kops-ports";
 import { kopsFailure, type RunKopsCommand } from "./kops-process";
 import { storeFingerprint } from "./kops-situation";
+import { kubernetesMinor } from "./kubernetes-version";
 import type { SecretBackups } from "./secret-backups";
 import { readSecretText, secretHash } from "./secret-text";
 import { type SpecRecord, type SpecRecords, specMark, specRecordsInMemory } from "./spec-record";
@@ -63,7 +64,10 @@ const minute = 60_000;
 const limits = { read: 2 * minute, write: 3 * minute, update: 15 * minute, validate: 12 * minute, roll: 120 * minute };
 const validateFor = "10m";
 
-/** Throws `unsupported` for a kops that is older or newer than the one that wrote the cluster last. */
+/** Before it the role of control planes is `Master`, on machines too. */
+const oldestKopsMinor = 26;
+
+/** Throws `unsupported` for a kops that is too old: for this package, or for the Kubernetes of the cluster's spec. */
 export async function requireKopsVersion(
   run: RunKopsCommand,
   clusterVersion: string | undefined,
@@ -73,8 +77,13 @@ export async function requireKopsVersion(
   const version = /(\d+)\.(\d+)\.\d+/.exec(result.stdout);
   if (result.code !== 0 || version === null) throw kopsFailure("kops version", result);
   const [found, , minor = "0"] = version;
-  const wanted = /^v?1\.(\d+)\./.exec(clusterVersion ?? "")?.[1];
-  if (wanted !== undefined && Number(minor) < Number(wanted)) {
+  const wanted = kubernetesMinor(clusterVersion);
+  if (Number(minor) < oldestKopsMinor) {
+    throw new KmsEtcdError("unsupported", `kops ${found} is older than 1.${oldestKopsMinor}`, {
+      remedy: `use a kops of the cluster's minor version, 1.${Math.max(oldestKopsMinor, wanted ?? 0)} or newer: before 1.${oldestKopsMinor} control planes have another role`,
+    });
+  }
+  if (wanted !== undefined && Number(minor) < wanted) {
     throw new KmsEtcdError("unsupported", `kops ${found} is older than the cluster's Kubernetes ${clusterVersion}`, {
       remedy: `use a kops 1.${wanted} or newer: an older one would write a spec that it does not understand`,
     });

@@ -15,6 +15,7 @@ import { createKopsMachines, type KopsMachines } from "./kops-machines";
 import { type KopsInstance, readDocuments } from "./kops-output";
 import type { Kops } from "./kops-ports";
 import { createKopsRunner, type RunKopsCommand } from "./kops-process";
+import { requireKubernetesVersion } from "./kubernetes-version";
 import { kopsCredentials, type MachineAddresses, machineAddresses } from "./machine-addresses";
 import { createSecretBackups } from "./secret-backups";
 import { createSpecRecords } from "./spec-record";
@@ -35,7 +36,7 @@ export interface KopsWays {
 const usualPort = 443;
 const readLimit = 120_000;
 
-/** Throws where there is no such program, cluster or kubeconfig, and for a kops that is too old. */
+/** Throws where there is no such program, cluster or kubeconfig, and for a kops or a Kubernetes that is too old. */
 export async function openKopsCluster(
   cluster: KopsCluster,
   signal: AbortSignal,
@@ -48,6 +49,7 @@ export async function openKopsCluster(
   const args = ["get", "cluster", ...clusterArguments(place), "-o", "json"];
   const { stdout } = await succeed(run, { args, timeoutMs: readLimit, signal });
   const { spec } = readCluster(readDocuments(stdout, "kops get cluster")[0]);
+  requireKubernetesVersion(spec.kubernetesVersion);
   const version = await requireKopsVersion(run, spec.kubernetesVersion, signal);
   const addresses = await waysToMachines(cluster, portOf(spec["kubeAPIServer"]), ways);
   const machines = createKopsMachines({ addressOf: (instance) => addresses.addressOf(instance) });

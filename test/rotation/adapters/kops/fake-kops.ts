@@ -16,6 +16,8 @@ export interface FakeKops {
     instances: readonly Record<string, unknown>[];
     /** Whether an update has been carried out before: it makes them. */
     hasKeypairs: boolean;
+    /** What `kops version` says. */
+    version: string;
     /** Failures of validation. */
     failures: readonly { readonly message: string }[];
   };
@@ -33,6 +35,7 @@ export function fakeKops(cluster: KopsCluster): FakeKops {
   const state: FakeKops["state"] = {
     ...{ cluster, secret: undefined, pending: [], instances: [], failures: [] },
     hasKeypairs: true,
+    version: "1.36.2",
   };
   const group = { kind: "InstanceGroup", metadata: { name: "control-plane-a" }, spec: { role: "ControlPlane" } };
 
@@ -55,7 +58,7 @@ export function fakeKops(cluster: KopsCluster): FakeKops {
       return refused("--name is required");
     switch (command) {
       case "version":
-        return said("1.36.2\n");
+        return said(`${state.version}\n`);
       case "get cluster":
         return said(JSON.stringify(state.cluster));
       case "get instancegroups":

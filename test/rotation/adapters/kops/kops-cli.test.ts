@@ -10,6 +10,7 @@ import {
   validationFailure,
 } from "../../../../rotation/adapters/kops/kops-output";
 import { createKopsRunner } from "../../../../rotation/adapters/kops/kops-process";
+import { openKopsCluster } from "../../../../rotation/adapters/kops/open-kops-cluster";
 import { createSecretBackups } from "../../../../rotation/adapters/kops/secret-backups";
 import { secretDifference } from "../../../../rotation/adapters/kops/secret-difference";
 import { secretHash } from "../../../../rotation/adapters/kops/secret-text";
@@ -36,6 +37,12 @@ const machines: MachineLook = {
 };
 
 const put = (text: string, expectedHash: string | undefined, mayGoBack = false) => ({ text, expectedHash, mayGoBack });
+
+function fakeVersion(version: string) {
+  const fake = fakeKops(plainCluster);
+  fake.state.version = version;
+  return fake.run;
+}
 
 function cli() {
   const fake = fakeKops(plainCluster);
@@ -228,6 +235,42 @@ describe("kops by its own program", () => {
       requireKopsVersion(fake.run, "1.37.0", never),
       /is older than the cluster's Kubernetes 1\.37\.0/,
     );
+  });
+});
+
+describe("versions of kops and Kubernetes", () => {
+  const open = (version: string, kubernetesVersion: string) => {
+    const fake = fakeKops({ ...plainCluster, spec: { ...plainCluster.spec, kubernetesVersion } });
+    fake.state.version = version;
+    const kops = { clusterName: "e2e.k8s.local", program: "kops", machineAddress: "Internal" as const, rolling: {} };
+    const plugin = { image: "registry.example/kms-etcd-plugin:1", flavour: "KmsEtcd" as const };
+    const addressOf = () => assert.fail();
+    return openKopsCluster({ ...kops, plugin, backupDirectory: directory }, never, { run: fake.run, addressOf });
+  };
+
+  it("too old ones => refused before anything is looked at, with what to do", async () => {
+    await assert.rejects(open("1.25.4", "1.25.0"), { code: "unsupported", message: /Kubernetes 1\.25\.0/ });
+    await assert.rejects(requireKopsVersion(fakeVersion("1.25.4"), undefined, never), {
+      code: "unsupported",
+      message: /kops 1\.25\.4 is older than 1\.26/,
+      remedy: /1\.26 or newer/,
+    });
+    for (const version of [
+      "1.28.15",
+      "v1.28.0",
+      "https://builds.example/v1.27.3",
+      "https://builds.example/v1.2.0/v1.28.1/",
+    ]) {
+      await assert.rejects(open("1.36.2", version), { code: "unsupported", remedy: /1\.29 or newer/ }, version);
+    }
+    await assert.rejects(open("1.36.2", "https://builds.example/v1.37.0"), /is older than the cluster's Kubernetes/);
+  });
+
+  it("the oldest ones, and a version that can't be read => opened", async () => {
+    for (const version of ["1.29.0", "v1.36.1", "https://builds.example/v1.30.2", "https://builds.example/latest"]) {
+      await (await open("1.36.2", version)).close();
+    }
+    assert.equal(await requireKopsVersion(fakeVersion("1.26.0"), undefined, never), "1.26.0");
   });
 });
 
