@@ -36,7 +36,7 @@ export interface CredentialKind {
   run(inputs: Properties, before: State | undefined, operation: Operation): Promise<CredentialRunResult>;
   /** Outputs as they are now. */
   look(state: State, signal: AbortSignal): Promise<Properties>;
-  /** Outputs that the inputs make old, though no input says so. */
+  /** Outputs that a run makes anew though no input says so: the inputs or the time have made them old. */
   oldOutputs(state: State, inputs: Properties): readonly string[];
   /** What stays when the resource goes. */
   readonly left: string;
@@ -81,12 +81,16 @@ export function createCredentialResource(kind: CredentialKind, secretOutputs: re
     return { inputs, outputs: [...(isOld ? ["atGoal"] : []), ...kind.oldOutputs(state, news)] };
   }
 
-  /** Where nothing would change, what is known stays known. */
-  function preview(inputs: Properties, before: Properties, operation: Operation): Properties {
+  /** Where nothing would change, what is known stays known, but for what is made anew. */
+  function preview(inputs: Properties, state: State | undefined, operation: Operation): Properties {
     const survey = surveys.get(operation.urn);
     const keeps = survey !== undefined && !isPending(survey);
+    const before = state?.outputs ?? {};
+    const old = state === undefined ? [] : kind.oldOutputs(state, inputs);
     return Object.fromEntries([
-      ...kind.outputs.map((name) => [name, keeps ? (before[name] ?? unknown) : unknown] as const),
+      ...kind.outputs.map(
+        (name) => [name, keeps && !old.includes(name) ? (before[name] ?? unknown) : unknown] as const,
+      ),
       ["plan", inputs["plan"] ?? before["plan"] ?? []] as const,
     ]);
   }
@@ -119,10 +123,10 @@ export function createCredentialResource(kind: CredentialKind, secretOutputs: re
     diff,
     create: async (inputs, isPreview, operation) =>
       isPreview
-        ? { id: "", outputs: preview(inputs, {}, operation) }
+        ? { id: "", outputs: preview(inputs, undefined, operation) }
         : { id: operation.name, outputs: await run(inputs, undefined, operation) },
     update: async (state, inputs, isPreview, operation) =>
-      isPreview ? preview(inputs, state.outputs, operation) : run(inputs, state, operation),
+      isPreview ? preview(inputs, state, operation) : run(inputs, state, operation),
     async read(state, operation) {
       const { plan: _plan, ...inputs } = state.inputs;
       const known = state.outputs["settled"];

@@ -13,7 +13,13 @@ import { type CredentialEngine, loadCredentialEngine } from "./open-lazily";
 
 const secretOutputs = ["adminKubeconfig", "certificateAuthority", "kubeconfig"];
 
-export function createKeypairRotationResource(load: () => CredentialEngine = loadCredentialEngine): Resource {
+export function createKeypairRotationResource(
+  load: () => CredentialEngine = loadCredentialEngine,
+  now: () => number = Date.now,
+): Resource {
+  const isExpired = (kubeconfig: PropertyValue) =>
+    typeof kubeconfig === "string" && (load().clientCertificateExpiry(kubeconfig) ?? Number.POSITIVE_INFINITY) <= now();
+
   const open = (inputs: Properties, settled: string | undefined, signal: AbortSignal) => {
     const { kops, keysets, madeBefore, advanceTo, clientsTrustKeypair, clientsUseKeypair } = inputsOf(inputs);
     const goal: KeypairGoal = {
@@ -68,7 +74,8 @@ export function createKeypairRotationResource(load: () => CredentialEngine = loa
         const { input, value } = outcome.waitingFor;
         warnings.push(`waiting: ${outcome.reason ?? ""}; then write ${input}: "${value}"`);
       }
-      const exported = await exportedOutputs(opened, inputs, before, seen, operation.signal);
+      const old = before === undefined || isAdminOld(before, inputs, seen, isExpired);
+      const exported = await exportedOutputs(opened, inputs, old ? undefined : before, seen, operation.signal);
       return { outputs: { ...seen, ...exported, settled: opened.store.fingerprint(outcome.seen) }, warnings };
     },
 
@@ -81,16 +88,16 @@ export function createKeypairRotationResource(load: () => CredentialEngine = loa
       return keypairOutputs(seen, wanted.madeBefore, wanted.keysets, typeof waiting === "string" ? waiting : undefined);
     },
 
-    oldOutputs: (state, inputs) => (isAdminOld(state, inputs, state.outputs) ? ["adminKubeconfig"] : []),
+    oldOutputs: (state, inputs) => (isAdminOld(state, inputs, state.outputs, isExpired) ? ["adminKubeconfig"] : []),
   };
   return createCredentialResource(kind, secretOutputs);
 }
 
-/** Fresh ones after every run; admin credentials only where the issuer or the lifetime is another one: each export makes new ones. */
+/** Fresh ones after every run; admin credentials only where those of `current` are old or there are none: each export makes new ones. */
 async function exportedOutputs(
   { kubeconfig }: OpenKeypairs,
   inputs: Properties,
-  before: State | undefined,
+  current: State | undefined,
   seen: Properties,
   signal: AbortSignal,
 ): Promise<Properties> {
@@ -99,19 +106,25 @@ async function exportedOutputs(
   const exported = { kubeconfig: text, certificateAuthority: ca };
   if (adminCredentialLifetime === undefined) return exported;
   const issuer = issuerIn(seen);
-  const kept = before?.outputs["adminKubeconfig"];
-  if (before !== undefined && kept !== undefined && !isAdminOld(before, inputs, seen)) {
-    return { ...exported, adminKubeconfig: kept, adminIssuer: issuer };
-  }
+  const kept = current?.outputs["adminKubeconfig"];
+  if (kept !== undefined) return { ...exported, adminKubeconfig: kept, adminIssuer: issuer };
   const admin = await kubeconfig(adminCredentialLifetime, signal);
   return { ...exported, adminKubeconfig: admin.text, adminIssuer: issuer };
 }
 
-function isAdminOld(before: State, inputs: Properties, seen: Properties): boolean {
+/** By another issuer, for another lifetime, or past its time: whoever gets it after that could do nothing with it. */
+function isAdminOld(
+  before: State,
+  inputs: Properties,
+  seen: Properties,
+  isExpired: (kubeconfig: PropertyValue) => boolean,
+): boolean {
   const { adminCredentialLifetime } = inputs;
   if (typeof adminCredentialLifetime !== "string") return false;
+  const { adminKubeconfig } = before.outputs;
   return (
-    before.outputs["adminKubeconfig"] === undefined ||
+    adminKubeconfig === undefined ||
+    isExpired(adminKubeconfig) ||
     before.inputs["adminCredentialLifetime"] !== adminCredentialLifetime ||
     before.outputs["adminIssuer"] !== issuerIn(seen)
   );
