@@ -7,7 +7,6 @@ import { describeError, KmsEtcdError } from "../../core/errors";
 import type { InputViolation } from "../../core/input-rules";
 import { keyReferenceOf, keyViolations } from "../../core/key-inputs";
 import { kopsViolations } from "../../core/kops-inputs";
-import { PluginFlavour } from "../../core/plugin-flavour";
 import { pluginInstance } from "../../core/plugin-instance";
 import { apiServerGroups, readCluster, readInstanceGroup } from "../../rotation/adapters/kops/cluster-spec";
 import {
@@ -15,6 +14,7 @@ import {
   type PolicyStatement,
   withKmsSettings,
 } from "../../rotation/adapters/kops/merge-cluster-spec";
+import { pluginImage } from "../../rotation/adapters/kops/plugin-asset";
 import { readSecretText } from "../../rotation/adapters/kops/secret-text";
 import { specProblems } from "../../rotation/adapters/kops/spec-problems";
 import type { KopsPluginArgs } from "./kops-platform";
@@ -83,7 +83,7 @@ export function kopsSpecWithKmsSettings(args: KopsSpecArgs): Record<string, unkn
     cluster !== undefined &&
     typeof (args.plugin as Partial<KopsSpecArgs["plugin"]> | undefined)?.image === "string"
   ) {
-    const settings = { plugins, roles, image: imageOf(args.plugin), ...statementsOf(args, violations) };
+    const settings = { plugins, roles, image: pluginImage(args.plugin), ...statementsOf(args, violations) };
     const problems = specProblems(cluster, groups, settings);
     violations.push(
       ...problems.map(({ path, reason, remedy }) => ({ path: `cluster: ${path}`, reason: `${reason}; ${remedy}` })),
@@ -116,25 +116,6 @@ function platformViolations({ plugin, policyStatements }: KopsSpecArgs, clusterN
     { clusterName, plugin, ...(policyStatements !== undefined && { policyStatements }) },
     "kops",
   ).map(({ path, reason }) => ({ path: path.replace(/^kops\./, ""), reason }));
-}
-
-/** As the engine has it for the same input, or machines would be replaced for nothing. */
-function imageOf({
-  image,
-  flavour,
-  command,
-  awsEndpoint,
-  arguments: more = [],
-}: KopsSpecArgs["plugin"]): KmsSettings["image"] {
-  const flags = [...(awsEndpoint === undefined ? [] : [`--kms-endpoint=${awsEndpoint}`]), ...more];
-  const isUpstream = flavour === PluginFlavour.AwsEncryptionProvider;
-  const program = command ?? (isUpstream ? ["/aws-encryption-provider"] : undefined);
-  return {
-    image,
-    ...(program !== undefined && { command: program }),
-    ...(isUpstream && { upstream: true }),
-    ...(flags.length > 0 && { arguments: flags }),
-  };
 }
 
 /** Nothing where they are refused already. */

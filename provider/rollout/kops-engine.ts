@@ -4,7 +4,6 @@
  */
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { describeKopsCluster, type KopsCluster } from "../../core/kops-cluster";
-import { PluginFlavour } from "../../core/plugin-flavour";
 import { RotationStage } from "../../core/rotation-stage";
 import { keyCustodies } from "../../rotation/adapters/keys/key-custodies";
 import { inTurn, turnTaken } from "../../rotation/adapters/kops/cluster-turns";
@@ -13,7 +12,7 @@ import { freshRun, type KopsObservation } from "../../rotation/adapters/kops/kop
 import { machineStates, machinesAtRest, presentSituation } from "../../rotation/adapters/kops/kops-situation";
 import { type OpenKopsCluster, openKopsCluster } from "../../rotation/adapters/kops/open-kops-cluster";
 import { asConfigured, type KopsPlan, planKops } from "../../rotation/adapters/kops/plan-kops";
-import { kopsEndpoint } from "../../rotation/adapters/kops/plugin-asset";
+import { kopsEndpoint, pluginImage } from "../../rotation/adapters/kops/plugin-asset";
 import { rotationView } from "../../rotation/adapters/kops/rotation-view";
 import type { KopsOutcome } from "../../rotation/adapters/kops/run-kops";
 import { runKopsAlone } from "../../rotation/adapters/kops/run-kops-alone";
@@ -92,12 +91,6 @@ function clusterOf(platform: Platform): KopsCluster {
 }
 
 function kopsGoal(goal: RolloutGoal, { plugin, policyStatements }: KopsCluster): KopsGoal {
-  const { image, flavour, command, awsEndpoint, arguments: more = [] } = plugin;
-  const flags = [...(awsEndpoint === undefined ? [] : [`--kms-endpoint=${awsEndpoint}`]), ...more];
-  const isUpstream = flavour === PluginFlavour.AwsEncryptionProvider;
-  // As its own manifests have it; an image of that program may have another entry point.
-  const own = isUpstream ? ["/aws-encryption-provider"] : undefined;
-  const program = command ?? own;
   return {
     resources: goal.resources,
     writer: goal.writer,
@@ -105,12 +98,7 @@ function kopsGoal(goal: RolloutGoal, { plugin, policyStatements }: KopsCluster):
     allowPlaintextReads: goal.allowPlaintextReads,
     ...(goal.rewriteBy !== undefined && { rewriteBy: goal.rewriteBy }),
     advanceTo: goal.advanceTo,
-    image: {
-      image,
-      ...(program !== undefined && { command: program }),
-      ...(isUpstream && { upstream: true }),
-      ...(flags.length > 0 && { arguments: flags }),
-    },
+    image: pluginImage(plugin),
     ...(policyStatements !== undefined && {
       statements: JSON.parse(policyStatements) as KopsGoal["statements"] & object,
     }),

@@ -4,6 +4,8 @@
  */
 import { stringify } from "yaml";
 import { describeKey } from "../../../core/key-reference";
+import type { KopsPlugin } from "../../../core/kops-cluster";
+import { PluginFlavour } from "../../../core/plugin-flavour";
 import type { PluginInstance } from "../../../core/plugin-instance";
 import { pluginComponent, staticPodAnnotations } from "../../../core/static-pod";
 import { pluginArguments } from "../hosts/plugin-arguments";
@@ -18,6 +20,26 @@ export interface PluginImage {
   readonly upstream?: boolean;
   /** Flags after the key's own: `--kms-endpoint=...`. */
   readonly arguments?: readonly string[];
+}
+
+/** What an input of a program makes of it. */
+export function pluginImage({
+  image,
+  flavour,
+  command,
+  awsEndpoint,
+  arguments: more = [],
+}: Pick<KopsPlugin, "image"> & Partial<KopsPlugin>): PluginImage {
+  const flags = [...(awsEndpoint === undefined ? [] : [`--kms-endpoint=${awsEndpoint}`]), ...more];
+  const isUpstream = flavour === PluginFlavour.AwsEncryptionProvider;
+  // As its own manifests have it; an image of that program may have another entry point.
+  const program = command ?? (isUpstream ? ["/aws-encryption-provider"] : undefined);
+  return {
+    image,
+    ...(program !== undefined && { command: program }),
+    ...(isUpstream && { upstream: true }),
+    ...(flags.length > 0 && { arguments: flags }),
+  };
 }
 
 /**
