@@ -243,6 +243,7 @@ describe("the public door", () => {
       "VaultNetworkAccess",
       "VaultPrivateEndpoint",
       "VaultSku",
+      "kopsSpecWithKmsSettings",
     ]);
     assert.equal(publicDoor.LocalKey, LocalKey);
     assert.equal(publicDoor.EncryptionRollout, EncryptionRollout);
