@@ -51,7 +51,8 @@ export function simulatePlugins({ hosts, now, wantedImage, log, broken }: Simula
       if (present !== undefined) checkReplacement(target, name, present);
       target.plugins.set(name, {
         ...made,
-        startedAt: now(),
+        // A process that has begun in this very instant is of the manifest before.
+        startedAt: Math.max(now(), (present?.runs?.since ?? 0) + 1),
         image: wantedImage(),
         runs: present?.runs,
         answered: present?.answered === true,
