@@ -31,6 +31,8 @@ export interface KopsNodes {
   ask: AskCluster;
   /** While `held`, no machine that comes up joins. */
   hold(held: boolean): void;
+  /** While `spoilt`, no process begins on a machine that boots, nor later. */
+  spoil(spoilt: boolean): void;
   /** Returns when every instance has joined, and no node is left of those that are gone. */
   settled(): Promise<void>;
   /** Who did not trust whom among workers and API servers; only where credentials are of kOps' own keysets. */
@@ -62,6 +64,8 @@ export async function startKopsNodes(
   const log: string[] = [];
   const stopping = new AbortController();
   let isHeld = false;
+  let isSpoilt = false;
+  const dark = new Set<string>();
   /** Looks that have begun, and the last one if it found everything settled; 0 if it did not. */
   let looks = 0;
   let settledAt = 0;
@@ -113,7 +117,11 @@ export async function startKopsNodes(
       say(`${id} is terminated`);
     }
     for (const instance of instances) {
-      if (instance.isControlPlane && !machines.has(instance.id)) await boot(instance);
+      if (!instance.isControlPlane || machines.has(instance.id) || dark.has(instance.id)) continue;
+      if (isSpoilt) {
+        dark.add(instance.id);
+        say(`${instance.id} boots, and stays dark`);
+      } else await boot(instance);
     }
     await Promise.all(
       [...machines.values()].map(async (machine) => {
@@ -241,6 +249,7 @@ export async function startKopsNodes(
     machines: () => [...machines.values()],
     ask,
     hold: (held) => (isHeld = held),
+    spoil: (spoilt) => (isSpoilt = spoilt),
     refusals,
     async settled() {
       // The look that is under way may have begun before what is waited for.

@@ -18,8 +18,6 @@ export interface RecordedKms {
   createKey(): Promise<string>;
   /** `name` as `alias/NAME`. */
   createAlias(name: string, keyArn: string): Promise<void>;
-  /** Nobody may use this key any more, as where a role lacks it; undefined: every one may be used again. */
-  refuse(keyArn: string | undefined): void;
   stop(): Promise<void>;
 }
 
@@ -34,7 +32,6 @@ const authorization =
 
 export async function startRecordedKms(moto: string): Promise<RecordedKms> {
   const calls: KmsCall[] = [];
-  let refused: string | undefined;
   const ask = (action: string, body: string) =>
     fetch(moto, {
       method: "POST",
@@ -48,12 +45,6 @@ export async function startRecordedKms(moto: string): Promise<RecordedKms> {
       const body = Buffer.concat(chunks).toString("utf8");
       const action = String(request.headers["x-amz-target"]).replace(service, "");
       const { KeyId: keyId, EncryptionContext: context = {} } = JSON.parse(body) as KmsRequest;
-      if (keyId !== undefined && keyId === refused) {
-        calls.push({ action: `kms:${action}`, keyId, context, status: 400 });
-        response.writeHead(400, { "content-type": "application/x-amz-json-1.1" });
-        response.end(JSON.stringify({ __type: "AccessDeniedException", message: "not authorized" }));
-        return;
-      }
       ask(action, body).then(
         async (answer) => {
           calls.push({ action: `kms:${action}`, keyId, context, status: answer.status });
@@ -76,7 +67,6 @@ export async function startRecordedKms(moto: string): Promise<RecordedKms> {
       const answer = await ask("CreateAlias", JSON.stringify({ AliasName: name, TargetKeyId: keyArn }));
       if (!answer.ok) throw new Error(`CreateAlias: ${await answer.text()}`);
     },
-    refuse: (keyArn) => (refused = keyArn),
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
