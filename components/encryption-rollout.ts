@@ -5,6 +5,7 @@ import type { RotationStage } from "../core/rotation-stage";
 import { typeTokens } from "../core/type-tokens";
 import type { EncryptionEvidence } from "./encryption-evidence";
 import type { EtcdSnapshotArgs } from "./etcd-snapshot";
+import { isKnownLater } from "./known-later";
 import type { LocalPlatformArgs } from "./local-platform";
 import { type ReportSigningArgs, withSigningSecret } from "./report-signing";
 import { rolloutOutputs } from "./rollout-outputs";
@@ -167,9 +168,8 @@ function secretBlocks({
   selfManaged,
   reportSigning,
 }: EncryptionRolloutArgs): Pick<EncryptionRolloutArgs, "selfManaged" | "reportSigning"> {
-  const isLater = pulumi.Output.isInstance(selfManaged) || selfManaged instanceof Promise;
   return {
-    ...(selfManaged === undefined || isLater ? {} : { selfManaged: withSecrets(selfManaged) }),
+    ...(selfManaged === undefined || isKnownLater(selfManaged) ? {} : { selfManaged: withSecrets(selfManaged) }),
     ...(reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) }),
   };
 }

@@ -1,5 +1,6 @@
 /** The key that a rollout's report is signed with. */
 import * as pulumi from "@pulumi/pulumi";
+import { isKnownLater } from "./known-later";
 
 /** A private key in PEM form, without a passphrase: Ed25519, or ECDSA on P-256, P-384 or P-521. Give one of the two. */
 export interface ReportSigningArgs {
@@ -14,7 +15,7 @@ export interface ReportSigningArgs {
 
 /** The same with its secret marked: of an output or a promise all, because a component's own inputs no provider marks. */
 export function withSigningSecret(signing: pulumi.Input<ReportSigningArgs>): pulumi.Input<ReportSigningArgs> {
-  if (pulumi.Output.isInstance(signing) || signing instanceof Promise) return pulumi.secret(signing);
+  if (isKnownLater(signing)) return pulumi.secret(signing);
   const { privateKey } = signing;
   return privateKey === undefined ? signing : { ...signing, privateKey: pulumi.secret(privateKey) };
 }

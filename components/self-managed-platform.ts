@@ -1,6 +1,7 @@
 /** The block that names a cluster whose control-plane hosts are in the user's hands, reached over SSH. */
 import * as pulumi from "@pulumi/pulumi";
 import type { PluginFlavour } from "../core/plugin-flavour";
+import { isKnownLater } from "./known-later";
 
 /** Where things lie on the control-plane hosts. What is left out lies where kubeadm puts it. */
 export interface SelfManagedLayoutArgs {
@@ -190,8 +191,7 @@ function marked<Args extends object>(
   block: pulumi.Input<Args>,
   names: readonly (keyof Args & string)[],
 ): pulumi.Input<Args> {
-  if (pulumi.Output.isInstance(block) || block instanceof Promise)
-    return pulumi.secret(block) as pulumi.Input<unknown> as pulumi.Input<Args>;
+  if (isKnownLater(block)) return pulumi.secret(block) as pulumi.Input<unknown> as pulumi.Input<Args>;
   const plain: Args = block;
   const secrets = names.flatMap((name) => {
     const value: unknown = plain[name];

@@ -3,6 +3,7 @@ import { keyArnProblem } from "./aws-key-arn";
 import { principalArnProblem } from "./aws-principal-arn";
 import { type InputViolation, unknownInputViolations } from "./input-rules";
 import { below, isBlock } from "./input-values";
+import { eachViolation } from "./key-arn-list";
 
 type Inputs = Readonly<Record<string, unknown>>;
 
@@ -53,10 +54,7 @@ export function principalViolations(
 ): readonly InputViolation[] {
   if (arns === undefined || isLater(arns)) return [];
   if (!Array.isArray(arns)) return [{ path, reason: 'is no list; write ["arn:aws:iam::ACCOUNT:role/NAME"]' }];
-  return arns.flatMap((arn: unknown, index): InputViolation[] => {
-    const reason = isLater(arn) ? undefined : principalArnProblem(arn);
-    return reason === undefined ? [] : [{ path: `${path}[${index}]`, reason }];
-  });
+  return eachViolation(path, arns, isLater, principalArnProblem);
 }
 
 /** CloudWatch counts what it finds in logs by the minute: its periods of 10, 20 and 30 seconds are for metrics of another kind. */

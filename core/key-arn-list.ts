@@ -1,4 +1,4 @@
-/** A list of keys in AWS KMS that something is for: leave to use them, or an alarm. */
+/** Lists of ARNs in inputs: of keys in AWS KMS that something is for, and of others. */
 import { keyArnProblem } from "./aws-key-arn";
 import type { InputViolation } from "./input-rules";
 
@@ -12,8 +12,18 @@ export function keyArnListViolations(
   if (!Array.isArray(arns))
     return [{ path, reason: "is no list; name the keys' ARNs: arn:aws:kms:REGION:ACCOUNT:key/ID" }];
   if (arns.length === 0) return [{ path, reason: "is empty; name at least one key's ARN" }];
-  return arns.flatMap((arn: unknown, index): InputViolation[] => {
-    const reason = isLater(arn) ? undefined : keyArnProblem(arn);
+  return eachViolation(path, arns, isLater, keyArnProblem);
+}
+
+/** What `problemOf` says of each, where it is known. */
+export function eachViolation(
+  path: string,
+  arns: readonly unknown[],
+  isLater: (value: unknown) => boolean,
+  problemOf: (arn: unknown) => string | undefined,
+): readonly InputViolation[] {
+  return arns.flatMap((arn, index): InputViolation[] => {
+    const reason = isLater(arn) ? undefined : problemOf(arn);
     return reason === undefined ? [] : [{ path: `${path}[${index}]`, reason }];
   });
 }

@@ -5,8 +5,8 @@ import { unknownInputViolations } from "../../core/input-rules";
 import { keyArnListViolations } from "../../core/key-arn-list";
 import { typeTokens } from "../../core/type-tokens";
 import { inputError } from "../input-error";
+import { isKnownLater } from "../known-later";
 import { loadAws } from "./aws-modules";
-import { isKnownLater } from "./known-later";
 import { provenKeyArns } from "./proven-key-arns";
 
 /** The inputs of an AwsKeyAccess. */

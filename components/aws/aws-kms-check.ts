@@ -1,7 +1,7 @@
 /** What is wrong with an awsKms block, wherever it stands. */
 import { awsKmsBlockViolations } from "../../core/aws-kms-block";
 import type { InputViolation } from "../../core/input-rules";
-import { isKnownLater } from "./known-later";
+import { isKnownLater } from "../known-later";
 
 /** `block` stands at the property `path`. */
 export function awsKmsViolations(

@@ -5,6 +5,7 @@ import type { RotationStage } from "../../core/rotation-stage";
 import { typeTokens } from "../../core/type-tokens";
 import type { EncryptionEvidence } from "../encryption-evidence";
 import type { DeclaredKeyArgs } from "../encryption-rollout";
+import { isKnownLater } from "../known-later";
 import { type ReportSigningArgs, withSigningSecret } from "../report-signing";
 import { rolloutOutputs } from "../rollout-outputs";
 import type { RotationPolicyArgs } from "../rotation-policy";
@@ -93,8 +94,7 @@ export class KopsKmsSettings extends pulumi.CustomResource {
 
   constructor(name: string, args: KopsKmsSettingsArgs, opts?: pulumi.CustomResourceOptions) {
     const { kops, reportSigning } = args;
-    const isLater = pulumi.Output.isInstance(kops) || kops instanceof Promise;
-    const marked = isLater || (kops as unknown) === undefined ? {} : { kops: withKopsSecrets(kops) };
+    const marked = isKnownLater(kops) || (kops as unknown) === undefined ? {} : { kops: withKopsSecrets(kops) };
     const signing = reportSigning === undefined ? {} : { reportSigning: withSigningSecret(reportSigning) };
     super(typeTokens.kopsKmsSettings, name, { ...rolloutOutputs, ...args, ...marked, ...signing }, opts);
   }

@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { KopsMachineAddress } from "../../core/kops-cluster";
 import type { PluginFlavour } from "../../core/plugin-flavour";
+import { isKnownLater } from "../known-later";
 
 /** A host with SSH between here and the machines: kOps' bastion, for example. Nobody logs in on the machines themselves. */
 export interface KopsJumpHostArgs {
@@ -159,7 +160,7 @@ export function withKopsSecrets(block: KopsPlatformArgs): KopsPlatformArgs {
 }
 
 function markedJumpHost(jump: pulumi.Input<KopsJumpHostArgs>): pulumi.Input<KopsJumpHostArgs> {
-  if (pulumi.Output.isInstance(jump) || jump instanceof Promise) return jump;
+  if (isKnownLater(jump)) return jump;
   const { privateKey, passphrase } = jump;
   return {
     ...jump,

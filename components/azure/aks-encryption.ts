@@ -5,6 +5,7 @@ import { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import { azureRules } from "../../core/azure-rules/azure-rules";
 import { checkRules } from "../../core/azure-rules/rule";
 import { declaredVersions, type InputViolation, keyVersionRange, keyVersionViolations } from "../../core/input-rules";
+import { isKnownLater } from "../known-later";
 import type { ReportSigningArgs } from "../report-signing";
 import { AksKmsSettings, type AksKmsSettingsArgs } from "./aks-kms-settings";
 import type { AksPlatformArgs } from "./aks-platform";
@@ -121,8 +122,7 @@ export function aksEncryptionViolations(
   const block = recordIn(inputs["aks"]);
   if (block === undefined) return [{ path: "aks", reason: "is not an object; write { clusterId }" }];
   const mode = Object.values(AksEncryptionMode).find((known) => known === block["mode"]) ?? AksEncryptionMode.KmsPlugin;
-  const isLater = (value: unknown) => pulumi.Output.isInstance(value) || value instanceof Promise;
-  const found = [...aksBlockViolations("aks", block, isLater), ...besideAksViolations(inputs, mode)];
+  const found = [...aksBlockViolations("aks", block, isKnownLater), ...besideAksViolations(inputs, mode)];
   if (mode === AksEncryptionMode.PlatformManagedKey) return found;
   const { keyVersion, oldestKeyVersion, newestKeyVersion } = inputs;
   const versions =

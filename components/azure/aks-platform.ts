@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { AksCredential } from "../../core/aks-credential";
 import type { AksEncryptionMode } from "../../core/aks-encryption-mode";
 import type { AksReach } from "../../core/aks-reach";
+import { isKnownLater } from "../known-later";
 
 /** How the API servers of a cluster of AKS are talked to: Secrets are written again through them. */
 export interface AksKubernetesArgs {
@@ -86,7 +87,7 @@ export interface AksPlatformArgs {
 export function withKubeconfigSecret({
   kubernetes,
 }: Pick<AksPlatformArgs, "kubernetes">): Pick<AksPlatformArgs, "kubernetes"> {
-  if (kubernetes === undefined || pulumi.Output.isInstance(kubernetes) || kubernetes instanceof Promise) return {};
+  if (kubernetes === undefined || isKnownLater(kubernetes)) return {};
   const { kubeconfig } = kubernetes;
   return kubeconfig === undefined ? {} : { kubernetes: { ...kubernetes, kubeconfig: pulumi.secret(kubeconfig) } };
 }

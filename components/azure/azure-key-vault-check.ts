@@ -1,8 +1,8 @@
 /** What is wrong with an azureKeyVault block, and what has to be said about it, wherever the block stands. */
-import * as pulumi from "@pulumi/pulumi";
 import { keyVaultBlockCheck } from "../../core/azure-key-vault-block";
 import { describeSkipped } from "../../core/azure-rules/rule";
 import type { InputViolation } from "../../core/input-rules";
+import { isKnownLater } from "../known-later";
 import { monitoringViolations } from "./azure-key-monitoring";
 import { type PrivateEndpointSettingsArgs, privateEndpointViolations } from "./vault-private-endpoint";
 
@@ -22,7 +22,7 @@ export function azureKeyVaultCheck(
   const { violations, warnings, skipped } = keyVaultBlockCheck(block, {
     versions,
     nameStem: `${name}-vault`,
-    isLater: (value) => pulumi.Output.isInstance(value) || value instanceof Promise,
+    isLater: isKnownLater,
     now: new Date().toISOString(),
   });
   const passedOver = describeSkipped(skipped);
