@@ -78,6 +78,18 @@ async function setUpByHand(unmade: UnmadeKopsCluster, key: string): Promise<void
   await kops(["create", "secret", "encryptionconfig", "--name", name, "-f", "-"], seedConfiguration);
 }
 
+/** That guide with the key that is called `keyOf`, carried out. */
+async function startedByHand(
+  context: Mocha.Context,
+  keyOf: (unmade: UnmadeKopsCluster) => Promise<string>,
+): Promise<RealKopsCluster> {
+  return startRealKopsCluster({
+    python: await pythonOrSkip(context),
+    controlPlanes: 1,
+    beforeFirstUpdate: async (unmade) => setUpByHand(unmade, await keyOf(unmade)),
+  });
+}
+
 /** That guide; then `pulumi up` on the cluster that runs. */
 describe("a kOps cluster that was set up by hand after the upstream guide, by the real CLI", function () {
   this.timeout(60 * 60_000);
@@ -86,12 +98,7 @@ describe("a kOps cluster that was set up by hand after the upstream guide, by th
   let project: PulumiProject;
 
   before(async function () {
-    const python = await pythonOrSkip(this);
-    cluster = await startRealKopsCluster({
-      python,
-      controlPlanes: 1,
-      beforeFirstUpdate: async (unmade) => setUpByHand(unmade, await unmade.kms.createKey()),
-    });
+    cluster = await startedByHand(this, ({ kms }) => kms.createKey());
     closing = cluster.close;
     await cluster.createSecrets(secrets);
     project = await projectFor(cluster, [await cluster.kms.createKey()]);
@@ -162,15 +169,10 @@ describe("a kOps cluster that was set up by hand with an alias for its key, by t
   let keyArn: string;
 
   before(async function () {
-    const python = await pythonOrSkip(this);
-    cluster = await startRealKopsCluster({
-      python,
-      controlPlanes: 1,
-      async beforeFirstUpdate(unmade) {
-        keyArn = await unmade.kms.createKey();
-        await unmade.kms.createAlias(alias, keyArn);
-        await setUpByHand(unmade, alias);
-      },
+    cluster = await startedByHand(this, async ({ kms }) => {
+      keyArn = await kms.createKey();
+      await kms.createAlias(alias, keyArn);
+      return alias;
     });
     closing = cluster.close;
     await cluster.createSecrets(secrets);

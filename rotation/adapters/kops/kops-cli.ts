@@ -179,7 +179,6 @@ export function createKopsCli(options: KopsCliOptions): Kops {
       const instances = all.filter(({ group }) => servers.some(({ name }) => name === group));
       const lost = all.filter((instance) => instance.isApiServer && !instances.includes(instance));
       const known = new Map(await backups.all());
-      const replaced = record?.secret?.hash === secret?.hash ? record?.secret?.replaced : undefined;
       if (secret !== undefined) known.set(secret.hash, secret.text);
       const looks = await machines.look(instances, known, signal);
       return {
@@ -190,7 +189,7 @@ export function createKopsCli(options: KopsCliOptions): Kops {
         ...(tasks !== undefined && { pending: tasks }),
         ...(isNew && { isNew }),
         ...(aliases.length > 0 && { aliases }),
-        ...(record !== undefined && isOwn && { ownChange: ownChange(record, replaced, known) }),
+        ...(record !== undefined && isOwn && { ownChange: ownChange(record, secret?.hash, known) }),
         machines: instances.flatMap(({ id, group, needsUpdate }, index) => {
           const look = looks[index];
           return look === undefined ? [] : [{ name: id, group, needsUpdate, ...look }];
@@ -256,13 +255,15 @@ export function createKopsCli(options: KopsCliOptions): Kops {
   };
 }
 
+/** What may go back is only known while the secret is the record's. */
 function ownChange(
-  { before }: SpecRecord,
-  replaced: string | undefined,
+  { before, secret }: SpecRecord,
+  presentHash: string | undefined,
   known: ReadonlyMap<string, string>,
 ): OwnChange {
-  const text = replaced === undefined ? undefined : known.get(replaced);
-  return { before, ...(replaced !== undefined && text !== undefined && { replaced: { hash: replaced, text } }) };
+  if (secret === undefined || secret.hash !== presentHash) return { before };
+  const text = known.get(secret.replaced);
+  return { before, ...(text !== undefined && { replaced: { hash: secret.replaced, text } }) };
 }
 
 /** What machines of the group get by an update for this spec and secret. */
