@@ -2,7 +2,7 @@
  * What a no-op write costs an API server, by the form of the request: each form writes the same Secrets again after a change
  * of the key, and once more when nothing is left to write. With --profile, what the time of a PATCH is made of, by the API
  * server's own profiler (needs `go`). Prints a table, and one JSON object as its last line.
- * `npm run bench:request-forms -- --secrets 2000 --profile`
+ * `npm run bench:request-forms -- --secrets 2000 --profile`, or `--configmaps 500` for ConfigMaps of 100 KiB.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -12,11 +12,12 @@ import { parseArgs } from "node:util";
 import { Pool } from "undici";
 import { cpuMicroseconds } from "../process-cost";
 import { type BenchCluster, benchCluster } from "./bench-cluster";
-import { type Dataset, secretsDataset } from "./dataset";
+import { configMapsDataset, type Dataset, secretsDataset } from "./dataset";
 
 const { values } = parseArgs({
   options: {
     secrets: { type: "string", default: "2000" },
+    configmaps: { type: "string", default: "0" },
     "in-flight": { type: "string", default: "16" },
     runs: { type: "string", default: "3" },
     only: { type: "string", default: "" },
@@ -36,8 +37,11 @@ interface Form {
 }
 
 interface ListedObject {
+  readonly kind: string;
   readonly metadata: { readonly namespace: string; readonly name: string; readonly resourceVersion: string };
 }
+
+const kinds = { secrets: "Secret", configmaps: "ConfigMap" } as const;
 
 const metadataJson = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const metadataProtobuf = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -87,8 +91,8 @@ const forms: readonly Form[] = [
     query: "?fieldManager=bench&force=true",
     contentType: "application/apply-patch+yaml",
     accept: metadataJson,
-    body: ({ metadata: { namespace, name } }) =>
-      JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata: { namespace, name } }),
+    body: ({ kind, metadata: { namespace, name } }) =>
+      JSON.stringify({ apiVersion: "v1", kind, metadata: { namespace, name } }),
   },
   {
     name: "PUT of the object, metadata",
@@ -114,7 +118,8 @@ interface Row {
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 async function main(): Promise<void> {
-  const dataset = secretsDataset(Number(values.secrets), 0);
+  const configMaps = Number(values.configmaps);
+  const dataset = configMaps > 0 ? configMapsDataset(configMaps, 0) : secretsDataset(Number(values.secrets), 0);
   const chosen = forms.filter(({ name }) => name.includes(values.only));
   const cluster = await benchCluster(1, say);
   const loadBefore = loadavg();
@@ -160,8 +165,10 @@ async function listed(cluster: BenchCluster, { namespaces, resource }: Dataset):
   const objects: ListedObject[] = [];
   for (const namespace of namespaces) {
     const { body } = await pool.request({ method: "GET", path: `/api/v1/namespaces/${namespace}/${resource}` });
-    const { items } = (await body.json()) as { items: (ListedObject & { kind?: string; apiVersion?: string })[] };
-    objects.push(...items.map((item) => ({ apiVersion: "v1", kind: "Secret", ...item })));
+    const { items } = (await body.json()) as {
+      items: (Omit<ListedObject, "kind"> & { kind?: string; apiVersion?: string })[];
+    };
+    objects.push(...items.map((item) => ({ apiVersion: "v1", kind: kinds[resource], ...item })));
   }
   await pool.close();
   return objects;

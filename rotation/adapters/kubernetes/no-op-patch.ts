@@ -5,17 +5,32 @@
  */
 import type { ApiClient, ApiResponse } from "./api-client";
 import type { ListedObject } from "./paged-list";
-import { resourcePath } from "./resources";
+import { resourcePath, type ServedResource } from "./resources";
 
 export const metadataAccept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-export function noOpPatch(client: ApiClient, object: ListedObject): Promise<ApiResponse> {
+/** Makes no text of the object: with 100 KiB a write costs the API server less than half (docs/benchmarks.md). */
+const strategicMergePatch = "application/strategic-merge-patch+json";
+const mergePatch = "application/merge-patch+json";
+
+/** What has refused the first form, as all custom resources do. */
+const merged = new WeakSet<ServedResource>();
+
+export async function noOpPatch(client: ApiClient, object: ListedObject): Promise<ApiResponse> {
+  if (!merged.has(object.resource)) {
+    const response = await emptyPatch(client, object, strategicMergePatch);
+    if (response.status !== 415) return response;
+    merged.add(object.resource);
+  }
+  return emptyPatch(client, object, mergePatch);
+}
+
+function emptyPatch(client: ApiClient, object: ListedObject, contentType: string): Promise<ApiResponse> {
   return client.send({
     method: "PATCH",
     path: resourcePath(object.resource, object),
     accept: metadataAccept,
-    // Custom resources take no strategic merge patch, and for an empty one there is no difference.
-    contentType: "application/merge-patch+json",
+    contentType,
     body: "{}",
     timeout: objectTimeout,
   });

@@ -1,6 +1,7 @@
 /**
  * API servers over HTTP on one store, as far as the engine uses them: discovery, paged metadata lists, no-op patches that store
- * an object again when its key is not the server's write key, and reads. `intercept` puts faults in front.
+ * an object again when its key is not the server's write key, and reads. Of resources with a group of their own they take no
+ * strategic merge patch, as of custom ones. `intercept` puts faults in front.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -38,6 +39,8 @@ export interface FakeApiServer {
   readonly url: string;
   readonly requests: string[];
   writeKey: string;
+  /** How many patches it has refused for their form. */
+  refusedForms: number;
   /** Most requests that were under way at once. */
   mostAtOnce: number;
   /** Milliseconds that every answer takes. */
@@ -91,9 +94,11 @@ export async function fakeApiServer(
         underWay -= 1;
         const path = request.url ?? "";
         self.requests.push(`${request.method} ${path}`);
+        const form = request.headers["content-type"] ?? "";
         const answer =
           self.intercept(request, path, body) ??
-          route(store, self.writeKey, request.method ?? "", new URL(path, "http://x"));
+          route(store, self.writeKey, request.method ?? "", new URL(path, "http://x"), form);
+        if (answer.status === 415) self.refusedForms += 1;
         if (answer.reset) return void request.socket.destroy();
         response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
         response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body ?? {}));
@@ -113,6 +118,7 @@ export async function fakeApiServer(
     url,
     requests: [],
     writeKey,
+    refusedForms: 0,
     mostAtOnce: 0,
     delay: 0,
     intercept: () => undefined,
@@ -130,7 +136,7 @@ export const failure = (status: number, reason: string, message = "", more: obje
   body: { kind: "Status", status: "Failure", code: status, reason, message, ...more },
 });
 
-function route(store: FakeStore, writeKey: string, method: string, url: URL): FakeAnswer {
+function route(store: FakeStore, writeKey: string, method: string, url: URL, form: string): FakeAnswer {
   if (url.pathname === "/api") return { status: 200, body: discovery(store, true) };
   if (url.pathname === "/apis") return { status: 200, body: discovery(store, false) };
   if (/\/(apiservices|customresourcedefinitions|\w+webhookconfigurations|\w+admissionpolic\w+)$/.test(url.pathname))
@@ -141,6 +147,8 @@ function route(store: FakeStore, writeKey: string, method: string, url: URL): Fa
   if (!store.served.some((served) => served.name === resource))
     return failure(404, "NotFound", "the server could not find the requested resource");
   if (name === undefined) return list(store, resource, url.searchParams);
+  if (method === "PATCH" && !patchForms(group).includes(form))
+    return failure(415, "UnsupportedMediaType", "the body of the request was in an unknown format");
   const object = store.objects.get(`${resource} ${inNamespace ?? ""}/${name}`);
   if (object === undefined) return failure(404, "NotFound");
   if (method === "PATCH" && object.key !== writeKey) {
@@ -148,6 +156,11 @@ function route(store: FakeStore, writeKey: string, method: string, url: URL): Fa
     object.version = store.version += 1;
   }
   return { status: 200, body: metadata(object) };
+}
+
+function patchForms(group: string | undefined): readonly string[] {
+  const merge = "application/merge-patch+json";
+  return group === undefined ? [merge, "application/strategic-merge-patch+json"] : [merge];
 }
 
 function list(store: FakeStore, resource: string, query: URLSearchParams): FakeAnswer {
