@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4 --max-old-space-size=128
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=4 --max-old-space-size=128
 /**
  * The KMS plugin's process: an API server asks it over a unix socket to encrypt and decrypt its data keys with a key that
  * lives in Azure Key Vault, in AWS KMS or, for development, in a local file. Command line to configuration to key

@@ -63,7 +63,7 @@ async function main(): Promise<void> {
     const summary = {
       ratioToBare: ratios(local.rows, "bare"),
       ratioToPeers: ratios(near.rows, "upstream"),
-      peakResidentMb: local.peakMb,
+      peakResidentMb: Math.max(local.peakMb, near.peakMb, away.peakMb),
       connections: [...near.connections, ...away.connections],
       ready,
     };
@@ -99,6 +99,7 @@ async function benchLocal(workshop: Workshop, directory: string) {
 async function benchClouds(workshop: Workshop, directory: string, awayMs: number) {
   const rows: Row[] = [];
   const connections: { readonly server: string; readonly opened: number; readonly requests: number }[] = [];
+  let peakMb = 0;
   for (const kind of ["azure", "aws"] as const) {
     const cloud = await workshop.cloud(kind, awayMs);
     const name = awayMs === 0 ? kind : `${kind}, ${awayMs} ms away`;
@@ -112,10 +113,11 @@ async function benchClouds(workshop: Workshop, directory: string, awayMs: number
       rows.push(...turns);
       await peer.server.stop();
     }
+    peakMb = Math.max(peakMb, Math.round(peakResidentMb(plugin.server.pid)));
     await plugin.server.stop();
     await cloud.stop();
   }
-  return { rows, connections };
+  return { rows, connections, peakMb };
 }
 
 /** A first call of each method by an ordinary client: what is measured afterwards is known to work. */

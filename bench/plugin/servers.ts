@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { build } from "esbuild";
 import { formatLocalKeyFile } from "../../core/local-key-file";
-import { pluginNodeOptions } from "../../core/plugin-node-options";
+import { pluginEnvironment, pluginNodeOptions } from "../../core/plugin-node-options";
 import { bundleEntry } from "../../plugin-server/image/bundle";
 import { bundlePlugin } from "../../plugin-server/image/bundle-plugin";
 import { interpreter } from "../../plugin-server/image/root-filesystem";
@@ -82,7 +82,10 @@ export async function openWorkshop(directory: string, node: string): Promise<Wor
   ): Promise<RunningServer> {
     const { PATH = "" } = process.env;
     const began = performance.now();
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { PATH, ...environment } });
+    const child = spawn(program, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { PATH, ...pluginEnvironment, ...environment },
+    });
     running.add(child);
     let log = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {

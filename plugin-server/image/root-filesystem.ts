@@ -1,5 +1,5 @@
 /** What is in the image: Node and its libraries, the plugin, and the few files that glibc reads. No shell, no package manager. */
-import { pluginNodeOptions } from "../../core/plugin-node-options";
+import { pluginEnvironment, pluginNodeOptions } from "../../core/plugin-node-options";
 import { type Bundle, bundleEntry } from "./bundle";
 import type { Libraries } from "./debian-libraries";
 import type { TreeEntry } from "./file-tree";
@@ -7,7 +7,10 @@ import type { TreeEntry } from "./file-tree";
 /** Linux passes all that follows the interpreter as one argument, so the first option stands there and the others go by the environment. */
 const [first, ...others] = pluginNodeOptions;
 export const interpreter = `/usr/bin/node ${first}`;
-export const imageEnvironment = [`NODE_OPTIONS=${others.join(" ")}`];
+export const imageEnvironment = [
+  `NODE_OPTIONS=${others.join(" ")}`,
+  ...Object.entries(pluginEnvironment).map(([name, value]) => `${name}=${value}`),
+];
 
 /** The user that the image runs as, unless a manifest says otherwise (azure.json is readable to root alone). */
 export const imageUser = "65532:65532";

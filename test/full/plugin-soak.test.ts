@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { pluginNodeOptions } from "../../core/plugin-node-options";
+import { pluginEnvironment, pluginNodeOptions } from "../../core/plugin-node-options";
 import { type AzureHost, startAzureHost } from "../plugin-server/providers/azure-key-vault/azure-host";
 import { kmsClient } from "../plugin-server/support/kms-client";
 import { type PluginProcess, useWorkshop, watchPlugin } from "../plugin-server/support/plugin-process";
@@ -46,7 +46,10 @@ describe(`the plugin under steady load for ${seconds} s`, function () {
         "--healthz-port=none",
         "--metrics-addr=none",
       ],
-      { stdio: ["ignore", "pipe", "pipe"], env: { PATH, ...(await host.azure.processEnvironment(host.directory)) } },
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { PATH, ...pluginEnvironment, ...(await host.azure.processEnvironment(host.directory)) },
+      },
     );
     child = started;
     plugin = watchPlugin(started);
