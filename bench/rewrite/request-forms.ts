@@ -48,6 +48,14 @@ const metadataProtobuf = "application/vnd.kubernetes.protobuf;as=PartialObjectMe
 const merge = "application/merge-patch+json";
 const empty = () => "{}";
 const forms: readonly Form[] = [
+  // What the rewriter sends, and what --profile looks at.
+  {
+    name: "strategic merge patch {}, metadata",
+    method: "PATCH",
+    contentType: "application/strategic-merge-patch+json",
+    accept: metadataJson,
+    body: empty,
+  },
   { name: "merge patch {}, metadata", method: "PATCH", contentType: merge, accept: metadataJson, body: empty },
   {
     name: "merge patch {}, metadata, protobuf answer",
@@ -68,13 +76,6 @@ const forms: readonly Form[] = [
     method: "PATCH",
     query: "?fieldValidation=Ignore",
     contentType: merge,
-    accept: metadataJson,
-    body: empty,
-  },
-  {
-    name: "strategic merge patch {}, metadata",
-    method: "PATCH",
-    contentType: "application/strategic-merge-patch+json",
     accept: metadataJson,
     body: empty,
   },
