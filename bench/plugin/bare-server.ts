@@ -1,5 +1,5 @@
 /** What a KMS plugin in Node costs at least: grpc-js, our codec, AES, and nothing else. The plugin is measured beside it. */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
 import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
 import {
   type DecryptRequest,
@@ -11,7 +11,7 @@ import {
   type StatusResponse,
 } from "../../core/kms-protocol";
 
-const key = randomBytes(32);
+const key = createSecretKey(randomBytes(32));
 const keyId = "local-0123456789abcdef0123456789abcdef";
 const boundData = Buffer.from(keyId);
 

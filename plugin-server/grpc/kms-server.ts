@@ -7,6 +7,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { kmsV1Service, kmsV2Service } from "../../core/kms-protocol";
 import { claimSocket } from "./claim-socket";
+import { endWithAnswer } from "./end-with-answer";
 import { kmsV1Handlers, kmsV2Handlers } from "./kms-handlers";
 import type { ServedKey } from "./served-key";
 
@@ -38,6 +39,7 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
     "grpc.max_concurrent_streams": concurrentCalls,
     // Nothing reads channelz, and it costs a tenth of a fast call.
     "grpc.enable_channelz": 0,
+    interceptors: [endWithAnswer],
   });
   server.addService(kmsV2Service, kmsV2Handlers(key));
   server.addService(kmsV1Service, kmsV1Handlers(key));

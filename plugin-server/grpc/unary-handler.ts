@@ -34,9 +34,12 @@ export function unaryHandler<Request, Response>(
       else callback(failure);
       const seconds = (performance.now() - started) / 1_000;
       const code = failure?.code ?? status.OK;
-      key.observer.ended(kms, method, code, seconds, thrown);
       if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect(kms);
-      logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
+      // The answer leaves when this turn of the event loop ends; metrics and log come behind it, and nobody waits for them.
+      setImmediate(() => {
+        key.observer.ended(kms, method, code, seconds, thrown);
+        logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
+      });
     };
     const call = key.calls.begin(kms, uid, rpc, (reason) => end(reason, null));
     serve(rpc.request, call).then(

@@ -185,8 +185,9 @@ export function createConnections(settings: {
       const path = url.pathname + url.search;
       const answer = await kept.post(url.origin, { path, headers, body, signal });
       if (answer !== undefined) {
-        const received = new Map(Object.entries(answer.headers));
-        return { status: answer.status, headers: received, bodyAsText: answer.body.toString("utf8") };
+        const { status, headers: received } = answer;
+        const read = { get: (name: string) => received[name], has: (name: string) => name in received };
+        return { status, headers: read, bodyAsText: answer.body.toString("utf8") };
       }
       const length = { "content-length": String(Buffer.byteLength(body)) };
       return send(
