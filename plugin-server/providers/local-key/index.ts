@@ -1,5 +1,12 @@
 /** A key in a file on this machine, for development: AES-256-GCM, no service behind it. */
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+  timingSafeEqual,
+} from "node:crypto";
 import { KmsEtcdError } from "../../../core/errors";
 import { localKeyId } from "../../../core/local-key-file";
 import type { LocalPluginConfig } from "../../config/local";
