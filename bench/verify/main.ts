@@ -14,7 +14,7 @@ import { etcdClient } from "../../rotation/adapters/etcd/etcd-client";
 import type { EtcdAddress } from "../../rotation/adapters/etcd/etcd-connections";
 import { keyRanges } from "../../rotation/adapters/etcd/etcd-keys";
 import { scanStoredValues } from "../../rotation/adapters/etcd/etcd-scan";
-import { cpuMicroseconds } from "../process-cost";
+import { cpuMicroseconds, peakResidentMb } from "../process-cost";
 import { fillEtcd } from "./fill-etcd";
 
 interface Run {
@@ -153,7 +153,7 @@ function tell(results: ReadonlyMap<string, readonly Run[]>, loadBefore: readonly
   const limit = Math.max(...limits.map(({ perSecond }) => perSecond));
   const share = (own?.perSecond ?? 0) / limit;
   const met = (own?.perSecond ?? 0) >= wanted || share >= 0.9;
-  const memoryMb = Math.round(process.resourceUsage().maxRSS / 1_000);
+  const memoryMb = Math.round(peakResidentMb(process.pid));
   const text = `proof ${own?.perSecond ?? 0} values/s, ${share.toFixed(2)} of what etcd hands out (wanted ${wanted}, or 0.9 of that)`;
   process.stdout.write(`\n${met ? "met   " : "MISSED"} ${text}; client at most ${memoryMb} MB with ts-node\n`);
   const machine = { cpus: cpus().length, loadBefore, loadAfter: loadavg(), node: process.version };

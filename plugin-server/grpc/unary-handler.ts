@@ -35,11 +35,13 @@ export function unaryHandler<Request, Response>(
       const seconds = (performance.now() - started) / 1_000;
       const code = failure?.code ?? status.OK;
       if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect(kms);
-      // The answer leaves when this turn of the event loop ends; metrics and log come behind it, and nobody waits for them.
-      setImmediate(() => {
+      const account = (): void => {
         key.observer.ended(kms, method, code, seconds, thrown);
         logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
-      });
+      };
+      // Nobody waits for metrics and log, so they come behind the answer, which leaves in two parts: the message when this turn
+      // of the event loop ends, the status a turn later.
+      setImmediate(() => setImmediate(account));
     };
     const call = key.calls.begin(kms, uid, rpc, (reason) => end(reason, null));
     serve(rpc.request, call).then(

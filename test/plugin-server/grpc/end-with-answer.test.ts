@@ -6,7 +6,6 @@ import {
   type Client,
   credentials,
   makeGenericClientConstructor,
-  type PartialStatusObject,
   Server,
   ServerCredentials,
   ServerInterceptingCall,
@@ -52,7 +51,7 @@ describe("the end of a call", () => {
       });
     }
 
-    override sendStatus(ended: PartialStatusObject): void {
+    override sendStatus(ended: Parameters<ServerInterceptingCall["sendStatus"]>[0]): void {
       told.push(`ended with ${status[ended.code ?? status.UNKNOWN]}`);
       super.sendStatus(ended);
     }
