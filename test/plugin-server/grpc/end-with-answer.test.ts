@@ -52,7 +52,7 @@ describe("the end of a call", () => {
     }
 
     override sendStatus(ended: Parameters<ServerInterceptingCall["sendStatus"]>[0]): void {
-      told.push(`ended with ${status[ended.code ?? status.UNKNOWN]}`);
+      told.push(`ended with ${status[ended.code]}`);
       super.sendStatus(ended);
     }
   }
