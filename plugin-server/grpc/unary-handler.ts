@@ -39,9 +39,10 @@ export function unaryHandler<Request, Response>(
         key.observer.ended(kms, method, code, seconds, thrown);
         logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
       };
-      // Nobody waits for metrics and log, so they come behind the answer, which leaves in two parts: the message when this turn
-      // of the event loop ends, the status a turn later.
-      setImmediate(() => setImmediate(account));
+      // Nobody waits for metrics and log of a good call, so they come behind its answer, which leaves in two parts: the message
+      // when this turn of the event loop ends, the status a turn later.
+      if (thrown === undefined) setImmediate(() => setImmediate(account));
+      else account();
     };
     const call = key.calls.begin(kms, uid, rpc, (reason) => end(reason, null));
     serve(rpc.request, call).then(
