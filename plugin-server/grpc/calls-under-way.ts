@@ -5,16 +5,18 @@
 import { KmsEtcdError } from "../../core/errors";
 import type { CallContext } from "../key-provider";
 
-/** What a call needs of its RPC: grpc-js's ServerUnaryCall has it. */
-export interface Cancellable {
-  readonly cancelled: boolean;
-  once(event: "cancelled", listener: () => void): unknown;
+/** Who asked. */
+export interface Caller {
+  /** How long it waits for an answer. Infinite when it doesn't say. */
+  readonly timeoutMs: number;
+  readonly hasLeft: boolean;
+  onLeaving(listener: () => void): void;
 }
 
 export interface CallsUnderWay {
   readonly count: number;
   /** `cutOff` is called when the call has not ended in time; its `signal` has aborted then. */
-  begin(kms: "v1" | "v2", uid: string, rpc: Cancellable, cutOff: (reason: KmsEtcdError) => void): UnderWay;
+  begin(kms: "v1" | "v2", uid: string, caller: Caller, cutOff: (reason: KmsEtcdError) => void): UnderWay;
   /** Cuts off all calls. */
   cutOffAll(reason: KmsEtcdError): void;
 }
@@ -24,30 +26,38 @@ export interface UnderWay extends CallContext {
 }
 
 export function createCallsUnderWay(limitMs: number, now: () => number = () => performance.now()): CallsUnderWay {
-  /** In the order of their deadlines, because all have the same limit. */
   const calls = new Set<Call>();
   let timer: NodeJS.Timeout | undefined;
+  /** When the timer fires. */
+  let nextLook = Number.POSITIVE_INFINITY;
+
+  function lookAt(time: number): void {
+    if (time >= nextLook) return;
+    clearTimeout(timer);
+    nextLook = time;
+    timer = setTimeout(expire, time - now()).unref();
+  }
 
   function expire(): void {
-    timer = undefined;
+    nextLook = Number.POSITIVE_INFINITY;
+    const time = now();
+    let next = Number.POSITIVE_INFINITY;
     for (const call of calls) {
-      const left = call.deadline - now();
-      if (left > 0) {
-        timer = setTimeout(expire, left).unref();
-        return;
-      }
-      call.endBy(new KmsEtcdError("timeout", `the key did not answer within ${limitMs} ms`));
+      if (call.deadline > time) next = Math.min(next, call.deadline);
+      else call.endBy(new KmsEtcdError("timeout", `the key did not answer within ${call.allowedMs} ms`));
     }
+    lookAt(next);
   }
 
   return {
     get count() {
       return calls.size;
     },
-    begin: (kms, uid, rpc, cutOff) => {
-      const call = new Call(kms, uid, rpc, now() + limitMs, cutOff, calls);
+    begin: (kms, uid, caller, cutOff) => {
+      const allowedMs = Math.min(limitMs, caller.timeoutMs);
+      const call = new Call(kms, uid, caller, allowedMs, now() + allowedMs, cutOff, calls);
       calls.add(call);
-      timer ??= setTimeout(expire, limitMs).unref();
+      lookAt(call.deadline);
       return call;
     },
     cutOffAll: (reason) => {
@@ -59,23 +69,26 @@ export function createCallsUnderWay(limitMs: number, now: () => number = () => p
 class Call implements UnderWay {
   readonly kms: "v1" | "v2";
   readonly uid: string;
+  readonly allowedMs: number;
   readonly deadline: number;
   private readonly cutOff: (reason: KmsEtcdError) => void;
-  private readonly rpc: Cancellable;
+  private readonly caller: Caller;
   private readonly calls: Set<Call>;
   private controller: AbortController | undefined;
 
   constructor(
     kms: "v1" | "v2",
     uid: string,
-    rpc: Cancellable,
+    caller: Caller,
+    allowedMs: number,
     deadline: number,
     cutOff: (reason: KmsEtcdError) => void,
     calls: Set<Call>,
   ) {
     this.kms = kms;
     this.uid = uid;
-    this.rpc = rpc;
+    this.caller = caller;
+    this.allowedMs = allowedMs;
     this.deadline = deadline;
     this.cutOff = cutOff;
     this.calls = calls;
@@ -84,10 +97,10 @@ class Call implements UnderWay {
   /** Made when it is asked for: a local key answers without it. */
   get signal(): AbortSignal {
     if (this.controller === undefined) {
-      this.controller = new AbortController();
-      if (this.rpc.cancelled) this.controller.abort();
-      // grpc-js says so at the end of every call, and the reason of an abort costs more than the rest of this class.
-      else this.rpc.once("cancelled", () => (this.calls.has(this) ? this.controller?.abort() : undefined));
+      const controller = new AbortController();
+      this.controller = controller;
+      if (this.caller.hasLeft) controller.abort();
+      else this.caller.onLeaving(() => controller.abort());
     }
     return this.controller.signal;
   }

@@ -1,15 +1,14 @@
-/** A grpc-js server on a unix socket that serves both KMS versions over one key. */
+/** A gRPC server on a unix socket that serves both KMS versions over one key. */
 import { randomUUID } from "node:crypto";
 import { chmodSync, linkSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { describeError, KmsEtcdError } from "../../core/errors";
 import { kmsV1Service, kmsV2Service } from "../../core/kms-protocol";
 import { claimSocket } from "./claim-socket";
-import { endWithAnswer } from "./end-with-answer";
 import { kmsV1Handlers, kmsV2Handlers } from "./kms-handlers";
 import type { ServedKey } from "./served-key";
+import { createUnaryServer, type UnaryServer } from "./unary-server";
 
 /** The API server and the owner's group may connect, nobody else. */
 const socketMode = 0o660;
@@ -21,7 +20,7 @@ const concurrentCalls = 100;
 /** For the last answers to leave. */
 const goodbyeMs = 200;
 /** A KMS v2 Decrypt has at most 32 kB of annotations, 6 kB of ciphertext and 1 kB each of key_id and uid. */
-const requestLimit = 64 * 1024;
+const longestRequest = 64 * 1024;
 
 export interface KmsServer {
   readonly socket: string;
@@ -34,15 +33,9 @@ export interface KmsServer {
 /** Throws `conflict` when a running process serves the socket. */
 export async function startKmsServer(socket: string, key: ServedKey): Promise<KmsServer> {
   await claimSocket(socket);
-  const server = new Server({
-    "grpc.max_receive_message_length": requestLimit,
-    "grpc.max_concurrent_streams": concurrentCalls,
-    // Nothing reads channelz, and it costs a tenth of a fast call.
-    "grpc.enable_channelz": 0,
-    interceptors: [endWithAnswer],
-  });
-  server.addService(kmsV2Service, kmsV2Handlers(key));
-  server.addService(kmsV1Service, kmsV1Handlers(key));
+  const server = createUnaryServer({ longestRequest, concurrentCalls });
+  server.serve(kmsV2Service, kmsV2Handlers(key));
+  server.serve(kmsV1Service, kmsV1Handlers(key));
   await bind(server, socket);
   const { ino } = await lstat(socket);
   return {
@@ -52,21 +45,16 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
       return present?.ino === ino;
     },
     stop: async (limitMs) => {
-      const ended = sparingOthers(
-        socket,
-        ino,
-        () => new Promise<void>((resolve) => server.tryShutdown(() => resolve())),
-      );
+      const ended = sparingOthers(socket, ino, () => server.close());
       // Until the last call has ended and its answer has had time to leave. Connections are not waited for: one that has said
       // nothing yet, or half of its greeting, would never end.
       const deadline = performance.now() + limitMs;
       do {
         if (await endsWithin(ended, Math.min(goodbyeMs, limitMs))) return;
       } while (key.calls.count > 0 && performance.now() < deadline);
-      // grpc-js' forceShutdown misses the sessions of a server without channelz; without calls they close by themselves.
       key.calls.cutOffAll(new KmsEtcdError("unreachable", "the plugin is stopping"));
       await endsWithin(ended, goodbyeMs);
-      server.forceShutdown();
+      server.destroy();
     },
   };
 }
@@ -90,23 +78,18 @@ function sparingOthers<Result>(socket: string, ours: number, close: () => Result
 }
 
 /** The umask makes the socket closed from its first moment; chmod makes its mode independent of the umask. */
-async function bind(server: Server, socket: string): Promise<void> {
-  const umask = process.umask(0o777 & ~socketMode);
+async function bind(server: UnaryServer, socket: string): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
-        error ? reject(error) : resolve(),
-      );
-    });
+    const umask = process.umask(0o777 & ~socketMode);
+    const listening = server.listen(socket);
+    process.umask(umask);
+    await listening;
     chmodSync(socket, socketMode);
   } catch (error) {
-    server.forceShutdown();
     throw new KmsEtcdError("invalid-input", `can't listen on ${socket}: ${describeError(error)}`, {
       remedy: "see that its directory exists and that this user may write there",
       cause: error,
     });
-  } finally {
-    process.umask(umask);
   }
 }
 

@@ -1,15 +1,15 @@
 /** One key as a server's handlers see it. */
-import type { status } from "@grpc/grpc-js";
 import type { ServedHealth } from "../health/served-health";
 import type { KeyProvider } from "../key-provider";
 import type { Log } from "../log";
 import type { CallsUnderWay } from "./calls-under-way";
+import type { StatusCode } from "./status-code";
 
 export type KmsMethod = "encrypt" | "decrypt" | "status" | "version";
 
 /** Told of every call when it has ended. */
 export interface CallObserver {
-  ended(kms: "v1" | "v2", method: KmsMethod, code: status, seconds: number, thrown: unknown): void;
+  ended(kms: "v1" | "v2", method: KmsMethod, code: StatusCode, seconds: number, thrown: unknown): void;
 }
 
 export interface ServedKey {

@@ -1,9 +1,10 @@
 /** What every method has in common: the limit, the status of an error, the metrics, the log. */
-import { type handleUnaryCall, status } from "@grpc/grpc-js";
 import { KmsEtcdError } from "../../core/errors";
 import type { CallContext } from "../key-provider";
 import { grpcStatus } from "./grpc-status";
 import type { KmsMethod, ServedKey } from "./served-key";
+import type { StatusCode } from "./status-code";
+import type { UnaryHandler } from "./unary-server";
 
 /** Failures that say something about the key or the way to it, and nothing about the request. */
 const suspicious: ReadonlySet<string> = new Set([
@@ -20,35 +21,38 @@ export function unaryHandler<Request, Response>(
   method: KmsMethod,
   uidOf: (request: Request) => string,
   serve: (request: Request, call: CallContext) => Promise<Response>,
-): handleUnaryCall<Request, Response> {
-  return (rpc, callback) => {
+): UnaryHandler<Request, Response> {
+  return (rpc) => {
     const started = performance.now();
     const uid = uidOf(rpc.request);
     let ended = false;
-    const end = (thrown: unknown, response: Response | null): void => {
-      if (ended) return;
+    const end = (): number => {
       ended = true;
       call.end();
-      const failure = thrown === undefined ? undefined : grpcStatus(thrown);
-      if (failure === undefined) callback(null, response);
-      else callback(failure);
-      const seconds = (performance.now() - started) / 1_000;
-      const code = failure?.code ?? status.OK;
-      if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect(kms);
-      const account = (): void => {
-        key.observer.ended(kms, method, code, seconds, thrown);
-        logCall(key, { kms, method, uid, code: status[code], seconds }, thrown);
-      };
+      return (performance.now() - started) / 1_000;
+    };
+    const account = (code: StatusCode, seconds: number, thrown?: unknown): void => {
+      key.observer.ended(kms, method, code, seconds, thrown);
+      logCall(key, { kms, method, uid, code, seconds }, thrown);
+    };
+    const answer = (response: Response): void => {
+      if (ended) return;
+      rpc.answer(response);
+      const seconds = end();
       // Nobody waits for metrics and log of a good call, so they come behind its answer, which leaves in two parts: the message
       // when this turn of the event loop ends, the status a turn later.
-      if (thrown === undefined) setImmediate(() => setImmediate(account));
-      else account();
+      setImmediate(() => setImmediate(account, "OK", seconds));
     };
-    const call = key.calls.begin(kms, uid, rpc, (reason) => end(reason, null));
-    serve(rpc.request, call).then(
-      (response) => end(undefined, response),
-      (error: unknown) => end(error ?? new Error("nothing was thrown"), null),
-    );
+    const fail = (thrown: unknown): void => {
+      if (ended) return;
+      const status = grpcStatus(thrown);
+      rpc.fail(status);
+      const seconds = end();
+      if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect(kms);
+      account(status.code, seconds, thrown);
+    };
+    const call = key.calls.begin(kms, uid, rpc, fail);
+    serve(rpc.request, call).then(answer, (error: unknown) => fail(error ?? new Error("nothing was thrown")));
   };
 }
 

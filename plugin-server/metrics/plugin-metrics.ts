@@ -1,5 +1,4 @@
 /** What /metrics says: our own names for every key provider, and the upstream plugins' names where dashboards use them. */
-import { status } from "@grpc/grpc-js";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { type ErrorCode, KmsEtcdError } from "../../core/errors";
 import type { PluginConfig } from "../config/plugin-config";
@@ -68,7 +67,7 @@ export function createPluginMetrics(kind: PluginConfig["kind"], version: string)
       healths.set(key, health);
       return {
         ended: (kms, method, code, seconds, thrown) => {
-          calls.observe({ key_id: key.keyId, kms, method, code: status[code] }, seconds);
+          calls.observe({ key_id: key.keyId, kms, method, code }, seconds);
           upstream?.(key.keyId, kms, method, seconds, thrown === undefined ? undefined : codeOf(thrown));
         },
         probed: (outcome) => probes.inc({ key_id: key.keyId, outcome }),

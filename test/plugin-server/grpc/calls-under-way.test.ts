@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
-import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { KmsEtcdError } from "../../../core/errors";
-import { createCallsUnderWay } from "../../../plugin-server/grpc/calls-under-way";
+import { type Caller, createCallsUnderWay } from "../../../plugin-server/grpc/calls-under-way";
 
-class Rpc extends EventEmitter {
-  cancelled = false;
+function caller({ timeoutMs = Number.POSITIVE_INFINITY, hasLeft = false } = {}): Caller & { leave(): void } {
+  let told: () => void = () => assert.fail("nobody asked to be told");
+  return {
+    timeoutMs,
+    hasLeft,
+    onLeaving: (listener) => {
+      told = listener;
+    },
+    leave: () => told(),
+  };
 }
 
 describe("calls under way", () => {
@@ -13,7 +20,7 @@ describe("calls under way", () => {
     const calls = createCallsUnderWay(40);
     const cut: string[] = [];
     const begin = (name: string) => {
-      const call = calls.begin("v2", name, new Rpc(), (reason) =>
+      const call = calls.begin("v2", name, caller(), (reason) =>
         cut.push(`${name} ${reason.code} ${call.signal.aborted}`),
       );
       assert.equal(call.signal.aborted, false);
@@ -31,36 +38,41 @@ describe("calls under way", () => {
 
   it("are left alone when they have ended", async () => {
     const calls = createCallsUnderWay(10);
-    calls.begin("v1", "", new Rpc(), () => assert.fail("it has ended")).end();
+    calls.begin("v1", "", caller(), () => assert.fail("it has ended")).end();
     await delay(30);
     assert.equal(calls.count, 0);
   });
 
   it("abort when the caller goes away, also when it went before anybody asked", () => {
     const calls = createCallsUnderWay(1_000);
-    const [before, after] = [new Rpc(), new Rpc()];
-    before.cancelled = true;
+    const [before, after] = [caller({ hasLeft: true }), caller()];
     assert.equal(calls.begin("v2", "", before, () => {}).signal.aborted, true);
     const { signal } = calls.begin("v2", "", after, () => {});
     assert.equal(signal.aborted, false);
-    after.emit("cancelled");
+    after.leave();
     assert.equal(signal.aborted, true);
   });
 
-  it("are not aborted by the cancellation that grpc-js reports when a call has ended", () => {
-    const calls = createCallsUnderWay(1_000);
-    const rpc = new Rpc();
-    const call = calls.begin("v2", "", rpc, () => {});
-    const { signal } = call;
-    call.end();
-    rpc.emit("cancelled");
-    assert.equal(signal.aborted, false);
+  it("are cut off when their callers stop waiting, however long the others may take", async () => {
+    const calls = createCallsUnderWay(60);
+    const cut: string[] = [];
+    const begin = (timeoutMs: number) =>
+      calls.begin("v2", "", caller({ timeoutMs }), ({ message }) => cut.push(message));
+    begin(Number.POSITIVE_INFINITY);
+    begin(20);
+    begin(5);
+    begin(20_000);
+    while (calls.count > 0) await delay(5);
+    assert.deepEqual(
+      cut,
+      [5, 20, 60, 60].map((ms) => `the key did not answer within ${ms} ms`),
+    );
   });
 
   it("can all be cut off at once", () => {
     const calls = createCallsUnderWay(1_000);
     const cut: string[] = [];
-    for (const uid of ["a", "b", "c"]) calls.begin("v2", uid, new Rpc(), (reason) => cut.push(uid + reason.message));
+    for (const uid of ["a", "b", "c"]) calls.begin("v2", uid, caller(), (reason) => cut.push(uid + reason.message));
     calls.cutOffAll(new KmsEtcdError("unreachable", "!"));
     assert.deepEqual(cut, ["a!", "b!", "c!"]);
     assert.equal(calls.count, 0);
