@@ -46,12 +46,16 @@ interface ServedMethod {
   readonly handler: UnaryHandler<unknown, unknown>;
 }
 
+/** An answer's headers have to fit into what callers accept. */
+const longestPathTold = 200;
 const grpcContent = /^application\/grpc(?:[+;]|$)/;
 
 export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServerLimits): UnaryServer {
   const methods = new Map<string | undefined, ServedMethod>();
   const sessions = new Set<ServerHttp2Session>();
   const server = createServer({ settings: { maxConcurrentStreams: concurrentCalls } });
+  // A connection that can't be accepted is its caller's loss: without a listener it would end the process.
+  server.on("error", ignore);
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
@@ -64,7 +68,7 @@ export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServ
     const timeoutMs = grpcTimeoutMs(headers["grpc-timeout"]?.toString());
     const encoding = headers["grpc-encoding"] ?? "identity";
     if (notGrpc(stream, headers)) return;
-    if (served === undefined) refuse(stream, { code: "UNIMPLEMENTED", details: `there is no method ${path ?? ""}` });
+    if (served === undefined) refuse(stream, { code: "UNIMPLEMENTED", details: `there is no method ${(path ?? "").slice(0, longestPathTold)}` });
     else if (timeoutMs === undefined) refuse(stream, { code: "INTERNAL", details: "grpc-timeout can't be read" });
     else if (encoding !== "identity")
       refuse(

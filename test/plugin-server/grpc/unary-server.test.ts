@@ -178,6 +178,14 @@ describe("the server of unary calls", () => {
       "there is no method /test.Echo/Other",
     ],
     [
+      "a method with an endless name",
+      `/${"%".repeat(5_000)}`,
+      hello,
+      {},
+      "UNIMPLEMENTED",
+      `there is no method /${"%".repeat(199)}`,
+    ],
+    [
       "a request without a message",
       "/test.Echo/Echo",
       Buffer.alloc(0),
