@@ -1,4 +1,4 @@
-/** What a KMS plugin in Node costs at least: grpc-js, our codec, AES, and nothing else. The plugin is measured beside it. */
+/** What a KMS plugin over grpc-js costs at least: our codec, AES, and nothing else. The plugin is measured beside it. */
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from "node:crypto";
 import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
 import {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:plugin`: how fast the KMS plugin is and what it costs, beside a bare grpc-js server that only does AES, on
  * the same Node in the same run, in turns. Prints a table, and one JSON object as its last line.
- *   --seconds N   of each measurement (default 2)     --rounds N   measurements of each row; the median counts (default 3)
+ *   --seconds N   of each measurement (default 1)     --rounds N   measurements of each row; the median counts (default 7)
  *   --only PARTS   some of local,near,away,start: the in-process key, the fake clouds, the same 2 ms away, the start
  *   --node PATH   another Node than the image's, which plugins run on in clusters; for example "$(command -v node)"
  *   --peer-azure PATH, --peer-aws PATH   the upstream plugins' binaries, which you have built: measured in turns with ours
@@ -36,8 +36,8 @@ interface Target {
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: "string", default: "2" },
-    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "1" },
+    rounds: { type: "string", default: "7" },
     only: { type: "string", default: "local,near,away,start" },
     node: { type: "string" },
     "peer-azure": { type: "string" },

@@ -22,6 +22,8 @@ export interface CallsUnderWay {
 }
 
 export interface UnderWay extends CallContext {
+  /** Its caller waits for less time than the limit. */
+  readonly isShortened: boolean;
   end(): void;
 }
 
@@ -44,7 +46,7 @@ export function createCallsUnderWay(limitMs: number, now: () => number = () => p
     let next = Number.POSITIVE_INFINITY;
     for (const call of calls) {
       if (call.deadline > time) next = Math.min(next, call.deadline);
-      else call.endBy(new KmsEtcdError("timeout", `the key did not answer within ${call.allowedMs} ms`));
+      else call.endBy(tooLate(call));
     }
     lookAt(next);
   }
@@ -54,8 +56,7 @@ export function createCallsUnderWay(limitMs: number, now: () => number = () => p
       return calls.size;
     },
     begin: (kms, uid, caller, cutOff) => {
-      const allowedMs = Math.min(limitMs, caller.timeoutMs);
-      const call = new Call(kms, uid, caller, allowedMs, now() + allowedMs, cutOff, calls);
+      const call = new Call(kms, uid, caller, limitMs, now(), cutOff, calls);
       calls.add(call);
       lookAt(call.deadline);
       return call;
@@ -66,9 +67,15 @@ export function createCallsUnderWay(limitMs: number, now: () => number = () => p
   };
 }
 
+function tooLate({ allowedMs, isShortened }: Call): KmsEtcdError {
+  const limit = `${isShortened ? "its caller's " : ""}${Math.ceil(allowedMs)} ms`;
+  return new KmsEtcdError("timeout", `the key did not answer within ${limit}`);
+}
+
 class Call implements UnderWay {
   readonly kms: "v1" | "v2";
   readonly uid: string;
+  readonly isShortened: boolean;
   readonly allowedMs: number;
   readonly deadline: number;
   private readonly cutOff: (reason: KmsEtcdError) => void;
@@ -80,16 +87,17 @@ class Call implements UnderWay {
     kms: "v1" | "v2",
     uid: string,
     caller: Caller,
-    allowedMs: number,
-    deadline: number,
+    limitMs: number,
+    begun: number,
     cutOff: (reason: KmsEtcdError) => void,
     calls: Set<Call>,
   ) {
     this.kms = kms;
     this.uid = uid;
     this.caller = caller;
-    this.allowedMs = allowedMs;
-    this.deadline = deadline;
+    this.isShortened = caller.timeoutMs < limitMs;
+    this.allowedMs = Math.min(limitMs, caller.timeoutMs);
+    this.deadline = begun + this.allowedMs;
     this.cutOff = cutOff;
     this.calls = calls;
   }

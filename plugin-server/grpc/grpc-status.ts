@@ -32,7 +32,6 @@ export function grpcStatus(thrown: unknown): GrpcStatus {
   if (!(thrown instanceof KmsEtcdError) || thrown.code === "internal") {
     return { code: "INTERNAL", details: "the plugin failed in an unexpected way; its log says more" };
   }
-  // Trimmed: nghttp2 drops a header value that ends in a blank, and the caller would see no text at all.
   // Halves of surrogate pairs can't be encoded for a header.
   const details = describeError(thrown)
     .slice(0, detailsLimit)

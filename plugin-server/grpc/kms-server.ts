@@ -36,8 +36,7 @@ export async function startKmsServer(socket: string, key: ServedKey): Promise<Km
   const server = createUnaryServer({ longestRequest, concurrentCalls });
   server.serve(kmsV2Service, kmsV2Handlers(key));
   server.serve(kmsV1Service, kmsV1Handlers(key));
-  await bind(server, socket);
-  const { ino } = await lstat(socket);
+  const ino = await bind(server, socket);
   return {
     socket,
     ownsSocket: async () => {
@@ -77,15 +76,19 @@ function sparingOthers<Result>(socket: string, ours: number, close: () => Result
   }
 }
 
-/** The umask makes the socket closed from its first moment; chmod makes its mode independent of the umask. */
-async function bind(server: UnaryServer, socket: string): Promise<void> {
+/** Gives the socket's inode. The umask makes the socket closed from its first moment; chmod makes its mode independent of the umask. */
+async function bind(server: UnaryServer, socket: string): Promise<number> {
   try {
     const umask = process.umask(0o777 & ~socketMode);
     const listening = server.listen(socket);
     process.umask(umask);
     await listening;
     chmodSync(socket, socketMode);
+    return lstatSync(socket).ino;
   } catch (error) {
+    const closed = server.close();
+    server.destroy();
+    await closed;
     throw new KmsEtcdError("invalid-input", `can't listen on ${socket}: ${describeError(error)}`, {
       remedy: "see that its directory exists and that this user may write there",
       cause: error,

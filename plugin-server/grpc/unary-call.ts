@@ -37,19 +37,14 @@ export class UnaryCall<Request, Response> implements Caller {
     this.stream.once("aborted", listener);
   }
 
+  /** Throws what the method's serializer throws, and the call can still fail then. */
   answer(response: Response): void {
+    const message = frameMessage(this.method.responseSerialize(response));
     const { stream } = this;
     if (stream.headersSent || stream.closed) return;
-    let message: Buffer;
-    try {
-      message = this.method.responseSerialize(response);
-    } catch {
-      refuse(stream, { code: "INTERNAL", details: "the answer can't be sent" });
-      return;
-    }
     stream.respond(head, statusAfterMessage);
     stream.once("wantTrailers", sendOk);
-    stream.end(frameMessage(message));
+    stream.end(message);
   }
 
   fail(status: GrpcStatus): void {

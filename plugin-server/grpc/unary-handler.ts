@@ -37,6 +37,7 @@ export function unaryHandler<Request, Response>(
     };
     const answer = (response: Response): void => {
       if (ended) return;
+      if (rpc.hasLeft) throw new KmsEtcdError("cancelled", "the caller has left before its answer");
       rpc.answer(response);
       const seconds = end();
       // Nobody waits for metrics and log of a good call, so they come behind its answer, which leaves in two parts: the message
@@ -48,11 +49,15 @@ export function unaryHandler<Request, Response>(
       const status = grpcStatus(thrown);
       rpc.fail(status);
       const seconds = end();
-      if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code)) key.health.suspect(kms);
+      // Who waits for a short time only says nothing about the key.
+      const unfair = status.code === "DEADLINE_EXCEEDED" && call.isShortened;
+      if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code) && !unfair) key.health.suspect(kms);
       account(status.code, seconds, thrown);
     };
     const call = key.calls.begin(kms, uid, rpc, fail);
-    serve(rpc.request, call).then(answer, (error: unknown) => fail(error ?? new Error("nothing was thrown")));
+    serve(rpc.request, call)
+      .then(answer)
+      .catch((error: unknown) => fail(error ?? new Error("nothing was thrown")));
   };
 }
 

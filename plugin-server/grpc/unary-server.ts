@@ -9,6 +9,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { Socket } from "node:net";
 import type { UnaryMethod } from "../../core/kms-protocol";
 import type { GrpcStatus } from "./grpc-status";
 import { grpcTimeoutMs } from "./grpc-timeout";
@@ -46,16 +47,23 @@ interface ServedMethod {
   readonly handler: UnaryHandler<unknown, unknown>;
 }
 
+/** Megabytes of a connection, beyond which Node cuts calls off: a hundred calls with all they may hold are 13. */
+const maxSessionMemory = 32;
 /** An answer's headers have to fit into what callers accept. */
 const longestPathTold = 200;
 const grpcContent = /^application\/grpc(?:[+;]|$)/;
 
 export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServerLimits): UnaryServer {
   const methods = new Map<string | undefined, ServedMethod>();
+  const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
-  const server = createServer({ settings: { maxConcurrentStreams: concurrentCalls } });
+  const server = createServer({ settings: { maxConcurrentStreams: concurrentCalls }, maxSessionMemory });
   // A connection that can't be accepted is its caller's loss: without a listener it would end the process.
   server.on("error", ignore);
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
@@ -68,7 +76,11 @@ export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServ
     const timeoutMs = grpcTimeoutMs(headers["grpc-timeout"]?.toString());
     const encoding = headers["grpc-encoding"] ?? "identity";
     if (notGrpc(stream, headers)) return;
-    if (served === undefined) refuse(stream, { code: "UNIMPLEMENTED", details: `there is no method ${(path ?? "").slice(0, longestPathTold)}` });
+    if (served === undefined)
+      refuse(stream, {
+        code: "UNIMPLEMENTED",
+        details: `there is no method ${(path ?? "").slice(0, longestPathTold)}`,
+      });
     else if (timeoutMs === undefined) refuse(stream, { code: "INTERNAL", details: "grpc-timeout can't be read" });
     else if (encoding !== "identity")
       refuse(
@@ -96,7 +108,8 @@ export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServ
         for (const session of sessions) session.close();
       }),
     destroy() {
-      for (const session of sessions) session.destroy();
+      // Not their sessions: a session that is being closed can't be destroyed, and waits for its caller.
+      for (const socket of sockets) socket.destroy();
     },
   };
 }

@@ -65,7 +65,7 @@ describe("calls under way", () => {
     while (calls.count > 0) await delay(5);
     assert.deepEqual(
       cut,
-      [5, 20, 60, 60].map((ms) => `the key did not answer within ${ms} ms`),
+      ["its caller's 5", "its caller's 20", "60", "60"].map((limit) => `the key did not answer within ${limit} ms`),
     );
   });
 

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { basename, dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { KmsEtcdError } from "../../../core/errors";
 import type { CallContext } from "../../../plugin-server/key-provider";
@@ -16,6 +17,18 @@ async function failure(call: Promise<unknown>): Promise<ServiceError> {
     () => assert.fail("the call must fail"),
     (error: unknown) => error as ServiceError,
   );
+}
+
+/** uid and code of the calls of Encrypt that the log tells of, as soon as it tells of so many. */
+async function accounts(log: readonly string[], count: number): Promise<readonly (readonly [string, string])[]> {
+  for (;;) {
+    const calls = log
+      .map((line) => JSON.parse(line) as { readonly method?: string; readonly uid?: string; readonly code?: string })
+      .filter(({ method }) => method === "encrypt")
+      .map(({ uid, code }) => [uid ?? "", code ?? ""] as const);
+    if (calls.length >= count) return calls;
+    await delay(5);
+  }
 }
 
 describe("the KMS server on its socket", () => {
@@ -189,6 +202,56 @@ describe("the KMS server on its socket", () => {
       Array.from({ length: 500 }, () => client?.v2.Encrypt({ plaintext: Buffer.from("p"), uid: "u" }) ?? assert.fail()),
     );
     assert.ok(most > 10 && most <= 100, `${most} at once`);
+  });
+
+  it("accounts for a call once, also where the key answers after its end", async () => {
+    const provider = fakeKeyProvider();
+    let answerLate: () => void = () => {};
+    const { encrypt } = provider.behaviour;
+    provider.behaviour.encrypt = async (plaintext, call) => {
+      await new Promise<void>((resolve) => {
+        answerLate = resolve;
+      });
+      return encrypt(plaintext, call);
+    };
+    const {
+      clients: [client],
+      log,
+    } = await serve([provider], { callTimeoutMs: 50 });
+    assert.ok(client);
+    await failure(client.v2.Encrypt({ plaintext: Buffer.from("p"), uid: "late" }));
+    answerLate();
+    provider.behaviour.encrypt = encrypt;
+    await client.v2.Encrypt({ plaintext: Buffer.from("p"), uid: "next" });
+    assert.deepEqual(await accounts(log, 2), [
+      ["late", "DEADLINE_EXCEEDED"],
+      ["next", "OK"],
+    ]);
+  });
+
+  it("accounts for an answer that can't be sent as a failure, and for one that nobody waits for as cancelled", async () => {
+    const provider = fakeKeyProvider();
+    const { encrypt } = provider.behaviour;
+    provider.behaviour.encrypt = async () => ({ ciphertext: Buffer.from("c"), keyId: null as never, annotations: {} });
+    const {
+      clients: [client],
+      log,
+    } = await serve([provider]);
+    assert.ok(client);
+    const error = await failure(client.v2.Encrypt({ plaintext: Buffer.from("p"), uid: "unsendable" }));
+    assert.equal(error.code, status.INTERNAL);
+    const caller = new AbortController();
+    provider.behaviour.encrypt = async (plaintext, call) => {
+      const left = once(call.signal, "abort");
+      caller.abort();
+      await left;
+      return encrypt(plaintext, call);
+    };
+    await failure(client.v2.Encrypt({ plaintext: Buffer.from("p"), uid: "left" }, { signal: caller.signal }));
+    assert.deepEqual(await accounts(log, 2), [
+      ["unsendable", "INTERNAL"],
+      ["left", "CANCELLED"],
+    ]);
   });
 
   it("makes Status fail while the key can't be used, and never Encrypt because of it", async () => {

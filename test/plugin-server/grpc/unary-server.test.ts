@@ -12,11 +12,13 @@ import {
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
 import type { UnaryMethod } from "../../../core/kms-protocol";
 import { frameMessage, unframeMessage } from "../../../plugin-server/grpc/message-frame";
 import type { UnaryCall } from "../../../plugin-server/grpc/unary-call";
 import { createUnaryServer, type UnaryServer } from "../../../plugin-server/grpc/unary-server";
+import { frameType, pingFrame, requestFrames, resetFrame, speakFrames } from "../support/http2-frames";
 
 const longestRequest = 1_000;
 
@@ -211,14 +213,6 @@ describe("the server of unary calls", () => {
       "the request's message is malformed",
     ],
     [
-      "an answer that can't be sent",
-      "/test.Echo/Echo",
-      frameMessage(Buffer.from("unsendable")),
-      {},
-      "INTERNAL",
-      "the answer can't be sent",
-    ],
-    [
       "a compressed message that says how",
       "/test.Echo/Echo",
       compressed,
@@ -326,6 +320,72 @@ describe("the server of unary calls", () => {
     await answered;
     session.destroy();
     assert.equal(await byLibrary(service.Echo, "still there"), "still there");
+    assert.equal(call.hasLeft, false);
+  });
+
+  it("does not tell of callers that leave between the message and the status", async () => {
+    const caller = await speakFrames(socket);
+    caller.send(requestFrames("/test.Echo/Hold", hello));
+    const call = await holding;
+    call.onLeaving(() => assert.fail("it had its answer"));
+    const message = caller.seen(frameType.data);
+    call.answer("bye");
+    await message;
+    caller.send(resetFrame(constants.NGHTTP2_CANCEL));
+    assert.equal(await byLibrary(service.Echo, "still there"), "still there");
+    assert.equal(call.hasLeft, false);
+    caller.destroy();
+  });
+
+  for (const code of ["NGHTTP2_NO_ERROR", "NGHTTP2_INTERNAL_ERROR", "NGHTTP2_CANCEL"] as const) {
+    it(`outlives callers that take back a call, with ${code}`, async () => {
+      const caller = await speakFrames(socket);
+      caller.send(requestFrames("/test.Echo/Hold", hello));
+      const call = await holding;
+      const left = new Promise<void>((resolve) => call.onLeaving(resolve));
+      caller.send(resetFrame(constants[code]));
+      await left;
+      assert.equal(await byLibrary(service.Echo, "still there"), "still there");
+      caller.destroy();
+    });
+
+    it(`never carries out a request that was taken back before its end, with ${code}`, async () => {
+      let carriedOut = false;
+      void holding.then(() => {
+        carriedOut = true;
+      });
+      const caller = await speakFrames(socket);
+      caller.send(requestFrames("/test.Echo/Hold", hello, { isWhole: false }), resetFrame(constants[code]));
+      // The answer to a ping comes behind what was said before.
+      caller.send(pingFrame());
+      await caller.seen(frameType.ping);
+      assert.equal(await byLibrary(service.Echo, "still there"), "still there");
+      assert.equal(carriedOut, false);
+      caller.destroy();
+    });
+  }
+
+  for (const [name, path, type] of [
+    ["refused", "/test.Echo/Other", "application/grpc"],
+    ["not gRPC", "/test.Echo/Echo", "application/json"],
+  ] as const) {
+    it(`waits for nothing more of requests that are ${name}`, async () => {
+      // More than the server takes at once, and none of them ends by itself.
+      for (let count = 0; count < 10; count++) {
+        const stream = request(path, { "content-type": type });
+        stream.write(hello.subarray(0, 3));
+        await answerOf(stream);
+      }
+      assert.equal((await ask("/test.Echo/Echo", hello)).trailers?.["grpc-status"], "0");
+    });
+  }
+
+  it("can still fail a call whose answer can't be sent", async () => {
+    const answered = ask("/test.Echo/Hold", hello);
+    const call = await holding;
+    assert.throws(() => call.answer("unsendable"), /this has no bytes/);
+    call.fail({ code: "INTERNAL", details: "no bytes" });
+    assert.deepEqual(refusal(await answered), [status.INTERNAL, "no bytes"]);
   });
 
   it("answers a call once", async () => {
@@ -366,6 +426,17 @@ describe("the server of unary calls", () => {
     assert.deepEqual(unframeMessage((await answered).body), Buffer.from("bye"));
     await closed;
     assert.equal(session.destroyed || session.closed, true);
+  });
+
+  it("ends connections whose callers take no answers and never close", async () => {
+    const caller = await speakFrames(socket, { windowBytes: 0 });
+    caller.send(requestFrames("/test.Echo/Hold", hello));
+    (await holding).answer("it can't leave");
+    const closed = server.close();
+    assert.equal(await Promise.race([closed, delay(100, "waits")]), "waits");
+    server.destroy();
+    await closed;
+    caller.destroy();
   });
 
   it("says why it can't listen", async () => {
