@@ -122,7 +122,6 @@ function notGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boole
     { ":status": post ? constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE : constants.HTTP_STATUS_METHOD_NOT_ALLOWED },
     { endStream: true },
   );
-  stream.close();
   return true;
 }
 

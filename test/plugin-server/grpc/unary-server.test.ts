@@ -365,15 +365,16 @@ describe("the server of unary calls", () => {
     });
   }
 
-  for (const [name, path, type] of [
-    ["refused", "/test.Echo/Other", "application/grpc"],
-    ["not gRPC", "/test.Echo/Echo", "application/json"],
+  for (const [name, path, type, bytes] of [
+    ["refused by their heads", "/test.Echo/Other", "application/grpc", 3],
+    ["too long", "/test.Echo/Echo", "application/grpc", longestRequest + 100],
+    ["not gRPC", "/test.Echo/Echo", "application/json", 3],
   ] as const) {
     it(`waits for nothing more of requests that are ${name}`, async () => {
       // More than the server takes at once, and none of them ends by itself.
       for (let count = 0; count < 10; count++) {
         const stream = request(path, { "content-type": type });
-        stream.write(hello.subarray(0, 3));
+        stream.write(Buffer.alloc(bytes));
         await answerOf(stream);
       }
       assert.equal((await ask("/test.Echo/Echo", hello)).trailers?.["grpc-status"], "0");
