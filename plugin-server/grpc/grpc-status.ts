@@ -35,7 +35,6 @@ export function grpcStatus(thrown: unknown): GrpcStatus {
   // Halves of surrogate pairs can't be encoded for a header.
   const details = describeError(thrown)
     .slice(0, detailsLimit)
-    .replace(/\p{Surrogate}/gu, "")
-    .trim();
-  return { code: codes[thrown.code], details: details === "" ? thrown.code : details };
+    .replace(/\p{Surrogate}/gu, "");
+  return { code: codes[thrown.code], details: details.trim() === "" ? thrown.code : details };
 }

@@ -46,9 +46,9 @@ export function unaryHandler<Request, Response>(
     };
     const fail = (thrown: unknown): void => {
       if (ended) return;
+      const seconds = end();
       const status = grpcStatus(thrown);
       rpc.fail(status);
-      const seconds = end();
       // Who waits for a short time only says nothing about the key.
       const unfair = status.code === "DEADLINE_EXCEEDED" && call.isShortened;
       if (thrown instanceof KmsEtcdError && suspicious.has(thrown.code) && !unfair) key.health.suspect(kms);

@@ -1,6 +1,6 @@
 /**
- * gRPC's unary calls over Node's HTTP/2, without compression (grpc/grpc doc/PROTOCOL-HTTP2.md). By grpc-js a call of the plugin
- * takes a sixth more CPU (docs/adr/0013).
+ * gRPC's unary calls over Node's HTTP/2, without compression (grpc/grpc doc/PROTOCOL-HTTP2.md): grpc-js takes longer for them
+ * (docs/adr/0013).
  */
 import {
   constants,
@@ -47,7 +47,7 @@ interface ServedMethod {
   readonly handler: UnaryHandler<unknown, unknown>;
 }
 
-/** Megabytes of a connection, beyond which Node cuts calls off: a hundred calls with all they may hold are 13. */
+/** Megabytes of a connection, beyond which Node refuses its calls: a hundred with all they may hold are 13. */
 const maxSessionMemory = 32;
 /** An answer's headers have to fit into what callers accept. */
 const longestPathTold = 200;
@@ -108,7 +108,7 @@ export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServ
         for (const session of sessions) session.close();
       }),
     destroy() {
-      // Not their sessions: a session that is being closed can't be destroyed, and waits for its caller.
+      // Not their sessions: one that is closed already, and whose calls have ended, waits for its caller all the same.
       for (const socket of sockets) socket.destroy();
     },
   };
@@ -118,6 +118,7 @@ export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServ
 function notGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   const post = headers[":method"] === "POST";
   if (post && grpcContent.test(headers["content-type"] ?? "")) return false;
+  if (stream.closed) return true;
   stream.respond(
     { ":status": post ? constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE : constants.HTTP_STATUS_METHOD_NOT_ALLOWED },
     { endStream: true },

@@ -34,6 +34,7 @@ describe("the plugin's bundle", function () {
     const names = bundle.packages.map(({ name }) => name);
     for (const name of ["undici", "@azure/identity", "@aws-sdk/client-kms", "prom-client"])
       assert.ok(names.includes(name), name);
+    assert.ok(!names.includes("@grpc/grpc-js"), "docs/adr/0013");
     for (const { name, version: packageVersion, license } of bundle.packages)
       assert.ok(packageVersion !== "" && license !== "", name);
   });
