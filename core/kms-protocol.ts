@@ -1,7 +1,7 @@
 /**
  * The two gRPC services that an API server calls on a KMS plugin: `v2.KeyManagementService` and the deprecated
  * `v1beta1.KeyManagementService` (k8s.io/kms apis/v2/api.proto and apis/v1beta1/api.proto). The definitions are plain
- * objects that the plugin's server and a grpc-js client both take, so the plugin serves and the engine probes with the same code.
+ * objects that the plugin's server, the engine's client and grpc-js take, so the plugin serves and the engine probes with the same code.
  */
 import { type BytesMap, type MessageCodec, messageCodec } from "./protobuf";
 

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { frameMessage } from "../../core/grpc-frame";
 import { kmsV2Service } from "../../core/kms-protocol";
 import { architectures } from "../../plugin-server/image/architecture";
 import { nodeBinary } from "../../plugin-server/image/node-binary";
@@ -132,9 +133,7 @@ async function target(name: string, server: RunningServer, directory: string): P
   if (!plaintext.equals(decrypted.plaintext)) throw new Error(`${name} does not give back what it encrypted`);
   const write = (method: string, message: Buffer) => {
     const file = join(directory, `${name.replace(/\W+/g, "-")}.${method}`);
-    const head = Buffer.alloc(5);
-    head.writeUInt32BE(message.length, 1);
-    writeFileSync(file, Buffer.concat([head, message]));
+    writeFileSync(file, frameMessage(message));
     return file;
   };
   return {

@@ -1,6 +1,6 @@
 /** The only place where something thrown becomes a gRPC status. */
 import { describeError, type ErrorCode, KmsEtcdError } from "../../core/errors";
-import type { StatusCode } from "./status-code";
+import type { StatusCode } from "../../core/grpc-status-code";
 
 export interface GrpcStatus {
   readonly code: StatusCode;
@@ -35,6 +35,7 @@ export function grpcStatus(thrown: unknown): GrpcStatus {
   // Halves of surrogate pairs can't be encoded for a header.
   const details = describeError(thrown)
     .slice(0, detailsLimit)
-    .replace(/\p{Surrogate}/gu, "");
-  return { code: codes[thrown.code], details: details.trim() === "" ? thrown.code : details };
+    .replace(/\p{Surrogate}/gu, "")
+    .trim();
+  return { code: codes[thrown.code], details: details === "" ? thrown.code : details };
 }

@@ -1,9 +1,10 @@
 /** One key as a server's handlers see it. */
+
+import type { StatusCode } from "../../core/grpc-status-code";
 import type { ServedHealth } from "../health/served-health";
 import type { KeyProvider } from "../key-provider";
 import type { Log } from "../log";
 import type { CallsUnderWay } from "./calls-under-way";
-import type { StatusCode } from "./status-code";
 
 export type KmsMethod = "encrypt" | "decrypt" | "status" | "version";
 

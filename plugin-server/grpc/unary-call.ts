@@ -1,10 +1,9 @@
 /** One call as its handler sees it: the request, how long and whether the caller waits, and the way to answer. */
 import type { ServerHttp2Stream } from "node:http2";
-import type { UnaryMethod } from "../../core/kms-protocol";
+import { frameMessage } from "../../core/grpc-frame";
+import { statusNumbers } from "../../core/grpc-status-code";
 import type { Caller } from "./calls-under-way";
 import type { GrpcStatus } from "./grpc-status";
-import { frameMessage } from "./message-frame";
-import { statusNumbers } from "./status-code";
 
 const head = { ":status": 200, "content-type": "application/grpc" } as const;
 const statusAfterMessage = { waitForTrailers: true } as const;
@@ -14,18 +13,18 @@ export class UnaryCall<Request, Response> implements Caller {
   readonly request: Request;
   readonly timeoutMs: number;
   private readonly stream: ServerHttp2Stream;
-  private readonly method: Pick<UnaryMethod<Request, Response>, "responseSerialize">;
+  private readonly serialize: (response: Response) => Uint8Array;
 
   constructor(
     stream: ServerHttp2Stream,
-    method: Pick<UnaryMethod<Request, Response>, "responseSerialize">,
     request: Request,
     timeoutMs: number,
+    serialize: (response: Response) => Uint8Array,
   ) {
     this.stream = stream;
-    this.method = method;
     this.request = request;
     this.timeoutMs = timeoutMs;
+    this.serialize = serialize;
   }
 
   get hasLeft(): boolean {
@@ -37,9 +36,9 @@ export class UnaryCall<Request, Response> implements Caller {
     this.stream.once("aborted", listener);
   }
 
-  /** Throws what the method's serializer throws, and the call can still fail then. */
+  /** Throws what `serialize` throws, and the call can still fail then. */
   answer(response: Response): void {
-    const message = frameMessage(this.method.responseSerialize(response));
+    const message = frameMessage(this.serialize(response));
     const { stream } = this;
     if (stream.headersSent || stream.closed) return;
     stream.respond(head, statusAfterMessage);

@@ -1,9 +1,9 @@
 /** What every method has in common: the limit, the status of an error, the metrics, the log. */
 import { KmsEtcdError } from "../../core/errors";
+import type { StatusCode } from "../../core/grpc-status-code";
 import type { CallContext } from "../key-provider";
 import { grpcStatus } from "./grpc-status";
 import type { KmsMethod, ServedKey } from "./served-key";
-import type { StatusCode } from "./status-code";
 import type { UnaryHandler } from "./unary-server";
 
 /** Failures that say something about the key or the way to it, and nothing about the request. */

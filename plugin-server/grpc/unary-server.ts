@@ -10,10 +10,10 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { type FrameFault, frameHeadBytes, unframeMessage } from "../../core/grpc-frame";
 import type { UnaryMethod } from "../../core/kms-protocol";
 import type { GrpcStatus } from "./grpc-status";
 import { grpcTimeoutMs } from "./grpc-timeout";
-import { frameHeadBytes, unframeMessage } from "./message-frame";
 import { refuse, UnaryCall } from "./unary-call";
 
 export type UnaryHandler<Request, Response> = (call: UnaryCall<Request, Response>) => void;
@@ -71,11 +71,11 @@ export function createUnaryServer({ longestRequest, concurrentCalls }: UnaryServ
   server.on("stream", (stream, headers) => {
     // A caller that leaves is told by "aborted"; without a listener its error would end the process.
     stream.on("error", ignore);
+    if (notGrpc(stream, headers)) return;
     const path = headers[":path"];
     const served = methods.get(path);
     const timeoutMs = grpcTimeoutMs(headers["grpc-timeout"]?.toString());
     const encoding = headers["grpc-encoding"] ?? "identity";
-    if (notGrpc(stream, headers)) return;
     if (served === undefined)
       refuse(stream, {
         code: "UNIMPLEMENTED",
@@ -143,7 +143,7 @@ function receive(stream: ServerHttp2Stream, longest: number, received: (body: Bu
 function begin(stream: ServerHttp2Stream, { method, handler }: ServedMethod, body: Buffer, timeoutMs: number): void {
   const message = unframeMessage(body);
   if (!Buffer.isBuffer(message)) {
-    refuse(stream, message);
+    refuse(stream, { code: "INTERNAL", details: faults[message] });
     return;
   }
   let request: unknown;
@@ -153,8 +153,14 @@ function begin(stream: ServerHttp2Stream, { method, handler }: ServedMethod, bod
     refuse(stream, unreadable);
     return;
   }
-  handler(new UnaryCall(stream, method, request, timeoutMs));
+  handler(new UnaryCall(stream, request, timeoutMs, method.responseSerialize));
 }
+
+const faults: Readonly<Record<FrameFault, string>> = {
+  incomplete: "the request has no whole message",
+  "more than one": "the request has more than one message",
+  compressed: "the request's message is compressed, and its head says not how",
+};
 
 const unreadable: GrpcStatus = { code: "INTERNAL", details: "the request's message is malformed" };
 

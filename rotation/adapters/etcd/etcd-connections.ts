@@ -7,15 +7,10 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { KmsEtcdError } from "../../../core/errors";
+import { statusNumbers } from "../../../core/grpc-status-code";
 import { ProtobufReader } from "../../../core/protobuf";
 import { withDeadline } from "../deadline";
-import {
-  type GrpcConnection,
-  type GrpcMethod,
-  GrpcStatusError,
-  grpcCode,
-  grpcConnection,
-} from "../grpc/grpc-connection";
+import { type GrpcConnection, type GrpcMethod, GrpcStatusError, grpcConnection } from "../grpc/grpc-connection";
 import { readPage } from "./etcd-page";
 
 export interface EtcdAddress {
@@ -210,12 +205,12 @@ function etcdError(endpoint: string, thrown: unknown): KmsEtcdError {
   if (!(thrown instanceof GrpcStatusError)) throw thrown;
   const message = `etcd at ${endpoint}: ${thrown.message}`;
   switch (thrown.code) {
-    case grpcCode.outOfRange:
+    case statusNumbers.OUT_OF_RANGE:
       return new KmsEtcdError("conflict", message);
-    case grpcCode.resourceExhausted:
+    case statusNumbers.RESOURCE_EXHAUSTED:
       return new KmsEtcdError("throttled", message);
-    case grpcCode.unauthenticated:
-    case grpcCode.permissionDenied:
+    case statusNumbers.UNAUTHENTICATED:
+    case statusNumbers.PERMISSION_DENIED:
       return new KmsEtcdError("permission-denied", message, {
         remedy: "use a client certificate that may read all keys",
       });

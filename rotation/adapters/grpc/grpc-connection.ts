@@ -11,6 +11,7 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import { KmsEtcdError } from "../../../core/errors";
+import { frameEnd, frameHeadBytes, frameMessage, unframeMessage } from "../../../core/grpc-frame";
 
 /** The other side's refusal: a status that is not OK. */
 export class GrpcStatusError extends Error {
@@ -22,15 +23,6 @@ export class GrpcStatusError extends Error {
     this.code = code;
   }
 }
-
-/** Codes of the gRPC specification that callers tell apart. */
-export const grpcCode = {
-  outOfRange: 11,
-  resourceExhausted: 8,
-  permissionDenied: 7,
-  unavailable: 14,
-  unauthenticated: 16,
-};
 
 export interface GrpcMethod<Request, Response> {
   readonly path: string;
@@ -94,7 +86,7 @@ export function grpcConnection(connection: Duplex, { peer, longestAnswer }: Grpc
   ): Promise<Response> {
     if (session.destroyed || session.closed) throw unreachable(broken?.message ?? "the connection is closed");
     const name = method.path.slice(method.path.lastIndexOf("/") + 1);
-    const answer = await exchange(session, method.path, frameOf(method.requestSerialize(request)), {
+    const answer = await exchange(session, method.path, frameMessage(method.requestSerialize(request)), {
       longestAnswer,
       signal,
     }).catch((thrown: unknown) => {
@@ -105,11 +97,11 @@ export function grpcConnection(connection: Duplex, { peer, longestAnswer }: Grpc
     if (answer.httpStatus !== 200) throw unreachable(`HTTP ${answer.httpStatus} instead of a gRPC answer`);
     if (answer.status === undefined) throw unreachable(broken?.message ?? "the connection ended without an answer");
     if (answer.status.code !== 0) throw new GrpcStatusError(answer.status.code, `${name}: ${answer.status.message}`);
-    const { frame } = answer;
-    if (frame.length < 5 || frame[0] !== 0 || frame.readUInt32BE(1) !== frame.length - 5) {
+    const message = unframeMessage(answer.frame);
+    if (!Buffer.isBuffer(message)) {
       throw new KmsEtcdError("corrupt", `${peer}: the answer to ${name} is no gRPC message`);
     }
-    return method.responseDeserialize(frame.subarray(5));
+    return method.responseDeserialize(message);
   }
 
   async function stream<Request, Response>(
@@ -123,7 +115,7 @@ export function grpcConnection(connection: Duplex, { peer, longestAnswer }: Grpc
     const answer = await exchangeMany(
       session,
       method.path,
-      frameOf(method.requestSerialize(request)),
+      frameMessage(method.requestSerialize(request)),
       (bytes) => onMessage(method.responseDeserialize(bytes)),
       signal,
     ).catch((thrown: unknown) => {
@@ -234,9 +226,8 @@ async function exchangeMany(
       });
       if (next.done === true) break;
       rest = rest.length === 0 ? next.value : Buffer.concat([rest, next.value]);
-      while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
-        const end = 5 + rest.readUInt32BE(1);
-        await onMessage(rest.subarray(5, end));
+      for (let end = frameEnd(rest); rest.length >= end; end = frameEnd(rest)) {
+        await onMessage(rest.subarray(frameHeadBytes, end));
         rest = rest.subarray(end);
       }
     }
@@ -260,10 +251,4 @@ function percentDecoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-function frameOf(message: Buffer): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
 }

@@ -27,14 +27,15 @@ describe("the gRPC status of an error", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...codes),
-        fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 40 }), halfPairs, fc.constant("a".repeat(3_000))),
+        fc.oneof(fc.string({ maxLength: 3_000 }), fc.string({ unit: "binary", maxLength: 40 }), halfPairs),
         fc.option(fc.string(), { nil: undefined }),
         (code, message, remedy) => {
           const { code: answered, details } = grpcStatus(
             new KmsEtcdError(code, message, remedy === undefined ? {} : { remedy }),
           );
           assert.ok(answered !== "OK" && answered !== "UNKNOWN");
-          assert.ok(details.trim().length > 0 && details.length <= 1_000);
+          assert.ok(details.length > 0 && details.length <= 1_000);
+          assert.equal(details, details.trim());
           assert.doesNotThrow(() => encodeURI(details), "a header can carry it");
         },
       ),

@@ -97,7 +97,7 @@ describe("the KMS server on its socket", () => {
         client?.v2.Decrypt({ ciphertext: Buffer.from("c"), uid: "u", keyId: "k", annotations: {} }) ?? assert.fail(),
       );
       assert.equal(error.code, expected);
-      assert.equal(error.details, "what went wrong: ;  do that ");
+      assert.equal(error.details, "what went wrong: ;  do that");
     });
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { frameMessage, unframeMessage } from "../../../plugin-server/grpc/message-frame";
+import { frameMessage, unframeMessage } from "../../core/grpc-frame";
 
 describe("the frame of a gRPC message", () => {
   const bytes = fc.uint8Array({ maxLength: 300 });
@@ -19,13 +19,11 @@ describe("the frame of a gRPC message", () => {
         fc.integer({ min: 1, max: 255 }),
         (message, more, flag) => {
           const frame = frameMessage(message);
-          const refused = (body: Buffer, details: string) =>
-            assert.deepEqual(unframeMessage(body), { code: "INTERNAL", details });
           for (let end = 0; end < frame.length; end++)
-            refused(frame.subarray(0, end), "the request has no whole message");
-          refused(Buffer.concat([frame, more]), "the request has more than one message");
+            assert.equal(unframeMessage(frame.subarray(0, end)), "incomplete");
+          assert.equal(unframeMessage(Buffer.concat([frame, more])), "more than one");
           frame[0] = flag;
-          refused(frame, "the request's message is compressed, and its head says not how");
+          assert.equal(unframeMessage(frame), "compressed");
         },
       ),
       { numRuns: 30 },
